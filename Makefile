@@ -1,0 +1,32 @@
+# Shop Pulse: `make run` starts everything, `make test` is what CI runs. Each target sets up what it needs.
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+CODE := schemas streams verify dashboards tests
+
+.PHONY: setup run test lint typecheck unit bench lock
+
+setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
+	@tools/setup
+
+run: setup ## Kafka, Redis, worker, read service and a source of events; Ctrl-C ends them all
+	@$(PYTHON) -m streams up
+
+test: lint typecheck unit ## what CI runs
+
+lint: setup
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+typecheck: setup
+	$(PYTHON) -m mypy
+
+unit: setup ## unit, property and integration tests; they start their own servers on free ports
+	$(PYTHON) -m pytest --cov --cov-report=term
+
+bench: setup ## funnel-gmv through the production worker against plain Faust
+	@$(PYTHON) -m streams bench
+
+lock: setup ## requirements.lock from pyproject.toml, with hashes and without addresses
+	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --extra dev \
+		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+		--output-file requirements.lock pyproject.toml

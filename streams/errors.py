@@ -1,0 +1,11 @@
+"""The one error that a user sees: a line that says what is wrong and what to do.
+
+It stands outside the way of an event. Whoever meets a situation that only a person can mend raises it, and
+`streams.__main__` prints it without a traceback.
+"""
+
+from __future__ import annotations
+
+
+class PulseError(Exception):
+    """What is wrong and what to do about it, in one line of text."""

@@ -1,0 +1,232 @@
+"""Figures and the pipeline's own state as Prometheus gauges. The only module that knows prometheus_client.
+
+It stands behind the read model, beside the API. Names and help texts follow from the catalogue. Everything
+is a gauge, sums too: figures of a window rise and fall, and a Redis that lost its last second counts again.
+While Redis does not answer, only `shop_pulse_redis_up 0` and the build are left: no figure rather than a
+wrong one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from schemas.events import INPUT_TOPICS
+from streams.answer import evaluate
+from streams.catalogue import KPIS
+from streams.kpi import FigureSet, Kpi, is_kept
+from streams.ranking import Ranking
+from streams.read_model import ReadModel
+from streams.read_store import Meta
+from streams.store import StoreCorruptError, StoreUnavailableError
+from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_survey
+from streams.trust import State
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+PREFIX = "shop_pulse_"
+# Several Prometheus servers, or an impatient reader, cost one reading a second.
+CACHED_S = 1.0
+
+SCOPE_LABELS = ("scope_kind", "scope", "window")
+DEAD_LETTERS = "dead_letters."
+LATE_GMV = "late_gmv:"
+
+# Facts that a worker publishes in the meta of a partition: field, gauge, help, and parts of the gauge's unit.
+WORKER_FACTS = (
+    ("write_ms", "write_duration_seconds", "How long the last guarded write took.", 1_000),
+    ("writes", "writes", "Guarded writes that the partition's worker has made.", 1),
+    ("refused", "writes_refused", "Guarded writes that Redis refused because another worker wrote.", 1),
+    ("rebalances", "rebalances", "Times that the partition's worker was assigned partitions.", 1),
+    ("up_ms", "last_write_timestamp_seconds", "When the partition was last written (worker's clock).", 1_000),
+)  # fmt: skip
+TOPIC_FACTS = (
+    ("wm:", "watermark_timestamp_seconds", "Published watermark: what is before it is counted.", 1_000),
+    ("ing:", "ingest_timestamp_seconds", "Kafka timestamp of the newest record read.", 1_000),
+    ("hb:", "source_heartbeat_timestamp_seconds", "Kafka timestamp of the last source heartbeat.", 1_000),
+    ("lag:", "lag_records", "Records in Kafka that are not in the figures yet.", 1),
+)  # fmt: skip
+
+
+def gauge_name(kpi: Kpi) -> str:
+    """The name of a KPI's gauge: its path, without the groups that say nothing there."""
+    path = kpi.path.removeprefix("money.*.").removeprefix("ratios.")
+    return PREFIX + path.replace(".", "_")
+
+
+class Exporter:
+    """Renders the text of `/metrics`; at most one reading of Redis a second."""
+
+    def __init__(self, model: ReadModel, ranking: Ranking, top_k: int) -> None:
+        self._model = model
+        self._ranking = ranking
+        self._top_k = top_k
+        self._one_at_a_time = asyncio.Lock()
+        self._rendered: tuple[float, bytes] | None = None
+
+    async def render(self) -> bytes:
+        """The exposition text (CONTENT_TYPE), never older than a second."""
+        async with self._one_at_a_time:
+            if self._rendered is None or time.monotonic() - self._rendered[0] > CACHED_S:
+                text = await self._read()
+                self._rendered = (time.monotonic(), text)
+            return self._rendered[1]
+
+    async def _read(self) -> bytes:
+        try:
+            survey = await read_survey(self._model, self._ranking, self._top_k)
+        except (StoreUnavailableError, StoreCorruptError):
+            survey = None
+        # Thousands of samples take tens of milliseconds; answers need not wait for them.
+        return await asyncio.to_thread(expose, survey, self._model.figures)
+
+
+def expose(survey: Survey | None, figures: FigureSet) -> bytes:
+    """The exposition text of a survey; None: Redis does not answer."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Families(families(survey, figures)))
+    return generate_latest(registry)
+
+
+class _Families(Collector):
+    """Families that are made already, as the registry wants them."""
+
+    def __init__(self, made: Iterable[Metric]) -> None:
+        self._made = tuple(made)
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: the registry holds nobody else whose names could collide."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """The families."""
+        return self._made
+
+
+def families(survey: Survey | None, figures: FigureSet) -> Iterable[Metric]:
+    """Every metric family of a survey."""
+    yield _gauge("build_info", "The version that answers.", ("version",), {(version("shop-pulse"),): 1})
+    yield _gauge("redis_up", "Whether Redis answered this reading.", (), {(): int(survey is not None)})
+    if survey is not None:
+        yield from _kpis(survey, figures)
+        yield from _trust(survey.windows)
+        yield from _verdicts(survey.verdicts)
+        yield from _topics(survey.metas)
+        yield from _workers(survey.metas)
+
+
+def _kpis(survey: Survey, figures: FigureSet) -> Iterable[Metric]:
+    # Without a watermark of every topic-partition nothing was read yet, and a zero would say "no sales".
+    windows = [window for window in survey.windows if window.trust.as_of_ms is not None]
+    made = {kpi.path: _kpi_family(kpi) for kpi in KPIS}
+    for window in windows:
+        for scope in window.scopes:
+            for kpi in scope.kpis:
+                # In an answer a count that the kind does not keep is 0; a series of zeros would mislead.
+                if scope.kind not in kpi.kinds or not is_kept(kpi.formula, scope.kind):
+                    continue
+                for currency in window.currencies if kpi.per_currency else (None,):
+                    figure = evaluate(kpi, scope.kind, scope.totals, currency, figures)
+                    if figure is not None:
+                        labels = [scope.kind, scope.value, window.window, *([currency] if currency else [])]
+                        made[kpi.path].add_metric(labels, figure)
+    yield from made.values()
+
+
+def _kpi_family(kpi: Kpi) -> GaugeMetricFamily:
+    labels = (*SCOPE_LABELS, "currency") if kpi.per_currency else SCOPE_LABELS
+    return GaugeMetricFamily(gauge_name(kpi), f"{kpi.help} ({kpi.unit})", labels=labels)
+
+
+def _trust(windows: Iterable[WindowSurvey]) -> Iterable[Metric]:
+    as_of = GaugeMetricFamily(PREFIX + "as_of_timestamp_seconds", "Lowest watermark.", labels=["window"])
+    complete = GaugeMetricFamily(
+        PREFIX + "completeness", "Part of the window that is read.", labels=["window"]
+    )
+    state = GaugeMetricFamily(PREFIX + "state", "1 for the state it is in.", labels=["window", "state"])
+    silent: frozenset[str] = frozenset()
+    for each in windows:
+        if each.trust.as_of_ms is not None:
+            as_of.add_metric([each.window], each.trust.as_of_ms / 1_000)
+        if each.trust.completeness is not None:
+            complete.add_metric([each.window], each.trust.completeness)
+        for name in State:
+            state.add_metric([each.window, name.value], int(each.trust.state is name))
+        silent |= each.trust.silent_topics
+    yield from (as_of, complete, state)
+    yield _gauge(
+        "source_silent",
+        "Whether the topic's source has stopped sending.",
+        ("topic",),
+        {(topic,): int(topic in silent) for topic in INPUT_TOPICS},
+    )
+
+
+def _verdicts(cells: Mapping[str, int]) -> Iterable[Metric]:
+    records: dict[tuple[str, ...], float] = {}
+    misplaced: dict[tuple[str, ...], float] = {}
+    late_gmv: dict[tuple[str, ...], float] = {}
+    for cell, amount in sorted(cells.items()):
+        measure, _, topic = cell.partition("|")
+        if measure == "misplaced":
+            misplaced[(topic,)] = amount
+        elif measure.startswith(LATE_GMV):
+            late_gmv[(measure.removeprefix(LATE_GMV),)] = amount
+        elif measure.startswith(DEAD_LETTERS):
+            records[(topic, "dead_letter", measure.removeprefix(DEAD_LETTERS))] = amount
+        else:
+            records[(topic, measure, "")] = amount
+    last = f"of the last {VERDICTS_WINDOW}, by ingest time"
+    yield _gauge(
+        "records_last_hour",
+        f"Records {last}: each has exactly one verdict.",
+        ("topic", "verdict", "reason"),
+        records,
+    )
+    yield _gauge(
+        "misplaced_records_last_hour",
+        f"Records {last}, whose key belongs to another partition.",
+        ("topic",),
+        misplaced,
+    )
+    yield _gauge(
+        "late_gmv_last_hour_minor", f"Line values of late purchases {last}.", ("currency",), late_gmv
+    )
+
+
+def _topics(metas: tuple[Meta, ...]) -> Iterable[Metric]:
+    for prefix, name, help_text, parts in TOPIC_FACTS:
+        samples: dict[tuple[str, ...], float] = {}
+        for topic in INPUT_TOPICS:
+            for p, meta in enumerate(metas):
+                if (number := meta.number(prefix + topic)) is not None:
+                    samples[(topic, str(p))] = number / parts
+        yield _gauge(name, help_text, ("topic", "partition"), samples)
+
+
+def _workers(metas: tuple[Meta, ...]) -> Iterable[Metric]:
+    for fact, name, help_text, parts in WORKER_FACTS:
+        samples: dict[tuple[str, ...], float] = {}
+        for p, meta in enumerate(metas):
+            if (number := meta.number(fact)) is not None:
+                samples[(str(p),)] = number / parts
+        yield _gauge(name, help_text, ("partition",), samples)
+    owners: dict[tuple[str, ...], float] = {}
+    for p, meta in enumerate(metas):
+        if "owner" in meta.fields:
+            owners[(str(p), meta.fields["owner"])] = 1
+    yield _gauge("owner_info", "Which worker writes the partition.", ("partition", "owner"), owners)
+
+
+def _gauge(
+    name: str, help_text: str, labels: tuple[str, ...], samples: Mapping[tuple[str, ...], float]
+) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, help_text, labels=labels)
+    for values, amount in samples.items():
+        family.add_metric(values, amount)
+    return family

@@ -1,0 +1,121 @@
+"""Which traffic records were accepted before: the ids of a topic-partition within the dedupe horizon.
+
+Ids are kept as 64-bit hashes by the minute of m = max(ingest time, event time) at acceptance. A record
+is a duplicate while the ingest minute is at most `horizon_minutes` past that minute; older copies are
+late, so nothing is counted twice. (Two different ids collide with probability n / 2^64.)
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+from xxhash import xxh3_64_intdigest
+
+from streams.window import MINUTE_MS
+
+HASH_BYTES = 8
+
+
+def hashes_of(ids: Iterable[str]) -> list[int]:
+    """The stored form of each id: stable over processes and machines."""
+    return [xxh3_64_intdigest(event_id.encode()) for event_id in ids]
+
+
+class IdWindow:
+    """The ids of one topic-partition that can still be repeated.
+
+    `_seen` answers "accepted before?" in one look-up; `_by_minute` says what leaves it when; `_unsaved`
+    is what the next guarded write appends to Redis.
+    """
+
+    def __init__(self, horizon_minutes: int) -> None:
+        self._horizon_minutes = horizon_minutes
+        self._seen: set[int] = set()
+        self._by_minute: dict[int, array[int]] = {}
+        self._unsaved: dict[int, array[int]] = {}
+        self._expired: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def minutes_to_load(self, ingest_ms: int, future_ms: int) -> range:
+        """Minutes that may be stored in Redis when the stored ingest time is `ingest_ms`."""
+        minute = ingest_ms // MINUTE_MS
+        return range(minute - self._horizon_minutes, (ingest_ms + future_ms) // MINUTE_MS + 1)
+
+    def load(self, minute: int, packed: bytes) -> None:
+        """Take over what an earlier owner stored for a minute."""
+        ids = array("Q", packed)
+        self._by_minute[minute] = ids
+        self._seen.update(ids)
+
+    def admit(self, ids: Sequence[str], ingest_ms: Sequence[int], event_ms: Sequence[int]) -> list[int]:
+        """Indexes of the records that are new, in order; they count as accepted from here on.
+
+        The three columns run in offset order; `ingest_ms` never falls.
+        """
+        hashes = hashes_of(ids)
+        fresh: list[int] = []
+        start = 0
+        while start < len(hashes):
+            minute = ingest_ms[start] // MINUTE_MS
+            end = _end_of_minute(ingest_ms, start, minute)
+            self._expire(minute)
+            fresh += self._admit_run(hashes, ingest_ms, event_ms, start, end)
+            start = end
+        return fresh
+
+    def _admit_run(
+        self,
+        hashes: list[int],
+        ingest_ms: Sequence[int],
+        event_ms: Sequence[int],
+        start: int,
+        end: int,
+    ) -> list[int]:
+        run = hashes[start:end]
+        distinct = set(run)
+        if len(distinct) == len(run) and self._seen.isdisjoint(distinct):
+            fresh = list(range(start, end))
+        else:
+            fresh = []
+            distinct = set()
+            for index in range(start, end):
+                id_hash = hashes[index]
+                if id_hash not in self._seen and id_hash not in distinct:
+                    distinct.add(id_hash)
+                    fresh.append(index)
+        self._seen |= distinct
+        for index in fresh:
+            minute = max(ingest_ms[index], event_ms[index]) // MINUTE_MS
+            for kept in (self._by_minute, self._unsaved):
+                ids = kept.get(minute)
+                if ids is None:
+                    ids = kept[minute] = array("Q")
+                ids.append(hashes[index])
+        return fresh
+
+    def _expire(self, ingest_minute: int) -> None:
+        oldest = ingest_minute - self._horizon_minutes
+        for minute in [minute for minute in self._by_minute if minute < oldest]:
+            self._seen.difference_update(self._by_minute.pop(minute))
+            self._unsaved.pop(minute, None)
+            self._expired.append(minute)
+
+    def take_unsaved(self) -> tuple[dict[int, bytes], list[int]]:
+        """(ids to append by minute, minutes to delete) since the last call."""
+        unsaved = {minute: ids.tobytes() for minute, ids in self._unsaved.items()}
+        expired = self._expired
+        self._unsaved = {}
+        self._expired = []
+        return unsaved, expired
+
+
+def _end_of_minute(ingest_ms: Sequence[int], start: int, minute: int) -> int:
+    if ingest_ms[-1] // MINUTE_MS == minute:
+        return len(ingest_ms)
+    end = start + 1
+    while end < len(ingest_ms) and ingest_ms[end] // MINUTE_MS == minute:
+        end += 1
+    return end

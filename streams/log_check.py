@@ -1,0 +1,95 @@
+"""Whether the log is still the one that the state was built from; asked at every take-over.
+
+A recreated topic, a truncated log or another partition count would silently make figures wrong, so each
+stops the worker with the command that continues. Nothing is ever reset on its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from zlib import crc32
+
+from streams.batch import LogRecord
+from streams.errors import PulseError
+from streams.state import Progress
+
+_ANEW = "to build the figures anew from what the log holds, start with a new SHOP_PULSE_REDIS_PREFIX"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """First and next offset of a topic-partition's log."""
+
+    start: int
+    end: int
+
+
+class Log(Protocol):
+    """What the check asks of Kafka."""
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """Partitions of each input topic that exists, by base name."""
+
+    async def bounds(self, partition: int) -> Mapping[str, Bounds]:
+        """Bounds of each input topic's partition, by base name."""
+
+    async def record_at(self, topic: str, partition: int, offset: int) -> LogRecord | None:
+        """The record at this offset, or None if the log holds none there."""
+
+
+async def check_counts(log: Log, topics: tuple[str, ...], partitions: int) -> None:
+    """Raises PulseError if a topic is missing or has another number of partitions."""
+    counts = await log.partition_counts()
+    missing = [topic for topic in topics if topic not in counts]
+    if missing:
+        raise PulseError(f"topics are missing: {' '.join(missing)}; create them with `shop-pulse topics`")
+    other = {topic: count for topic, count in counts.items() if count != partitions}
+    if other:
+        topic, count = next(iter(other.items()))
+        raise PulseError(
+            f"topic {topic} has {count} partitions, SHOP_PULSE_PARTITIONS says {partitions}: all topics need "
+            "the same number, and changing it moves keys; see `shop-pulse topics --check`"
+        )
+
+
+async def start_offsets(log: Log, partition: int, topics: Mapping[str, Progress]) -> dict[str, int]:
+    """Where to read each topic from. Raises PulseError if the log is not the one the state was built from."""
+    bounds = await log.bounds(partition)
+    offsets: dict[str, int] = {}
+    for topic, progress in topics.items():
+        bound = bounds[topic]
+        if progress.next_offset is None:
+            offsets[topic] = bound.start
+            continue
+        _check_bounds(topic, partition, progress.next_offset, bound)
+        if progress.last is not None and progress.last[0] >= bound.start:
+            await _check_last(log, topic, partition, progress.last)
+        offsets[topic] = progress.next_offset
+    return offsets
+
+
+def _check_bounds(topic: str, partition: int, next_offset: int, bound: Bounds) -> None:
+    where = f"topic {topic} partition {partition}"
+    if bound.end < next_offset:
+        raise PulseError(
+            f"{where} ends at offset {bound.end}, but {next_offset} records were counted: it was "
+            f"truncated or recreated; {_ANEW}"
+        )
+    if bound.start > next_offset:
+        raise PulseError(
+            f"{where} starts at offset {bound.start}, but only {next_offset} records were counted: "
+            f"{bound.start - next_offset} were deleted unread; {_ANEW}"
+        )
+
+
+async def _check_last(log: Log, topic: str, partition: int, last: tuple[int, int, int]) -> None:
+    offset, timestamp, crc = last
+    record = await log.record_at(topic, partition, offset)
+    found = None if record is None else (record.offset, record.timestamp, crc32(record.value or b""))
+    if found != (offset, timestamp, crc):
+        raise PulseError(
+            f"topic {topic} partition {partition} holds another record at offset {offset} than was "
+            f"counted: the topic was recreated; {_ANEW}"
+        )

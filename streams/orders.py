@@ -1,0 +1,259 @@
+"""What the order service says: purchases and refunds, judged and booked in the order of their log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.msgpack import encode
+from xxhash import xxh3_64_intdigest
+
+from schemas.codec import Reason
+from schemas.events import Event, Purchase, Refund
+from streams import catalogue
+from streams.batch import LogRecord, PlainRecord
+from streams.booking import VALUED_ORDER_SCOPES, Books
+from streams.ledger import Identity, Ledger, Order, OrderLine, WaitingRefund, day_of
+from streams.refunds import split
+from streams.verdict import Refusal
+from streams.window import MINUTE_MS
+
+TOPIC = "purchases"
+_ORDER_FIELDS = tuple(kind.field or "" for kind in VALUED_ORDER_SCOPES)
+_BPS = 10_000
+_NEVER_MS = 1 << 62
+
+
+def order_scopes(event: Event) -> tuple[str | None, ...]:
+    """Values of the order-level scopes, as the event's envelope (and gateway) has them."""
+    return tuple(getattr(event, name, None) for name in _ORDER_FIELDS)
+
+
+def lines_of(purchase: Purchase) -> list[OrderLine]:
+    """The order's lines, each with the item's own attribution or else the envelope's."""
+    return [
+        OrderLine(
+            product=item.product_id,
+            creator=item.creator_id or purchase.creator_id,
+            live=item.live_id or purchase.live_id,
+            brand=item.brand_id or purchase.brand_id,
+            merchant=item.merchant_id or purchase.merchant_id,
+            affiliate=item.affiliate_id or purchase.affiliate_id,
+            left_minor=item.quantity * item.unit_price_minor - item.seller_discount_minor,
+            commission_bps=item.commission_bps,
+        )
+        for item in purchase.items
+    ]
+
+
+def money_hash(event: Purchase | Refund) -> int:
+    """A hash of every field that moves money: a repetition with another hash is a conflict."""
+    if isinstance(event, Purchase):
+        lines = [
+            (
+                item.product_id,
+                item.quantity,
+                item.unit_price_minor,
+                item.seller_discount_minor,
+                item.platform_discount_minor,
+                item.tax_minor,
+                item.commission_bps,
+                item.platform_fee_bps,
+            )
+            for item in event.items
+        ]
+        return xxh3_64_intdigest(encode((event.currency, event.shipping_minor, lines)))
+    items = [(item.product_id, item.quantity, item.amount_minor) for item in event.items or ()]
+    return xxh3_64_intdigest(encode((event.order_id, event.currency, event.amount_minor, items)))
+
+
+def _commission(line: OrderLine) -> int:
+    return line.left_minor * line.commission_bps // _BPS
+
+
+class OrderBook:
+    """Orders and refunds of one partition number."""
+
+    def __init__(self, books: Books, orders: Ledger[Order], horizon_days: int, wait_ms: int) -> None:
+        self.orders = orders
+        # Refunds that wait, by order and then by refund, with the bytes that a refusal would need.
+        self.waiting: dict[str, dict[str, tuple[Refund, WaitingRefund]]] = {}
+        # What the next write saves: by refund; None deletes.
+        self.changed_waiting: dict[str, WaitingRefund | None] = {}
+        self._next_due_ms = _NEVER_MS
+        self._refused: list[str] = []
+        self._books = books
+        self._horizon_days = horizon_days
+        self._wait_ms = wait_ms
+
+    def known_order(self, order_id: str, ingest_ms: int) -> Order | None:
+        """The order, unless it is past the horizon of order records."""
+        order = self.orders.get(order_id)
+        if order is None or day_of(ingest_ms) - day_of(order.time_ms) > self._horizon_days:
+            return None
+        return order
+
+    def accept_purchase(self, event: Purchase, ingest_ms: int, excluded: bool) -> Iterator[Refusal]:
+        """Books an order that is new, then the refunds that waited for it; yields those it refuses."""
+        accepted_minute = max(ingest_ms, event.event_time_ms) // MINUTE_MS
+        order = Order(
+            filed_day=day_of(event.event_time_ms),
+            accepted_minute=accepted_minute,
+            money_hash=money_hash(event),
+            time_ms=event.event_time_ms,
+            currency=event.currency,
+            excluded=excluded,
+            scopes=order_scopes(event),
+            lines=lines_of(event),
+        )
+        self.orders.put(event.order_id, order)
+        if not excluded:
+            self._book_purchase(event, order)
+        yield from self._settle_waiting(event.order_id, order)
+
+    def _book_purchase(self, event: Purchase, order: Order) -> None:
+        books, time_ms, scopes, currency = self._books, order.time_ms, order.scopes, order.currency
+        lines, items = order.lines, event.items
+        books.on_order(time_ms, scopes, catalogue.EVENT_COUNTS[Purchase], 1)
+        books.once_per_value(time_ms, lines, catalogue.EVENT_COUNTS[Purchase])
+        books.on_order(time_ms, scopes, catalogue.ORDERS_IN_CURRENCY, 1, currency)
+        books.once_per_value(time_ms, lines, catalogue.ORDERS_IN_CURRENCY, currency)
+        values = [line.left_minor for line in lines]
+        paid = [
+            value - item.platform_discount_minor + item.tax_minor
+            for value, item in zip(values, items, strict=True)
+        ]
+        for measure, amounts, unit, extra in (
+            (catalogue.ITEMS, [item.quantity for item in items], None, 0),
+            (catalogue.GMV_PAID, values, currency, 0),
+            (catalogue.BUYER_PAID, paid, currency, event.shipping_minor),
+            (catalogue.COMMISSION, [_commission(line) for line in lines], currency, 0),
+        ):
+            books.on_order(time_ms, scopes, measure, sum(amounts) + extra, unit)
+            books.on_lines(time_ms, zip(lines, amounts, strict=True), measure, unit)
+
+    def accept_refund(
+        self, event: Refund, record: LogRecord, ingest_ms: int, excluded: bool
+    ) -> Refusal | None:
+        """Books a refund that is new, or lets it wait for its order; a Refusal if it contradicts it.
+
+        An excluded refund is judged like any other, but neither books nor waits.
+        """
+        order = self.known_order(event.order_id, ingest_ms)
+        if order is None:
+            if excluded:
+                return None
+            waiting = WaitingRefund(
+                offset=record.offset,
+                timestamp=record.timestamp,
+                counted_ms=ingest_ms,
+                key=record.key,
+                value=record.value or b"",
+                headers=list(record.headers),
+            )
+            self.let_wait(event, waiting)
+            self.changed_waiting[event.refund_id] = waiting
+            return None
+        contradiction = self.contradiction(event, order)
+        if contradiction:
+            return Refusal(record, Reason.CONFLICTING_DUPLICATE, contradiction)
+        if not excluded:
+            self._book_refund(event, order)
+        return None
+
+    def let_wait(self, refund: Refund, kept: WaitingRefund) -> None:
+        """Keeps a refund until its order comes or its time is up."""
+        self.waiting.setdefault(refund.order_id, {})[refund.refund_id] = (refund, kept)
+        self._next_due_ms = min(self._next_due_ms, kept.counted_ms + self._wait_ms)
+
+    @staticmethod
+    def contradiction(event: Refund, order: Order) -> str:
+        """Why the refund cannot belong to the order; empty if it can."""
+        if event.currency != order.currency:
+            return f"refund in {event.currency} of an order in {order.currency}"
+        left_minor = sum(line.left_minor for line in order.lines)
+        if event.amount_minor > left_minor:
+            return f"refund of {event.amount_minor} above the {left_minor} left of its order"
+        return ""
+
+    def _book_refund(self, event: Refund, order: Order) -> None:
+        lines = order.lines
+        taken = split(
+            event.amount_minor,
+            [(item.product_id, item.amount_minor) for item in event.items or ()],
+            [line.product for line in lines],
+            [line.left_minor for line in lines],
+        )
+        before = [_commission(line) for line in lines]
+        for line, amount in zip(lines, taken, strict=True):
+            line.left_minor -= amount
+        self.orders.put(event.order_id, order)
+        if order.excluded:
+            return
+        change = [_commission(line) - old for line, old in zip(lines, before, strict=True)]
+        books, currency = self._books, order.currency
+        for time_ms, measure, amounts in (
+            (event.event_time_ms, catalogue.REFUNDS, taken),
+            (order.time_ms, catalogue.REFUNDS_OF_PURCHASES, taken),
+            (order.time_ms, catalogue.COMMISSION, change),
+        ):
+            books.on_order(time_ms, order.scopes, measure, sum(amounts), currency)
+            books.on_lines(time_ms, zip(lines, amounts, strict=True), measure, currency)
+
+    def _settle_waiting(self, order_id: str, order: Order) -> Iterator[Refusal]:
+        ours = self.waiting.pop(order_id, {})
+        for refund, kept in sorted(ours.values(), key=lambda pair: pair[1].offset):
+            self.changed_waiting[refund.refund_id] = None
+            contradiction = self.contradiction(refund, order)
+            if not contradiction:
+                self._book_refund(refund, order)
+                continue
+            record = PlainRecord(kept.offset, kept.timestamp, kept.key, kept.value, kept.headers)
+            self._uncount(refund, kept.counted_ms)
+            self._refused.append(refund.refund_id)
+            yield Refusal(record, Reason.CONFLICTING_DUPLICATE, contradiction)
+
+    def _uncount(self, refund: Refund, counted_ms: int) -> None:
+        books = self._books
+        books.on_event(refund, -1)
+        books.on_pipeline(counted_ms, TOPIC, catalogue.ACCEPTED, -1)
+        dead = catalogue.DEAD_LETTERS[Reason.CONFLICTING_DUPLICATE]
+        books.on_pipeline(counted_ms, TOPIC, dead, 1)
+
+    def take_refused(self) -> list[str]:
+        """Refunds that waited and were refused, since the last call."""
+        refused, self._refused = self._refused, []
+        return refused
+
+    def expire_waiting(self, ingest_ms: int) -> None:
+        """Books refunds whose order did not come in time on the whole shop and the refund's platform."""
+        if ingest_ms < self._next_due_ms:
+            return
+        kept_refunds = [pair for ours in self.waiting.values() for pair in ours.values()]
+        self.waiting.clear()
+        self._next_due_ms = _NEVER_MS
+        for refund, kept in kept_refunds:
+            if ingest_ms < kept.counted_ms + self._wait_ms:
+                self.let_wait(refund, kept)
+                continue
+            self.changed_waiting[refund.refund_id] = None
+            scopes = order_scopes(refund)
+            platform_only = (scopes[0], *(None for _ in scopes[1:]))
+            for measure in (catalogue.REFUNDS, catalogue.UNATTRIBUTED_REFUNDS):
+                self._books.on_order(
+                    refund.event_time_ms, platform_only, measure, refund.amount_minor, refund.currency
+                )
+
+
+def refund_identity(refund_id: str) -> str:
+    """Name of a refund among the identities."""
+    return f"r:{refund_id}"
+
+
+def event_identity(event_id: str) -> str:
+    """Name of any other record of the order service among the identities."""
+    return f"e:{event_id}"
+
+
+def is_repeated(known: Identity | Order | None, ingest_ms: int, horizon_minutes: int) -> bool:
+    """Whether a record with this identity was accepted within the horizon."""
+    return known is not None and ingest_ms // MINUTE_MS - known.accepted_minute <= horizon_minutes

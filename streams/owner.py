@@ -1,0 +1,324 @@
+"""The owner of one partition number: the only task that folds its batches and writes its keys.
+
+It takes batches of all topics from the agents, folds them into memory, and every flush interval saves
+what changed in one guarded write. Memory is a cache of what Redis holds plus what is not saved: whenever
+Redis refuses a write, or a batch does not start where the memory ends, all memory of the partition is
+dropped, loaded again, and its topics are read again from the offsets that Redis holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from streams.batch import Batch, LogRecord
+from streams.errors import PulseError
+from streams.log_check import Log, start_offsets
+from streams.outlet import OutletUnavailableError
+from streams.state import PartitionState, Rules, StateWrite
+from streams.store import Applied, AppliedBefore, Guard, Refused, Store, StoreUnavailableError
+from streams.verdict import Refusal
+from streams.watermark import Quiet, watermark_ms
+
+logger = logging.getLogger(__name__)
+
+# Records folded at a time: bounds the cells that one step can add, and how long the event loop is held.
+CHUNK_RECORDS = 1_000
+# The order service's records touch up to 200 lines each.
+CHUNK_PURCHASES = 200
+# A partition without traffic still publishes its watermarks this often.
+IDLE_WRITE_MS = 1_000
+# Copies of orders, attempts and identities kept in memory.
+LEDGER_COPIES_MAX = 50_000
+BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+T = TypeVar("T")
+
+
+class Outlet(Protocol):
+    """Where refused records go."""
+
+    async def send(self, topic: str, partition: int, refusals: list[Refusal]) -> None:
+        """Returns once Kafka has them; raises OutletUnavailableError."""
+
+
+class Reader(Protocol):
+    """The owner's view of the consumer."""
+
+    async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        """Reads the partition's topics from these offsets; batches carry `epoch` from now on."""
+
+    def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
+        """Records between `next_offset` and the last stable offset; None if not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What every owner shares.
+
+    Attributes:
+        now_ms: the wall clock; decides only what is published and when it is saved.
+        on_fatal: called with an error that no retry can mend.
+    """
+
+    rules: Rules
+    store: Store
+    outlet: Outlet
+    reader: Reader
+    log: Log
+    now_ms: Callable[[], int]
+    on_fatal: Callable[[PulseError], None]
+    flush_interval_ms: int
+    max_dirty_cells: int
+    name: str
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the owner publishes of itself."""
+
+    writes: int = 0
+    refused: int = 0
+    write_ms: int = 0
+
+
+class Owner:
+    """One partition number. `epoch` rises with every take-over: batches read before it are dropped."""
+
+    def __init__(self, partition: int, work: Work) -> None:
+        self.partition = partition
+        self.epoch = 0
+        self.counters = Counters()
+        self.progress_at_ms = work.now_ms()
+        self.trouble = ""
+        self._work = work
+        self._state: PartitionState | None = None
+        self._guard = Guard("", {})
+        self._refusals: dict[str, list[Refusal]] = {}
+        self._quiet: dict[str, Quiet] = {}
+        self._flushing: asyncio.Task[None] | None = None
+        self._written_at_ms = 0
+        self._lock = asyncio.Lock()
+
+    @property
+    def state(self) -> PartitionState | None:
+        """The memory, or None while there is none."""
+        return self._state
+
+    @property
+    def saved_offsets(self) -> Mapping[str, str]:
+        """The vector that Redis holds, by meta field; empty while there is no memory."""
+        return self._guard.offsets if self._state is not None else {}
+
+    def release(self) -> None:
+        """Drops the memory; what is not saved is read again by the next owner."""
+        self.epoch += 1
+        self._state = None
+        self._refusals = {}
+
+    async def take_over(self) -> None:
+        """Builds the memory from Redis and has the topics read from there. Retries until it is done.
+
+        Ends early if the partition is released or taken over again meanwhile.
+        """
+        self.release()
+        epoch = self.epoch
+        try:
+            loaded = await self._retry(lambda: self._work.store.load(self.partition, self._work.rules), epoch)
+            if loaded is None:
+                return
+            state, guard = loaded
+            offsets = await start_offsets(self._work.log, self.partition, state.topics)
+        except PulseError as error:
+            self._work.on_fatal(error)
+            return
+        if epoch != self.epoch:
+            return
+        for topic, offset in offsets.items():
+            state.topics[topic].next_offset = offset
+        self._state, self._guard = state, guard
+        self._quiet = {topic: Quiet() for topic in offsets}
+        self._made_progress()
+        await self._work.reader.open(self.partition, offsets, epoch)
+
+    async def apply(self, batch: Batch) -> None:
+        """Folds a batch, unless it was read before the last take-over."""
+        async with self._lock:
+            state = self._state
+            if state is None or batch.epoch != self.epoch:
+                return
+            if batch.before != state.topics[batch.topic].next_offset:
+                self._resync(
+                    f"{batch.topic}: read from {batch.before}, not {state.topics[batch.topic].next_offset}"
+                )
+                return
+            if not batch.records:
+                state.topics[batch.topic].next_offset = batch.after
+            step = CHUNK_PURCHASES if batch.topic == "purchases" else CHUNK_RECORDS
+            for at in range(0, len(batch.records), step):
+                chunk = batch.records[at : at + step]
+                is_last = at + step >= len(batch.records)
+                next_offset = batch.after if is_last else chunk[-1].offset + 1
+                if not await self._apply_chunk(state, batch, chunk, next_offset):
+                    return
+            self._made_progress()
+
+    async def _apply_chunk(
+        self, state: PartitionState, batch: Batch, chunk: Sequence[LogRecord], next_offset: int
+    ) -> bool:
+        """False if the partition was taken away meanwhile: the rest of the batch is dropped."""
+        if self._flushing is None:
+            for ledger in state.ledgers:
+                ledger.trim(LEDGER_COPIES_MAX)
+        screened = state.screen(batch.topic, chunk)
+        while missing := state.missing(batch.topic, screened):
+            read = partial(self._work.store.read_records, self.partition, missing)
+            found = await self._retry(read, batch.epoch)
+            if found is None:
+                return False
+            state.load_records(found)
+        refusals = state.apply(batch.topic, chunk, screened, next_offset)
+        if refusals:
+            self._refusals.setdefault(batch.topic, []).extend(refusals)
+        if state.dirty >= self._work.max_dirty_cells // 2:
+            await self.flush()
+        else:
+            await asyncio.sleep(0)
+        return self.epoch == batch.epoch
+
+    def flush_if_due(self) -> None:
+        """Starts a flush if the interval has passed and none is on its way."""
+        if self._state is None or self._flushing is not None:
+            return
+        waited_ms = self._work.now_ms() - self._written_at_ms
+        changed = self._state.dirty or self._refusals
+        if waited_ms >= (self._work.flush_interval_ms if changed else IDLE_WRITE_MS):
+            self._start_flush()
+
+    async def flush(self) -> None:
+        """Saves everything folded so far. Waits for the flush on its way, then for one of its own."""
+        if self._flushing is not None:
+            await asyncio.wait({self._flushing})
+        if self._state is not None:
+            await asyncio.wait({self._start_flush()})
+
+    def _start_flush(self) -> asyncio.Task[None]:
+        if self._flushing is not None:
+            return self._flushing
+        state = self._state
+        assert state is not None
+        # The snapshot: dirty cells, refusals and the vector, in one step without an await.
+        self._publish_watermarks(state)
+        write = state.take()
+        refusals, self._refusals = self._refusals, {}
+        task = asyncio.create_task(self._save(state, write, refusals, self.epoch))
+        self._flushing = task
+        task.add_done_callback(self._flush_ended)
+        return task
+
+    def _flush_ended(self, task: asyncio.Task[None]) -> None:
+        self._flushing = None
+        self._written_at_ms = self._work.now_ms()
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, PulseError):
+            self._work.on_fatal(error)
+        elif error is not None:
+            self._work.on_fatal(PulseError(f"partition {self.partition} could not be saved: {error!r}"))
+
+    async def _save(
+        self, state: PartitionState, write: StateWrite, refusals: dict[str, list[Refusal]], epoch: int
+    ) -> None:
+        for topic, refused in refusals.items():
+            sent = await self._retry(partial(self._send, topic, refused), epoch)
+            if sent is None:
+                return
+        token = secrets.token_hex(16)
+        began_ms = self._work.now_ms()
+        guard, published = self._guard, self._published(state)
+        answered = await self._retry(
+            lambda: self._work.store.write(state, write, guard, token, published), epoch
+        )
+        if answered is None or epoch != self.epoch:
+            return
+        answer, next_guard = answered
+        self.counters.write_ms = self._work.now_ms() - began_ms
+        if isinstance(answer, Refused):
+            self.counters.refused += 1
+            self._resync(f"Redis refused the write: {answer.differs} is not what the memory was built on")
+            return
+        self.counters.writes += 1
+        self._guard = next_guard
+        if isinstance(answer, Applied):
+            state.sums.learn(write.cells, iter(answer.increments))
+            for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
+                if not left:
+                    state.trimmed[name] = day
+        else:
+            assert isinstance(answer, AppliedBefore)
+
+    async def _send(self, topic: str, refused: list[Refusal]) -> bool:
+        await self._work.outlet.send(topic, self.partition, refused)
+        return True
+
+    def _resync(self, why: str) -> None:
+        logger.warning("partition %d: %s; reading again from what Redis holds", self.partition, why)
+        task = asyncio.get_running_loop().create_task(self.take_over())
+        self._resyncing = task
+
+    async def _retry(self, ask: Callable[[], Awaitable[T]], epoch: int) -> T | None:
+        """Asks until there is an answer; None once the partition was released or taken over anew."""
+        attempt = 0
+        while epoch == self.epoch:
+            try:
+                answer = await ask()
+            except (StoreUnavailableError, OutletUnavailableError) as error:
+                if str(error) != self.trouble:
+                    logger.error("partition %d waits: %s", self.partition, error)
+                self.trouble = str(error)
+                await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
+                attempt += 1
+                continue
+            if self.trouble:
+                logger.warning("partition %d goes on", self.partition)
+                self.trouble = ""
+                self._made_progress()
+            return answer
+        return None
+
+    def _made_progress(self) -> None:
+        self.progress_at_ms = self._work.now_ms()
+
+    def lags(self) -> dict[str, int | None]:
+        """Unread records by topic; None where the end of the log is not known."""
+        if self._state is None:
+            return {}
+        return {
+            topic: self._work.reader.lag(topic, self.partition, progress.next_offset)
+            for topic, progress in self._state.topics.items()
+            if progress.next_offset is not None
+        }
+
+    def _publish_watermarks(self, state: PartitionState) -> None:
+        now_ms = self._work.now_ms()
+        for topic, lag in self.lags().items():
+            progress, quiet = state.topics[topic], self._quiet[topic]
+            quiet.observe(lag, now_ms)
+            progress.watermark_ms = watermark_ms(
+                progress.watermark_ms, progress.high_ms, quiet.is_long(now_ms), now_ms
+            )
+
+    def _published(self, state: PartitionState) -> dict[str, str]:
+        """Facts about the pipeline that the read service shows; no figure depends on them."""
+        facts = {
+            "owner": self._work.name,
+            "writes": str(self.counters.writes),
+            "refused": str(self.counters.refused),
+            "write_ms": str(self.counters.write_ms),
+            "up_ms": str(self._work.now_ms()),
+            "takeovers": str(self.epoch),
+        }
+        return facts | {f"lag:{topic}": str(lag) for topic, lag in self.lags().items() if lag is not None}

@@ -1,0 +1,162 @@
+"""Which values of a kind of scope are the largest: top lives and products, and the sum over all values.
+
+It stands beside the read model. Cells are kept per value and there is no index by size, so panes are walked
+in small steps that hold up no writer; a pane is walked again only after it changed, and of each pane only
+the largest values are remembered. Which value ranks where is therefore near enough; its figures are not
+taken from here where they must be exact.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+from streams.catalogue import GMV_PAID, KPIS, ORDERS_IN_CURRENCY
+from streams.kpi import measures_of
+from streams.read_store import Meta, ReadStore
+from streams.window import Pane
+
+# Who is not among so many in any pane of any partition is not among the first 100 of them all.
+VALUES_A_PANE = 1_000
+PANES_REMEMBERED = 4_096
+
+VIEWS = frozenset(
+    measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
+)
+_GMV = f"{GMV_PAID.name}:"
+_ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What is remembered of a pane, or of several added up.
+
+    Attributes:
+        totals: per stored measure, over all values.
+        gmv: per currency, the largest values' GMV paid.
+        views: the largest values' view events.
+    """
+
+    totals: dict[str, int] = field(default_factory=dict)
+    gmv: dict[str, dict[str, int]] = field(default_factory=dict)
+    views: dict[str, int] = field(default_factory=dict)
+
+    def add_cell(self, cell: str, amount: int) -> None:
+        """Adds one cell ``measure|value``."""
+        measure, _, of = cell.partition("|")
+        self.totals[measure] = self.totals.get(measure, 0) + amount
+        if measure.startswith(_GMV):
+            _add(self.gmv.setdefault(measure.removeprefix(_GMV), {}), of, amount)
+        elif measure in VIEWS:
+            _add(self.views, of, amount)
+
+    def add(self, other: Tally) -> None:
+        """Adds another tally."""
+        for measure, amount in other.totals.items():
+            _add(self.totals, measure, amount)
+        for currency, values in other.gmv.items():
+            into = self.gmv.setdefault(currency, {})
+            for of, amount in values.items():
+                _add(into, of, amount)
+        for of, amount in other.views.items():
+            _add(self.views, of, amount)
+
+    def cut(self) -> None:
+        """Forgets all but the largest values."""
+        self.gmv = {currency: _largest(values) for currency, values in self.gmv.items()}
+        self.views = _largest(self.views)
+
+    def order(self, limit: int) -> list[str]:
+        """The first values by GMV paid, then by views, then by name.
+
+        Amounts of different currencies are never added: the currency with most orders goes first, the
+        others break ties.
+        """
+        currencies = sorted(
+            self.gmv, key=lambda currency: (-self.totals.get(_ORDERS + currency, 0), currency)
+        )
+
+        def rank(of: str) -> tuple[object, ...]:
+            return (*(-self.gmv[currency].get(of, 0) for currency in currencies), -self.views.get(of, 0), of)
+
+        values = {*self.views, *(of for by_value in self.gmv.values() for of in by_value)}
+        return heapq.nsmallest(limit, values, key=rank)
+
+
+class Ranking:
+    """Tallies over panes, walking only what changed since the last time."""
+
+    def __init__(self, store: ReadStore) -> None:
+        self._store = store
+        # (p, kind, pane) -> (mark when its walk began, tally); the least recently used goes first.
+        self._known: OrderedDict[tuple[int, str, Pane], tuple[float, Tally]] = OrderedDict()
+        self._seqs: dict[int, int] = {}
+
+    async def tally(self, kind: str, panes: Sequence[Pane], metas: Sequence[Meta]) -> Tally:
+        """The kind's tally over the panes of all partitions, whose metas were just read."""
+        for p, meta in enumerate(metas):
+            self._forget_if_rolled_back(p, meta.number("seq") or 0)
+        parts = await asyncio.gather(*(self._of_partition(p, kind, panes) for p in range(len(metas))))
+        total = Tally()
+        for part in parts:
+            total.add(part)
+        return total
+
+    async def _of_partition(self, p: int, kind: str, panes: Sequence[Pane]) -> Tally:
+        total = Tally()
+        for pane, mark in zip(panes, await self._store.marks(p, panes), strict=True):
+            if mark is not None:
+                total.add(await self._of_pane(p, kind, pane, mark))
+        return total
+
+    async def _of_pane(self, p: int, kind: str, pane: Pane, mark: float) -> Tally:
+        key = (p, kind, pane)
+        known = self._known.pop(key, None)
+        if known is None or known[0] != mark:
+            # A change during the walk raises the mark, so the pane is walked again next time.
+            known = (mark, await self._walk(p, kind, pane))
+        self._known[key] = known
+        while len(self._known) > PANES_REMEMBERED:
+            self._known.popitem(last=False)
+        return known[1]
+
+    async def _walk(self, p: int, kind: str, pane: Pane) -> Tally:
+        cells: dict[str, int] = {}
+        async for cell, amount in self._store.walk(p, kind, pane):
+            cells[cell] = amount
+        tally = Tally()
+        for cell, amount in cells.items():
+            tally.add_cell(cell, amount)
+        tally.cut()
+        return tally
+
+    def _forget_if_rolled_back(self, p: int, seq: int) -> None:
+        """A Redis that lost its last second counts up again, and may reach the same marks otherwise."""
+        if seq < self._seqs.get(p, 0):
+            for key in [key for key in self._known if key[0] == p]:
+                del self._known[key]
+        self._seqs[p] = seq
+
+
+def remaining(totals: Mapping[str, int], parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """What is left of totals without the parts, at least 0: the parts may have been read a moment later."""
+    left = dict(totals)
+    for part in parts:
+        for measure, amount in part.items():
+            if measure in left:
+                left[measure] -= amount
+    return {measure: max(amount, 0) for measure, amount in left.items()}
+
+
+def _add(into: dict[str, int], name: str, amount: int) -> None:
+    into[name] = into.get(name, 0) + amount
+
+
+def _largest(values: Mapping[str, int]) -> dict[str, int]:
+    if len(values) <= VALUES_A_PANE:
+        return dict(values)
+    return dict(heapq.nlargest(VALUES_A_PANE, values.items(), key=itemgetter(1)))

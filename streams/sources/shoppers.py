@@ -1,0 +1,222 @@
+"""Shoppers: each session of one is written down whole, from the first view to the checkout.
+
+They stand before the calendar. What they see leads to a tag tap, a product, a cart, a checkout; what becomes
+of the checkout is decided in `orders`.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from streams.sources.incidents import Incidents
+from streams.sources.orders import Line, Orders
+from streams.sources.record import Calendar
+from streams.sources.rooms import Rooms
+from streams.sources.world import MINI_PROGRAMS, Market, Product, Shopper, World
+
+# Where a session begins that begins in no live room and no mini-program; twice = twice as often.
+FEED_SURFACES: Final = (
+    "short_video",
+    "short_video",
+    "short_video",
+    "explore",
+    "recommendation",
+    "search",
+    "showcase",
+    "profile",
+)
+ENTRIES: Final = ("explore", "qr_code", "shared_link", "search")
+LIVE_SHARE: Final = 0.35
+MINI_PROGRAM_SHARE: Final = 0.12
+RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok_shop"))
+CHANNELS: Final = ("chat", "story", "link")
+
+
+class Session:
+    """One visit: its clock, its cart and the part of the JSON that all its events share."""
+
+    __slots__ = ("_put", "cart", "context", "draw", "key", "market", "seller", "time_ms", "where")
+
+    def __init__(
+        self, calendar: Calendar, draw: random.Random, market: Market, shopper: Shopper, time_ms: int
+    ) -> None:
+        self._put = calendar.put
+        self.draw = draw.random
+        self.market = market
+        self.key = shopper.key
+        self.time_ms = time_ms
+        self.cart: list[Line] = []
+        self.context = ""  # the envelope, as JSON
+        self.where = ""  # live room or content with its creator, as JSON
+        self.seller = ""  # who gets the commission, as JSON of a line
+
+    def put(self, topic: str, event_type: str, more: str, pause_ms: int) -> None:
+        """Write down what happens now, then let up to `pause_ms` go by."""
+        self._put(topic, event_type, self.time_ms, self.key, f"{self.context}{more}")
+        self.time_ms += 200 + int(self.draw() * pause_ms)
+
+    def look_at(self, product: Product) -> None:
+        """A product was shown: perhaps its tag is tapped, its page opened, the product bought."""
+        more = f",{self.where},{product.fragment}"
+        self.put("views", "product_impression", more, 3_000)
+        if self.draw() < 0.3:
+            self.put("tag-taps", "tag_tap", more, 1_500)
+            if self.draw() < 0.85:
+                self.put("views", "product_view", more, 6_000)
+                if self.draw() < 0.2:
+                    self._add_to_cart(product, more)
+
+    def _add_to_cart(self, product: Product, more: str) -> None:
+        quantity = 1 if self.draw() < 0.85 else 2 + int(self.draw() * 3)
+        more = (
+            f'{more},"quantity":{quantity},"unit_price_minor":{product.price_minor},'
+            f'"currency":"{self.market.currency}"'
+        )
+        self.put("carts", "add_to_cart", more, 3_000)
+        if self.draw() < 0.08:
+            self.put("carts", "remove_from_cart", more, 1_000)
+        else:
+            self.cart.append(Line(product, quantity, self.seller))
+
+
+class Shoppers:
+    """All visits to the simulated shop."""
+
+    def __init__(
+        self,
+        world: World,
+        calendar: Calendar,
+        rng: random.Random,
+        *,
+        rooms: Rooms,
+        orders: Orders,
+        incidents: Incidents,
+    ) -> None:
+        self._world = world
+        self._calendar = calendar
+        self._rooms = rooms
+        self._orders = orders
+        self._incidents = incidents
+        self._rng = rng
+        self._draw = rng.random
+        self._sessions = 0
+        self._shares = 0
+        self._assigned: set[bytes] = set()
+
+    def start_session(self, time_ms: int) -> None:
+        """Write down a whole session that begins at `time_ms`."""
+        draw = self._draw
+        market = self._world.market(draw())
+        shopper = self._world.shopper(market, draw())
+        session = Session(self._calendar, self._rng, market, shopper, time_ms)
+        if (kind := draw()) < LIVE_SHARE:
+            self._watch_live(session, shopper)
+        elif kind < LIVE_SHARE + MINI_PROGRAM_SHARE:
+            self._use_mini_program(session, shopper)
+        else:
+            self._watch_feed(session, shopper)
+        if session.cart and draw() < 0.5:
+            self._check_out(session)
+        if draw() < 0.03:
+            self._share(session)
+        if draw() < 0.04:
+            self._note_activity(session, shopper)
+
+    def _begin(self, session: Session, shopper: Shopper, platform: str, surface: str) -> None:
+        """Fix what all events of the session share."""
+        self._sessions += 1
+        session.context = (
+            f'"platform":"{platform}",{shopper.context},'
+            f'"session_id":"s{self._calendar.run}-{self._sessions}","surface":"{surface}"'
+        )
+
+    def _watch_live(self, session: Session, shopper: Shopper) -> None:
+        draw = self._draw
+        room = self._rooms.pick(session.market, draw())
+        creator = room.creator
+        self._begin(session, shopper, creator.platform, "live")
+        session.where = room.fragment
+        session.seller = f',{room.fragment},"affiliate_id":"{creator.affiliate_id}"'
+        more = f",{room.fragment}"
+        session.put("livestreams", "live_join", more, 8_000)
+        for _ in range(1 + int(draw() * 4)):
+            if (what := draw()) < 0.25:
+                session.put("livestreams", "live_like", more, 6_000)
+            elif what < 0.35:
+                session.put("livestreams", "live_comment", more, 6_000)
+            session.look_at(room.pinned if draw() < 0.7 else room.products[int(draw() * len(room.products))])
+        if draw() < 0.02:
+            session.put("engagement", "follow", more, 500)
+        room.join(session.time_ms)
+        if draw() < 0.9:  # the others close the app, which tells nobody
+            session.put("livestreams", "live_leave", more, 500)
+
+    def _watch_feed(self, session: Session, shopper: Shopper) -> None:
+        draw = self._draw
+        platforms = session.market.platforms
+        surface = FEED_SURFACES[int(draw() * len(FEED_SURFACES))]
+        self._begin(session, shopper, platforms[shopper.number % len(platforms)], surface)
+        for _ in range(1 + int(draw() * 5)):
+            creator = self._world.creator(session.market, draw())
+            session.where = f'"creator_id":"{creator.creator_id}","content_id":"v{int(draw() * 5_000)}"'
+            # Only some creators are paid a commission.
+            session.seller = f',"creator_id":"{creator.creator_id}"'
+            if draw() < 0.6:
+                session.seller += f',"affiliate_id":"{creator.affiliate_id}"'
+            session.put("views", "view", f",{session.where}", 8_000)
+            if draw() < 0.6:
+                session.look_at(self._world.product(session.market, draw()))
+
+    def _use_mini_program(self, session: Session, shopper: Shopper) -> None:
+        draw = self._draw
+        platforms = session.market.platforms
+        program = MINI_PROGRAMS[int(draw() * draw() * len(MINI_PROGRAMS))]
+        entry = ENTRIES[int(draw() * len(ENTRIES))]
+        self._begin(session, shopper, platforms[shopper.number % len(platforms)], entry)
+        session.where = f'"mini_program_id":"{program}"'
+        # The order, too, counts for the mini-program it was placed in: its scope comes from the envelope.
+        session.context += f",{session.where}"
+        session.where = f'"merchant_id":"{session.market.name}-m1"'
+        qr = f',"qr_id":"qr{int(draw() * 40)}"' if entry == "qr_code" else ""
+        session.put("views", "mini_program_open", f',"entry":"{entry}"{qr}', 4_000)
+        for _ in range(1 + int(draw() * 3)):
+            session.put("views", "mini_program_action", ',"name":"browse"', 4_000)
+            session.look_at(self._world.product(session.market, draw()))
+
+    def _check_out(self, session: Session) -> None:
+        session.put("carts", "begin_checkout", "", 10_000)
+        if self._incidents.holds("checkout-broken", "", session.time_ms):
+            return
+        bought_ms = self._orders.check_out(
+            session.key, session.context, session.market, session.cart, session.time_ms
+        )
+        if bought_ms is not None:
+            session.time_ms = bought_ms + 1_000
+
+    def _share(self, session: Session) -> None:
+        """The shopper shares; some who get it open it, few become new users."""
+        self._shares += 1
+        share_id = f"h{self._calendar.run}-{self._shares}"
+        more = f',"share_id":"{share_id}","channel":"{CHANNELS[self._shares % len(CHANNELS)]}"'
+        session.put("engagement", "share", more, 500)
+        for _ in range(int(self._draw() * 4)):
+            friend = self._world.shopper(session.market, self._draw())
+            visit = Session(self._calendar, self._rng, session.market, friend, session.time_ms)
+            visit.time_ms += 2_000 + int(self._draw() * 60_000)
+            self._begin(visit, friend, session.market.platforms[0], "shared_link")
+            visit.put("engagement", "share_open", more, 5_000)
+            if self._draw() < 0.15:
+                visit.put("engagement", "share_convert", f',"share_id":"{share_id}"', 500)
+
+    def _note_activity(self, session: Session, shopper: Shopper) -> None:
+        """The shopper is in a redirection rule: assigned once, then active with its assignment."""
+        rule, from_app, to_app = RULES[shopper.number % len(RULES)]
+        arm = "held_out" if shopper.number % 10 == 0 else "treated"
+        assigned = f'"rule_id":"{rule}","arm":"{arm}"'
+        if session.key not in self._assigned:
+            self._assigned.add(session.key)
+            more = f',{assigned},"from_app":"{from_app}","to_app":"{to_app}"'
+            session.put("redirects", "redirect", more, 500)
+        app = to_app if arm == "treated" else from_app
+        session.put("redirects", "active", f',"app":"{app}","assignments":[{{{assigned}}}]', 500)

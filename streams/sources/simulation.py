@@ -1,0 +1,161 @@
+"""The simulated shop: every record that a seed, a start time and a rate lead to, in time order.
+
+It stands before the way of an event and is pure: no clock, no Kafka. Equal configurations give equal bytes.
+A second is simulated at a time: first what is due (rooms, orders, heartbeats), then as many new sessions as
+the rate still asks for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.events import INPUT_TOPICS
+from streams.sources.faults import Faults, with_faults
+from streams.sources.incidents import Incident, Incidents
+from streams.sources.orders import Orders
+from streams.sources.record import Calendar, Record
+from streams.sources.rooms import Rooms
+from streams.sources.shoppers import Shoppers
+from streams.sources.world import MARKETS, World
+
+# Sessions begin so long before the start, so that the first second is as busy as any other.
+WARM_UP_S: Final = 120
+SOURCE_HEARTBEAT_S: Final = 10
+PEAK_HOUR_UTC: Final = 20
+CAMPAIGNS: Final = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimConfig:
+    """What decides the bytes of a run.
+
+    Attributes:
+        start_ms: event time of the beginning.
+        seed: equal seeds give equal shops and equal shoppers.
+        rate: events per second, as a mean over a day (heartbeats of the source and faults come on top).
+        daily_shape: more traffic in the evening than at night; else the same at every hour.
+        partitions: of every topic; each gets its own source heartbeats.
+        incidents: what goes wrong, with times after `start_ms`.
+        faults: what is wrong with single records.
+    """
+
+    start_ms: int
+    seed: int = 1
+    rate: float = 200
+    daily_shape: bool = True
+    partitions: int = 4
+    incidents: tuple[Incident, ...] = ()
+    faults: Faults = Faults()  # noqa: RUF009  # frozen
+
+
+def simulate(config: SimConfig) -> Iterator[Record]:
+    """All records of this run in the order of their Kafka timestamps, without end."""
+    incidents = Incidents(config.incidents, config.start_ms)
+    for record in with_faults(_shop(config, incidents), config.faults, config.seed):
+        if not (config.incidents and incidents.holds("source-silent", record.topic, record.timestamp_ms)):
+            yield record
+
+
+def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
+    """The records of a shop without faults."""
+    run = f"{zlib.crc32(f'{config.seed} {config.start_ms}'.encode()):08x}"
+    calendar = Calendar(run)
+    rng = random.Random(f"shop {config.seed}")
+    world = World(config.seed, shoppers=max(1_000, min(100_000, int(config.rate * 40))))
+    rooms_per_market = max(1, min(40, round(config.rate / 100)))
+    orders = Orders(calendar, incidents, rng, config.start_ms)
+    rooms = Rooms(world, calendar, rng, start_ms=config.start_ms, per_market=rooms_per_market)
+    shoppers = Shoppers(world, calendar, rng, rooms=rooms, orders=orders, incidents=incidents)
+    background = _Background(config, world, calendar)
+    wanted = 0.0
+    first = config.start_ms // 1000
+    second = first - WARM_UP_S
+    while True:
+        if second >= first:
+            rooms.advance(second)
+            background.advance(second)
+        orders.advance(second)
+        wanted += _rate(config, incidents, second * 1000)
+        while calendar.count < wanted:
+            shoppers.start_session(second * 1000 + int(rng.random() * 1000))
+        records = calendar.take(second)
+        if second > first:
+            yield from records
+        elif second == first:
+            yield from (record for record in records if record.timestamp_ms >= config.start_ms)
+        second += 1
+
+
+def _rate(config: SimConfig, incidents: Incidents, time_ms: int) -> float:
+    """Events wanted in the second that begins at this time."""
+    rate = config.rate * (daily_shape(time_ms) if config.daily_shape else 1)
+    return rate / 2 if incidents.holds("traffic-halves", "", time_ms) else rate
+
+
+def daily_shape(time_ms: int) -> float:
+    """How busy the shop is at this time of the day (UTC); 1 on average."""
+    hour = time_ms % 86_400_000 / 3_600_000
+    return 1 + 0.6 * math.cos(2 * math.pi * (hour - PEAK_HOUR_UTC) / 24)
+
+
+class _Background:
+    """What happens without shoppers: the catalogue and its stock, ads, and the heartbeat of the source."""
+
+    def __init__(self, config: SimConfig, world: World, calendar: Calendar) -> None:
+        self._config = config
+        self._calendar = calendar
+        self._rng = random.Random(f"background {config.seed}")
+        self._products = [product for market in MARKETS for product in world.products[market.name]]
+        self._listed = False
+
+    def advance(self, second: int) -> None:
+        """Put down what is due in this second."""
+        time_ms = max(second * 1000, self._config.start_ms)
+        if not self._listed:
+            self._listed = True
+            for product in self._products:
+                self._catalogue(
+                    "product_listed",
+                    time_ms,
+                    product.product_id,
+                    f'{product.fragment},"title":"{product.title}","category":"{product.category}",'
+                    f'"unit_price_minor":{product.price_minor},"currency":"{product.market.currency}"',
+                )
+                self._stock(time_ms + 1, product.product_id, product.fragment)
+        if second % 5 == 0:
+            product = self._rng.choice(self._products)
+            self._stock(time_ms + 2, product.product_id, product.fragment)
+            self._ad(time_ms + 3)
+        if second % SOURCE_HEARTBEAT_S == 0:
+            self._source_heartbeats(second)
+
+    def _catalogue(self, event_type: str, time_ms: int, product_id: str, more: str) -> None:
+        body = f'"platform":"other",{more}'
+        self._calendar.put("catalogue", event_type, time_ms, product_id.encode(), body)
+
+    def _stock(self, time_ms: int, product_id: str, fragment: str) -> None:
+        more = f'{fragment},"units":{self._rng.randint(20, 2_000)}'
+        self._catalogue("stock_set", time_ms, product_id, more)
+
+    def _ad(self, time_ms: int) -> None:
+        market = MARKETS[self._rng.randrange(len(MARKETS))]
+        campaign = f"{market.name}-ad{self._rng.randint(1, CAMPAIGNS)}"
+        self._calendar.put(
+            "ads",
+            "ad_charge",
+            time_ms,
+            campaign.encode(),
+            f'"platform":"{market.platforms[0]}","campaign_id":"{campaign}",'
+            f'"amount_minor":{self._rng.randint(20, 900)},"currency":"{market.currency}"',
+        )
+
+    def _source_heartbeats(self, second: int) -> None:
+        """One to every partition of every topic: one without traffic is then known to be quiet, not dead."""
+        for topic in INPUT_TOPICS:
+            for partition in range(self._config.partitions):
+                self._calendar.put_heartbeat(topic, partition, second * 1000)

@@ -1,0 +1,369 @@
+"""Everything that one owner knows of one partition number, and what it has not saved yet.
+
+Pure: bytes and timestamps come in, cells and refusals come out; the owner does the reading, writing and
+sending around it. All topics of a partition number share one state, because a session is made of several
+topics' events; what each contributes does not depend on the order in which topics are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
+
+from schemas.codec import Reason
+from schemas.events import INPUT_TOPICS, Event, LiveStart, Payment, Purchase, Refund, SourceHeartbeat
+from streams import catalogue
+from streams.batch import LogRecord
+from streams.booking import Books
+from streams.fold import EventCounter
+from streams.identity import IdWindow
+from streams.kpi import FigureSet, Measure
+from streams.ledger import Attempt, Identity, Ledger, LedgerWrite, Order, WaitingRefund, day_of
+from streams.orders import OrderBook, event_identity, is_repeated, money_hash, refund_identity
+from streams.payments import PaymentBook, attempt_id_of
+from streams.sums import CellWrite, Sums
+from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
+from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
+
+PURCHASES = "purchases"
+NEVER_MS = -1
+# Lives are remembered this long past their start, by event time, for the window `live`.
+LIVES_KEPT_DAYS = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What the figures depend on; the worker takes it from the settings."""
+
+    partitions: int
+    figures: FigureSet
+    sizes: tuple[PaneSize, ...]
+    platforms: frozenset[str]
+    traffic_lateness_ms: int
+    purchase_lateness_ms: int
+    order_horizon_days: int
+    unknown_order_wait_ms: int
+
+    def lateness_ms(self, topic: str) -> int:
+        """How far event time may lie behind ingest time."""
+        return self.purchase_lateness_ms if topic == PURCHASES else self.traffic_lateness_ms
+
+    def horizon_minutes(self, topic: str) -> int:
+        """For how many minutes past acceptance an identity is remembered."""
+        return self.lateness_ms(topic) // MINUTE_MS + 1
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far one topic of the partition was read, as the memory stands (Redis may be behind).
+
+    Times are `NEVER_MS` until known. `last` is (offset, timestamp, CRC-32 of the value) of the last
+    record, by which a recreated topic is recognised.
+    """
+
+    next_offset: int | None = None
+    ingest_ms: int = NEVER_MS
+    high_ms: int = NEVER_MS
+    heartbeat_ms: int = NEVER_MS
+    watermark_ms: int = NEVER_MS
+    last: tuple[int, int, int] | None = None
+
+
+@dataclass(slots=True)
+class StateWrite:
+    """Everything unsaved of one partition: the content of one guarded write."""
+
+    cells: list[CellWrite]
+    expired_panes: list[Pane]
+    new_ids: dict[str, dict[int, bytes]]
+    expired_ids: dict[str, list[int]]
+    ledgers: list[LedgerWrite]
+    trims: dict[str, int]
+    waiting: dict[str, WaitingRefund | None]
+    lives: dict[str, int]
+    currencies: frozenset[str]
+    high_ms: int
+    progress: dict[str, Progress]
+
+
+class PartitionState:
+    """The memory of one partition number. Built anew from Redis after every assignment and refusal."""
+
+    def __init__(self, partition: int, rules: Rules) -> None:
+        self.partition = partition
+        self.rules = rules
+        self.high_ms = NEVER_MS
+        self.currencies: set[str] = set()
+        self.topics = {topic: Progress() for topic in INPUT_TOPICS}
+        self.ids = {
+            topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
+        }
+        self.sums = Sums(rules.figures, rules.sizes)
+        self.trimmed: dict[str, int] = {}
+        self.identities = Ledger("identities", Identity)
+        self._screens = {
+            topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
+        }
+        self._placement = Placement(partition, rules.partitions)
+        self._books = Books(rules.figures, self.sums)
+        self._counter = EventCounter(rules.figures, self.sums)
+        horizon = rules.order_horizon_days
+        self.orders = OrderBook(self._books, Ledger("orders", Order), horizon, rules.unknown_order_wait_ms)
+        self.payments = PaymentBook(self._books, Ledger("attempts", Attempt), horizon)
+        self._lives: dict[str, int] = {}
+
+    @property
+    def ledgers(self) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Attempt]]:
+        """The ledgers whose records are read before the fold."""
+        return self.identities, self.orders.orders, self.payments.attempts
+
+    @property
+    def dirty(self) -> int:
+        """How much the next write would save: cells and records."""
+        return self.sums.dirty + sum(ledger.dirty for ledger in self.ledgers)
+
+    def screen(self, topic: str, records: Sequence[LogRecord]) -> Screened:
+        """Verdicts 1 to 9 of a chunk; changes nothing."""
+        return self._screens[topic].screen(records, self.topics[topic].ingest_ms, self._placement)
+
+    def missing(self, topic: str, screened: Screened) -> dict[str, list[str]]:
+        """Ids by ledger that must be loaded before `apply`; empty if all are in memory."""
+        if topic != PURCHASES:
+            return {}
+        identities: list[str] = []
+        orders: list[str] = []
+        attempts: list[str] = []
+        for event in screened.events:
+            match event:
+                case Purchase():
+                    orders.append(event.order_id)
+                case Refund():
+                    identities.append(refund_identity(event.refund_id))
+                    orders.append(event.order_id)
+                    # An order that settles waiting refunds takes back the identity of one it refuses.
+                case _:
+                    identities.append(event_identity(event.event_id))
+                    if isinstance(event, Payment):
+                        attempts.append(attempt_id_of(event))
+        for event in screened.events:
+            if isinstance(event, Purchase):
+                identities += map(refund_identity, self.orders.waiting.get(event.order_id, ()))
+        missing = {
+            "identities": self.identities.missing(identities),
+            "orders": self.orders.orders.missing(orders),
+            "attempts": self.payments.attempts.missing(attempts),
+        }
+        return {name: ids for name, ids in missing.items() if ids}
+
+    def load_records(self, found: Mapping[str, Mapping[str, bytes | None]]) -> None:
+        """What the store answered for `missing`."""
+        for ledger in self.ledgers:
+            ledger.load(found.get(ledger.name, {}))
+
+    def apply(
+        self, topic: str, records: Sequence[LogRecord], screened: Screened, next_offset: int
+    ) -> list[Refusal]:
+        """Counts a screened chunk; returns the records that go to the dead-letter and late topics."""
+        progress = self.topics[topic]
+        refusals = [refusal for refusal, _ in screened.refused]
+        for refusal, ingest_ms in screened.refused:
+            late = refusal.reason is Reason.LATE
+            measure = catalogue.LATE if late else catalogue.DEAD_LETTERS[refusal.reason]
+            self._books.on_pipeline(ingest_ms, topic, measure, 1)
+        self._count_late_money(topic, screened)
+        self._count_by_ingest(topic, catalogue.MISPLACED, screened.misplaced)
+        if topic == PURCHASES:
+            refusals += self._apply_purchases(screened)
+            self.orders.expire_waiting(screened.end_ingest_ms)
+        else:
+            self._apply_traffic(topic, screened)
+        progress.ingest_ms = screened.end_ingest_ms
+        progress.next_offset = next_offset
+        if records:
+            last = records[-1]
+            progress.last = (last.offset, last.timestamp, crc32(last.value or b""))
+        return refusals
+
+    def _count_late_money(self, topic: str, screened: Screened) -> None:
+        for event, ingest_ms in screened.late_events:
+            if isinstance(event, Purchase):
+                self.currencies.add(event.currency)
+                value = sum(
+                    item.quantity * item.unit_price_minor - item.seller_discount_minor for item in event.items
+                )
+                self._books.on_pipeline(ingest_ms, topic, catalogue.LATE_GMV, value, event.currency)
+
+    def _count_by_ingest(self, topic: str, measure: Measure, ingest_ms: Sequence[int]) -> None:
+        size = self.sums.finest
+        if not ingest_ms:
+            return
+        if size.start_of(ingest_ms[0]) == size.start_of(ingest_ms[-1]):
+            self._books.on_pipeline(ingest_ms[0], topic, measure, len(ingest_ms))
+            return
+        for start_ms, count in Counter(map(size.start_of, ingest_ms)).items():
+            self._books.on_pipeline(start_ms, topic, measure, count)
+
+    def _apply_traffic(self, topic: str, screened: Screened) -> None:
+        events, ingest_ms, times_ms = screened.events, screened.ingest_ms, screened.times_ms
+        if not events:
+            return
+        fresh = self.ids[topic].admit([event.event_id for event in events], ingest_ms, times_ms)
+        if len(fresh) < len(events):
+            repeated = set(range(len(events))).difference(fresh)
+            self._count_by_ingest(
+                topic, catalogue.DUPLICATES, [ingest_ms[index] for index in sorted(repeated)]
+            )
+            events = [events[index] for index in fresh]
+            ingest_ms = [ingest_ms[index] for index in fresh]
+            times_ms = [times_ms[index] for index in fresh]
+            if not events:
+                return
+        self._rise(topic, max(times_ms))
+        real = [index for index, event in enumerate(events) if event.traffic == "real"]
+        if len(real) < len(events):
+            excluded = set(range(len(events))).difference(real)
+            self._count_by_ingest(topic, catalogue.EXCLUDED, [ingest_ms[index] for index in sorted(excluded)])
+        self._count_by_ingest(topic, catalogue.ACCEPTED, [ingest_ms[index] for index in real])
+        if topic == "livestreams" or SourceHeartbeat in {event.__class__ for event in events}:
+            for index, event in enumerate(events):
+                self._note(topic, event, screened.records[fresh[index]].timestamp)
+        if len(real) < len(events):
+            events = [events[index] for index in real]
+            times_ms = [times_ms[index] for index in real]
+        self._counter.count(events, times_ms)
+
+    def _note(self, topic: str, event: Event, timestamp: int) -> None:
+        """What is kept of an accepted event besides counts."""
+        if isinstance(event, SourceHeartbeat):
+            progress = self.topics[topic]
+            progress.heartbeat_ms = max(progress.heartbeat_ms, timestamp)
+        elif isinstance(event, LiveStart) and event.traffic == "real":
+            earliest = self._lives.get(event.live_id, event.event_time_ms)
+            self._lives[event.live_id] = min(earliest, event.event_time_ms)
+
+    def _rise(self, topic: str, time_ms: int) -> None:
+        progress = self.topics[topic]
+        progress.high_ms = max(progress.high_ms, time_ms)
+        self.high_ms = max(self.high_ms, time_ms)
+
+    def _apply_purchases(self, screened: Screened) -> list[Refusal]:
+        refusals: list[Refusal] = []
+        columns = zip(screened.events, screened.records, screened.ingest_ms, strict=True)
+        for event, record, ingest_ms in columns:
+            self.orders.expire_waiting(ingest_ms)
+            refused, measure = self._judge_purchase_event(event, record, ingest_ms)
+            refusals += refused
+            self._books.on_pipeline(ingest_ms, PURCHASES, measure, 1)
+            if measure is catalogue.ACCEPTED or measure is catalogue.EXCLUDED:
+                self._rise(PURCHASES, event.event_time_ms)
+                self._note(PURCHASES, event, record.timestamp)
+        return refusals
+
+    def _judge_purchase_event(
+        self, event: Event, record: LogRecord, ingest_ms: int
+    ) -> tuple[list[Refusal], Measure]:
+        """Verdicts 10 and 11 of a record of the order service, and its bookings if it is new."""
+        horizon = self.rules.horizon_minutes(PURCHASES)
+        excluded = event.traffic != "real"
+        counted = catalogue.EXCLUDED if excluded else catalogue.ACCEPTED
+        conflict = catalogue.DEAD_LETTERS[Reason.CONFLICTING_DUPLICATE]
+        match event:
+            case Purchase():
+                known_order = self.orders.orders.get(event.order_id)
+                if known_order and is_repeated(known_order, ingest_ms, horizon):
+                    return self._repeated(event, record, known_order.money_hash)
+                self.currencies.add(event.currency)
+                refusals = list(self.orders.accept_purchase(event, ingest_ms, excluded))
+                for refund_id in self.orders.take_refused():
+                    self._forget_identity(refund_id)
+                return refusals, counted
+            case Refund():
+                identity = refund_identity(event.refund_id)
+                known = self.identities.get(identity)
+                if known and is_repeated(known, ingest_ms, horizon):
+                    return self._repeated(event, record, known.money_hash)
+                refusal = self.orders.accept_refund(event, record, ingest_ms, excluded)
+                if refusal:
+                    return [refusal], conflict
+                self.currencies.add(event.currency)
+                self._take_identity(identity, event, ingest_ms, money_hash(event))
+            case _:
+                identity = event_identity(event.event_id)
+                known = self.identities.get(identity)
+                if known and is_repeated(known, ingest_ms, horizon):
+                    return [], catalogue.DUPLICATES
+                self._take_identity(identity, event, ingest_ms, 0)
+                if isinstance(event, Payment) and not excluded:
+                    self.payments.accept(event, record.offset, ingest_ms)
+        if not excluded and not isinstance(event, SourceHeartbeat):
+            self._books.on_event(event, 1)
+        return [], counted
+
+    @staticmethod
+    def _repeated(
+        event: Purchase | Refund, record: LogRecord, known_hash: int
+    ) -> tuple[list[Refusal], Measure]:
+        if money_hash(event) == known_hash:
+            return [], catalogue.DUPLICATES
+        detail = "the same id was accepted before with other amounts"
+        refusal = Refusal(record, Reason.CONFLICTING_DUPLICATE, detail)
+        return [refusal], catalogue.DEAD_LETTERS[Reason.CONFLICTING_DUPLICATE]
+
+    def _take_identity(self, identity: str, event: Event, ingest_ms: int, money: int) -> None:
+        accepted_ms = max(ingest_ms, event.event_time_ms)
+        record = Identity(day_of(accepted_ms), accepted_ms // MINUTE_MS, money)
+        self.identities.put(identity, record)
+
+    def _forget_identity(self, refund_id: str) -> None:
+        """A waiting refund that its order refuses was never accepted: the id is free again."""
+        identity = refund_identity(refund_id)
+        known = self.identities.get(identity)
+        if known:
+            self.identities.put(identity, Identity(known.filed_day, NEVER_MS, 0))
+
+    def take(self) -> StateWrite:
+        """Everything unsaved, in one step; what is counted after this call belongs to the next write."""
+        cells, expired_panes = self.sums.take(self.high_ms)
+        unsaved = {topic: ids.take_unsaved() for topic, ids in self.ids.items()}
+        lives, self._lives = self._lives, {}
+        waiting, self.orders.changed_waiting = self.orders.changed_waiting, {}
+        return StateWrite(
+            cells=cells,
+            expired_panes=expired_panes,
+            new_ids={topic: ids for topic, (ids, _) in unsaved.items() if ids},
+            expired_ids={topic: minutes for topic, (_, minutes) in unsaved.items() if minutes},
+            ledgers=[ledger.take() for ledger in self.ledgers],
+            trims=self._trims(),
+            waiting=waiting,
+            lives=lives,
+            currencies=frozenset(self.currencies),
+            high_ms=self.high_ms,
+            progress={topic: replace(progress) for topic, progress in self.topics.items()},
+        )
+
+    def _trims(self) -> dict[str, int]:
+        """By ledger, the oldest day that is not deleted yet, if no rule asks for its records any more."""
+        purchases = self.topics[PURCHASES].ingest_ms
+        lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
+        past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
+        due: dict[str, int] = {}
+        for name, clock_ms, last_day in (
+            ("identities", purchases, day_of(purchases) - lateness_days - 2),
+            ("orders", purchases, past_orders),
+            ("attempts", purchases, past_orders),
+            ("lives", self.high_ms, day_of(self.high_ms) - LIVES_KEPT_DAYS),
+        ):
+            if clock_ms == NEVER_MS:
+                continue
+            # The first record can be filed no earlier than the lateness limit before the clock.
+            trimmed = self.trimmed.setdefault(name, day_of(clock_ms) - lateness_days - 2)
+            if trimmed < last_day:
+                due[name] = trimmed + 1
+        return due
+
+
+def oldest_stored_minute(ids: IdWindow, ingest_ms: int) -> range:
+    """Minutes of ids that may be stored for a topic whose stored ingest time is `ingest_ms`."""
+    return ids.minutes_to_load(ingest_ms, FUTURE_MS) if ingest_ms != NEVER_MS else range(0)

@@ -1,0 +1,273 @@
+"""Redis: the guarded write, and what an owner reads when it takes a partition over.
+
+The only module that imports redis. Every failure that may pass (no connection, failing over, loading,
+full, read-only) comes out as StoreUnavailableError with one line; a state that must not be used comes out as
+PulseError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, TypeVar, cast
+
+import msgspec
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from schemas.codec import decode
+from schemas.events import INPUT_TOPICS, Refund
+from streams.errors import PulseError
+from streams.kpi import FigureSet
+from streams.ledger import WaitingRefund
+from streams.state import NEVER_MS, PartitionState, Progress, Rules, StateWrite, oldest_stored_minute
+from streams.window import Pane, PaneSize
+from streams.write_plan import SCHEMA, Arg, Keys, meta_fields, plan
+
+VERSION_MIN = (7, 0)
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+T = TypeVar("T")
+
+
+class StoreUnavailableError(Exception):
+    """Redis cannot be used at the moment; the text says what is wrong and what to do."""
+
+
+class StoreCorruptError(PulseError):
+    """Redis holds something that this program did not write there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What a memory was built on: a write is applied only if Redis still holds exactly this."""
+
+    token: str
+    offsets: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The write is in Redis: values of incremented fields, and what trimmed lists still hold, in order."""
+
+    seq: int
+    increments: Sequence[int]
+    left: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedBefore:
+    """This very write was applied before and its answer was lost: it is in Redis, once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Redis holds another token or vector: another owner wrote, or Redis lost its last writes."""
+
+    differs: str
+
+
+WriteAnswer = Applied | AppliedBefore | Refused
+
+
+def connect(url: str) -> Redis:
+    """A client that answers or fails within seconds; retrying is left to those who know what is safe."""
+    return Redis.from_url(
+        url,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+
+
+def _explain(error: Exception) -> str:
+    text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    if "OOM" in text:
+        return f"Redis is full: raise maxmemory or free memory ({text})"
+    if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
+        return "Redis is a read-only replica at the moment: failing over, or SHOP_PULSE_REDIS names a replica"
+    if isinstance(error, redis_errors.BusyLoadingError) or "LOADING" in text:
+        return "Redis is loading its data: waiting"
+    if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
+        return f"Redis refuses the credentials in SHOP_PULSE_REDIS ({text})"
+    if "MISCONF" in text:
+        return f"Redis cannot save to disk (full?): free space on its disk ({text})"
+    return f"Redis does not answer: check that it runs and SHOP_PULSE_REDIS ({text})"
+
+
+async def guarded(answer: Awaitable[T]) -> T:
+    """Awaits an answer of Redis; raises StoreUnavailableError in place of whatever may pass."""
+    try:
+        return await answer
+    except redis_errors.ResponseError as error:
+        if "MALFORMED" in str(error) or "WRONGTYPE" in str(error):
+            raise StoreCorruptError(
+                f"Redis holds what Shop Pulse did not write: {error}; "
+                "use another SHOP_PULSE_REDIS_PREFIX to start anew beside it"
+            ) from error
+        raise StoreUnavailableError(_explain(error)) from error
+    except (redis_errors.RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailableError(_explain(error)) from error
+
+
+async def check_server(client: Redis) -> None:
+    """Raises PulseError if this Redis cannot keep figures exact.
+
+    Raises StoreUnavailableError if it does not answer.
+    """
+    info = cast("dict[str, Any]", await guarded(client.info()))
+    version = tuple(int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2])
+    if version < VERSION_MIN:
+        raise PulseError(f"Redis {info.get('redis_version')} is too old: 7.0 or newer is needed")
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        raise PulseError(
+            f"Redis evicts keys (maxmemory-policy {policy}): figures would be lost; set it to noeviction"
+        )
+
+
+class Store:
+    """The state of all partitions under one key prefix."""
+
+    def __init__(self, client: Redis, prefix: str, figures: FigureSet) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._figures = figures
+        script = files("streams").joinpath("apply.lua").read_text(encoding="utf-8")
+        self._apply = client.register_script(script)
+
+    async def check_server(self) -> None:
+        """See `check_server`."""
+        await check_server(self._client)
+
+    async def load(self, partition: int, rules: Rules) -> tuple[PartitionState, Guard]:
+        """A memory built from Redis, and what it was built on.
+
+        Raises PulseError if the state was written for another schema or partition count.
+        """
+        keys = Keys(self._prefix, partition)
+        pipe = self._client.pipeline(transaction=True)
+        pipe.hgetall(keys("meta"))
+        pipe.zrange(keys("panes"), 0, -1)
+        pipe.hgetall(keys("waiting"))
+        raw_meta, raw_panes, raw_waiting = await guarded(pipe.execute())
+        meta = {name.decode(): value.decode() for name, value in raw_meta.items()}
+        _check_meta(meta, partition, rules.partitions)
+        state = PartitionState(partition, rules)
+        _load_meta(state, meta)
+        state.sums.load_stored(_panes_of(raw_panes, rules.sizes))
+        for encoded in raw_waiting.values():
+            kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
+            refund = decode(kept.value, "purchases", rules.platforms)
+            if isinstance(refund, Refund):
+                state.orders.let_wait(refund, kept)
+        await self._load_ids(state, keys)
+        offsets = {f"off:{topic}": meta.get(f"off:{topic}", "") for topic in INPUT_TOPICS}
+        return state, Guard(meta.get("token", ""), offsets)
+
+    async def _load_ids(self, state: PartitionState, keys: Keys) -> None:
+        wanted = [
+            (topic, minute)
+            for topic, ids in state.ids.items()
+            for minute in oldest_stored_minute(ids, state.topics[topic].ingest_ms)
+        ]
+        if not wanted:
+            return
+        ask = self._client.mget([keys("ids", *place) for place in wanted])
+        stored = cast("list[bytes | None]", await guarded(ask))
+        for (topic, minute), packed in zip(wanted, stored, strict=True):
+            if packed:
+                state.ids[topic].load(minute, packed)
+
+    async def read_records(
+        self, partition: int, ids: Mapping[str, Sequence[str]]
+    ) -> dict[str, dict[str, bytes | None]]:
+        """Records of the ledgers by id; None where there is none."""
+        keys = Keys(self._prefix, partition)
+        pipe = self._client.pipeline(transaction=False)
+        for name, wanted in ids.items():
+            pipe.hmget(keys(name), list(wanted))
+        answers = await guarded(pipe.execute())
+        return {
+            name: dict(zip(wanted, found, strict=True))
+            for (name, wanted), found in zip(ids.items(), answers, strict=True)
+        }
+
+    async def write(
+        self,
+        state: PartitionState,
+        write: StateWrite,
+        guard: Guard,
+        token: str,
+        published: Mapping[str, str],
+    ) -> tuple[WriteAnswer, Guard]:
+        """Applies a write if Redis still holds what the memory was built on; the guard of the next write.
+
+        Sending the same write again is safe as long as its `token` is the same.
+        """
+        operations = plan(Keys(self._prefix, state.partition), self._figures, write)
+        meta = meta_fields(write, state.rules.partitions, state.trimmed, published)
+        args: list[Arg] = [guard.token, token, len(guard.offsets)]
+        args += [arg for pair in guard.offsets.items() for arg in pair]
+        args.append(len(meta))
+        args += [arg for pair in meta.items() for arg in pair]
+        args += operations.args
+        answer = await guarded(self._apply(keys=list(operations.keys), args=args))
+        offsets = {name: meta.get(name, "") for name in guard.offsets}
+        return _parse(answer), Guard(token, offsets)
+
+
+def _parse(answer: Sequence[Any]) -> WriteAnswer:
+    match answer[0]:
+        case b"OK":
+            return Applied(int(answer[1]), [int(value) for value in answer[2]], [int(n) for n in answer[3]])
+        case b"DONE":
+            return AppliedBefore()
+        case _:
+            return Refused(answer[1].decode())
+
+
+def _check_meta(meta: Mapping[str, str], partition: int, partitions: int) -> None:
+    if not meta:
+        return
+    if meta.get("schema") != SCHEMA:
+        raise PulseError(
+            f"the state of partition {partition} has schema {meta.get('schema')}, this program writes "
+            f"{SCHEMA}; start with a new SHOP_PULSE_REDIS_PREFIX to build it anew from Kafka"
+        )
+    if meta.get("partitions") != str(partitions):
+        raise PulseError(
+            f"the state was built with {meta.get('partitions')} partitions a topic, now there are "
+            f"{partitions}: keys moved; start with a new SHOP_PULSE_REDIS_PREFIX to build it anew from Kafka"
+        )
+
+
+def _load_meta(state: PartitionState, meta: Mapping[str, str]) -> None:
+    state.high_ms = int(meta.get("h", NEVER_MS))
+    state.currencies.update(meta.get("currencies", "").split())
+    for topic in INPUT_TOPICS:
+        last = meta.get(f"last:{topic}")
+        offset = meta.get(f"off:{topic}")
+        state.topics[topic] = Progress(
+            next_offset=None if offset is None else int(offset),
+            ingest_ms=int(meta.get(f"ing:{topic}", NEVER_MS)),
+            high_ms=int(meta.get(f"hi:{topic}", NEVER_MS)),
+            heartbeat_ms=int(meta.get(f"hb:{topic}", NEVER_MS)),
+            watermark_ms=int(meta.get(f"wm:{topic}", NEVER_MS)),
+            last=cast("tuple[int, int, int]", tuple(map(int, last.split(":")))) if last else None,
+        )
+    state.trimmed = {
+        name.removeprefix("trim:"): int(day) for name, day in meta.items() if name.startswith("trim:")
+    }
+
+
+def _panes_of(members: Sequence[bytes], sizes: Sequence[PaneSize]) -> Iterator[Pane]:
+    by_name = {size.name: size for size in sizes}
+    for member in members:
+        name, start_ms = member.decode().split(":")
+        if name in by_name:
+            yield Pane(by_name[name], int(start_ms))

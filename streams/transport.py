@@ -1,0 +1,297 @@
+"""Faust's Kafka driver, taught three things: whole fetches, Redis's offsets, and which worker gets what.
+
+Faust hands agents one message per record and keeps its progress in Kafka's consumer group. Here a message
+is a whole fetch of one topic-partition (`batch.Batch`), reading starts where Redis says and only after the
+owner has opened the partition, and a range assignor gives a worker the same partition number of every
+topic. With agents.py the only module that knows Faust.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import aiokafka
+from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import FetchError, FetchResult, PartitionRecords
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
+from faust.transport.consumer import RecordMap
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from schemas.events import INPUT_TOPICS
+from streams.batch import Batch, LogRecord
+from streams.log_check import Bounds
+from streams.settings import Settings
+
+# Records handed over per poll: large enough that a fetch is folded while the next one is on its way.
+POLL_RECORDS_MAX = 5_000
+FETCH_WAIT_MS = 100
+HEARTBEATS_PER_SESSION = 3
+REQUEST_TIMEOUT_MS = 20_000
+
+
+class RawPartitionRecords(PartitionRecords):  # type: ignore[misc]
+    """Records as they come out of the fetch: aiokafka's copy of each into a dataclass costs as much again."""
+
+    def _consumer_record(self, tp: TopicPartition, record: Any) -> Any:
+        return record
+
+
+class Remembered(dict[Any, Any]):
+    """Faust's note of the last offset it handed over, switched off.
+
+    Faust drops a message below it without a word. Here an owner may read again from any offset that Redis
+    holds, and decides itself, by position and epoch, what it has applied.
+    """
+
+    def __getitem__(self, key: Any) -> None:
+        return None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Runs aiokafka's consumer. Only this thread touches it; methods are called through `call_thread`."""
+
+    settings: Settings
+    on_lost_position: Callable[[int, str], None]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        # Fetch epoch of each partition number that an owner has opened; others are not handed over.
+        self.epochs: dict[int, int] = {}
+        # Topics of a partition number that are too far ahead of the others in catch-up; replaced whole.
+        self.held: frozenset[tuple[str, int]] = frozenset()
+        self._base_of = {self.settings.topic_prefix + topic: topic for topic in INPUT_TOPICS}
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        settings = self.settings
+        self._assignor = RangePartitionAssignor
+        return aiokafka.AIOKafkaConsumer(
+            bootstrap_servers=settings.kafka,
+            client_id="shop-pulse",
+            group_id=settings.consumer_group,
+            group_instance_id=self.app.conf.consumer_group_instance_id,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            enable_auto_commit=False,
+            # Positions come from Redis; one that the log does not hold is an error, never a silent reset.
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=settings.fetch_max_bytes,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            request_timeout_ms=max(REQUEST_TIMEOUT_MS, 2 * settings.session_timeout_ms),
+            session_timeout_ms=settings.session_timeout_ms,
+            rebalance_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.session_timeout_ms // HEARTBEATS_PER_SESSION,
+        )
+
+    async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        """Reads a partition number's topics from `offsets` on; what was fetched before is discarded."""
+        await self.call_thread(self._open, partition, offsets, epoch)
+
+    async def _open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        consumer = self._ensure_consumer()
+        try:
+            for topic, offset in offsets.items():
+                consumer.seek(TopicPartition(self.settings.topic_prefix + topic, partition), offset)
+        except IllegalStateError:
+            # The partition moved on meanwhile: the next assignment opens it where it belongs.
+            self.epochs.pop(partition, None)
+            return
+        self.epochs[partition] = epoch
+
+    async def _fetch_records(
+        self,
+        consumer: aiokafka.AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,
+        max_records: int | None = None,
+    ) -> RecordMap:
+        if not self.consumer.flow_active or not active_partitions:
+            return {}
+        fetcher = consumer._fetcher
+        if consumer._closed or fetcher._closed:
+            raise ConsumerStoppedError
+        deadline = time.monotonic() + (timeout or 0)
+        with fetcher._subscriptions.fetch_context():
+            while True:
+                if fetcher._subscriptions.reassignment_in_progress:
+                    await fetcher._subscriptions.wait_for_assignment()
+                drained = self._drain(consumer, active_partitions)
+                left = deadline - time.monotonic()
+                if drained or left <= 0 or fetcher._closed:
+                    return drained
+                await asyncio.wait([fetcher._create_fetch_waiter()], timeout=left)
+
+    def _drain(self, consumer: aiokafka.AIOKafkaConsumer, active: set[TP]) -> RecordMap:
+        """Everything fetched, as one batch per topic-partition, with the positions around it.
+
+        Synchronous: no seek can come between a batch and its positions.
+        """
+        fetcher = consumer._fetcher
+        drained: dict[TP, list[Batch]] = {}
+        room = POLL_RECORDS_MAX
+        for tp in list(fetcher._records):
+            if not fetcher._subscriptions.is_assigned(tp):
+                del fetcher._records[tp]
+                continue
+            epoch = self.epochs.get(tp.partition)
+            held = (self._base_of[tp.topic], tp.partition) in self.held
+            if epoch is None or held or TP(*tp) not in active or room <= 0:
+                continue
+            fetched = fetcher._records[tp]
+            if isinstance(fetched, FetchError):
+                del fetcher._records[tp]
+                fetcher._notify(fetcher._wait_consume_future)
+                self._lose_position(tp, fetched)
+                continue
+            batch = self._batch_of(fetcher, tp, fetched, epoch, room)
+            if batch is not None:
+                drained[TP(*tp)] = [batch]
+                room -= len(batch.records)
+        return drained
+
+    def _batch_of(
+        self, fetcher: Any, tp: TopicPartition, fetched: FetchResult, epoch: int, room: int
+    ) -> Batch | None:
+        position = fetcher._subscriptions.subscription.assignment.state_value(tp)
+        before = position._position
+        records: list[LogRecord] = fetched.getall(room)
+        if not fetched.has_more():
+            del fetcher._records[tp]
+            fetcher._notify(fetcher._wait_consume_future)
+        after = position._position
+        if before is None or after is None or after == before:
+            return None
+        return Batch(self._base_of[tp.topic], tp.partition, epoch, before, after, records)
+
+    def _lose_position(self, tp: TopicPartition, fetched: FetchError) -> None:
+        self.epochs.pop(tp.partition, None)
+        reason = f"topic {self._base_of[tp.topic]}: {fetched._error!r}"
+        self.app.loop.call_soon_threadsafe(self.on_lost_position, tp.partition, reason)
+
+    def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
+        """Records from `next_offset` up to the last stable offset; None before the first fetch."""
+        consumer = self._consumer
+        tp = TopicPartition(self.settings.topic_prefix + topic, partition)
+        if consumer is None or tp not in consumer.assignment():
+            return None
+        end = consumer.last_stable_offset(tp)
+        return None if end is None or end < 0 else max(0, int(end) - next_offset)
+
+    async def bounds(self, partition: int) -> Mapping[str, Bounds]:
+        """First and next offset of each input topic's partition."""
+        bounds: dict[str, Bounds] = await self.call_thread(self._bounds, partition)
+        return bounds
+
+    async def _bounds(self, partition: int) -> dict[str, Bounds]:
+        consumer = self._ensure_consumer()
+        prefix = self.settings.topic_prefix
+        tps = {topic: TopicPartition(prefix + topic, partition) for topic in INPUT_TOPICS}
+        starts = await consumer.beginning_offsets(list(tps.values()))
+        ends = await consumer.end_offsets(list(tps.values()))
+        return {topic: Bounds(starts[tp], ends[tp]) for topic, tp in tps.items()}
+
+    async def hint_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Commits offsets for lag tools; nothing is ever read from them."""
+        await self.call_thread(self._hint_offsets, offsets)
+
+    async def _hint_offsets(self, offsets: Mapping[TopicPartition, int]) -> None:
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        mine = {tp: offset for tp, offset in offsets.items() if tp in assigned}
+        if mine:
+            await consumer.commit(mine)
+
+
+class Consumer(driver.Consumer):
+    """Faust's side of the consumer."""
+
+    Thread: type[ConsumerThread]
+    on_assigned: Callable[[frozenset[int], int], None]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = Remembered()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return self.Thread(self, loop=self.loop, beacon=self.beacon)
+
+    @property
+    def thread(self) -> ConsumerThread:
+        """The consumer itself, in its own thread."""
+        return cast(ConsumerThread, self._thread)
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Faust asks for this at the end of every rebalance: the owners take over, each at its own pace."""
+        partitions = frozenset(tp.partition for tp in self.assignment())
+        self.on_assigned(partitions, self.app.consumer_generation_id)
+        return {}
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        batch: Batch = record
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            batch.before,
+            0.0,
+            0,
+            [],
+            None,
+            batch,  # type: ignore[arg-type]
+            None,
+            0,
+            0,
+            tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+
+def transport_for(
+    settings: Settings,
+    on_assigned: Callable[[frozenset[int], int], None],
+    on_lost_position: Callable[[int, str], None],
+) -> type[driver.Transport]:
+    """A transport class for these settings.
+
+    Called in Faust's loop: `on_assigned(partitions, generation)` at the end of a rebalance, and
+    `on_lost_position(partition, why)` when the log no longer holds what was to be read.
+    """
+    thread = type(
+        "SettledConsumerThread",
+        (ConsumerThread,),
+        {"settings": settings, "on_lost_position": staticmethod(on_lost_position)},
+    )
+    callbacks = {"Thread": thread, "on_assigned": staticmethod(on_assigned)}
+    consumer = type("SettledConsumer", (Consumer,), callbacks)
+    return type("SettledTransport", (driver.Transport,), {"Consumer": consumer})
+
+
+async def record_at(settings: Settings, topic: str, partition: int, offset: int) -> LogRecord | None:
+    """Reads one record by a consumer of its own; None if the log holds none at this offset."""
+    consumer = aiokafka.AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        isolation_level="read_committed",
+    )
+    tp = TopicPartition(settings.topic_prefix + topic, partition)
+    await consumer.start()
+    try:
+        consumer.assign([tp])
+        consumer.seek(tp, offset)
+        fetched = await consumer.getmany(tp, timeout_ms=REQUEST_TIMEOUT_MS, max_records=1)
+        records = fetched.get(tp, [])
+        return records[0] if records and records[0].offset == offset else None
+    finally:
+        await consumer.stop()
+
+
+def use_raw_records() -> None:
+    """Makes aiokafka's fetcher hand out raw records in this process."""
+    aiokafka.consumer.fetcher.PartitionRecords = RawPartitionRecords

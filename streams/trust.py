@@ -1,0 +1,109 @@
+"""How far figures can be trusted: as of when, how complete, in which state. Pure arithmetic.
+
+It stands beside the read model, which brings the watermarks, and decides nothing else. A figure is as good
+as the slowest topic-partition that it reads; a watermark that was never published counts as no progress.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from schemas.events import INPUT_TOPICS, TYPES_OF_TOPIC
+from streams.catalogue import EVENT_COUNTS
+from streams.window import MINUTE_MS, SECOND_MS
+
+# The worker publishes watermarks this far behind the clock, so nothing can be complete beyond.
+WATERMARK_DELAY_MS = 10 * SECOND_MS
+STALE_AFTER_MS = 60 * SECOND_MS
+FINAL_AFTER_MS = 10 * MINUTE_MS
+# Heartbeats come every 10 s. Without them a pause must be as long, or each gap of a busy topic were silence.
+SILENT_AFTER_MS = 30 * SECOND_MS
+SILENT_EXPECTED = 20
+# Listings and stock change when they change: their quiet means nothing unless heartbeats say otherwise.
+QUIET_TOPICS = frozenset({"catalogue"})
+# A rate over less than this says nothing about a source.
+BASELINE_MIN_MS = 5 * MINUTE_MS
+
+
+class State(StrEnum):
+    """What can be said of an answer, the worst first."""
+
+    SOURCE_SILENT = "source_silent"
+    STALE = "stale"
+    FINAL = "final"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Of one answer: the three keys of the contract, and the topics whose source is silent."""
+
+    as_of_ms: int | None
+    completeness: float | None
+    state: State
+    silent_topics: frozenset[str]
+
+
+def topics_read_by(kind: str) -> tuple[str, ...]:
+    """The topics with an event type that is counted for this kind of scope; its money comes with them."""
+    counted = {cls for cls, measure in EVENT_COUNTS.items() if kind in measure.kinds}
+    return tuple(topic for topic in INPUT_TOPICS if counted & TYPES_OF_TOPIC[topic])
+
+
+def judge(
+    watermarks: Sequence[int | None], range_ms: tuple[int, int], now_ms: int, silent_topics: Collection[str]
+) -> Trust:
+    """The trust in figures over [from, to), from the watermarks of all topic-partitions that they read."""
+    from_ms, to_ms = range_ms
+    known = [watermark for watermark in watermarks if watermark is not None]
+    as_of_ms = min(known) if len(known) == len(watermarks) else None
+    return Trust(
+        as_of_ms=as_of_ms,
+        completeness=completeness(watermarks, from_ms, to_ms, now_ms),
+        state=_state(as_of_ms, to_ms, now_ms, bool(silent_topics)),
+        silent_topics=frozenset(silent_topics),
+    )
+
+
+def completeness(watermarks: Sequence[int | None], from_ms: int, to_ms: int, now_ms: int) -> float | None:
+    """The mean part of the range, as far as it lies in the past, that watermarks have passed (0 to 1)."""
+    until_ms = min(to_ms, now_ms - WATERMARK_DELAY_MS)
+    if until_ms <= from_ms:
+        return None
+    length_ms = until_ms - from_ms
+    passed_ms = (0 if mark is None else min(max(mark - from_ms, 0), length_ms) for mark in watermarks)
+    return math.fsum(passed / length_ms for passed in passed_ms) / len(watermarks)
+
+
+def _state(as_of_ms: int | None, to_ms: int, now_ms: int, source_silent: bool) -> State:
+    if source_silent:
+        return State.SOURCE_SILENT
+    if as_of_ms is None or (to_ms > as_of_ms and now_ms - as_of_ms > STALE_AFTER_MS):
+        return State.STALE
+    return State.FINAL if as_of_ms >= to_ms + FINAL_AFTER_MS else State.OPEN
+
+
+def may_be_silent(last_sign_ms: int | None, to_ms: int, now_ms: int) -> bool:
+    """Whether the last sign of a source is old enough, and lies before the end of the figures."""
+    return last_sign_ms is not None and last_sign_ms < to_ms and now_ms - last_sign_ms > SILENT_AFTER_MS
+
+
+def is_silent(records_per_minute: float, last_record_ms: int, now_ms: int) -> bool:
+    """Whether a source without heartbeats should have sent enough by now to be missed."""
+    return records_per_minute * (now_ms - last_record_ms) / MINUTE_MS >= SILENT_EXPECTED
+
+
+def records_per_minute(counts: Sequence[tuple[int, int]], last_record_ms: int) -> float:
+    """A source's baseline: (start_ms, accepted) of panes of the day before its last record.
+
+    Counted from the first pane with a record, so that a young shop has a baseline too; not from now, so that
+    a source that has been silent for days does not look as if silence were its habit.
+    """
+    first_ms = min((start_ms for start_ms, count in counts if count > 0), default=None)
+    if first_ms is None:
+        return 0.0
+    span_ms = max(last_record_ms - first_ms, BASELINE_MIN_MS)
+    return sum(count for _, count in counts) * MINUTE_MS / span_ms

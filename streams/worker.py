@@ -1,0 +1,193 @@
+"""`shop-pulse worker`: reads the topics and keeps the figures in Redis, until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import click
+import uvloop
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from schemas.events import INPUT_TOPICS
+from streams import settings as settings_module
+from streams.agents import create_app
+from streams.batch import LogRecord
+from streams.catalogue import FIGURE_SETS
+from streams.errors import PulseError
+from streams.fleet import Fleet
+from streams.kafka_log import partition_counts
+from streams.log_check import Bounds, check_counts
+from streams.outlet import Outlet
+from streams.owner import Work
+from streams.settings import Settings
+from streams.state import Rules
+from streams.store import Store, StoreUnavailableError, connect
+from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
+from streams.window import pane_sizes
+
+logger = logging.getLogger(__name__)
+WAIT_S = 1.0
+STOP_S = 10.0
+
+
+def rules_of(settings: Settings) -> Rules:
+    """The rules that figures depend on, from the settings."""
+    return Rules(
+        partitions=settings.partitions,
+        figures=FIGURE_SETS[settings.figures],
+        sizes=pane_sizes(
+            settings.retention_10s_ms,
+            settings.retention_1m_ms,
+            settings.retention_1h_ms,
+            settings.retention_1d_ms,
+        ),
+        platforms=frozenset(settings.platforms),
+        traffic_lateness_ms=settings.traffic_lateness_ms,
+        purchase_lateness_ms=settings.purchase_lateness_ms,
+        order_horizon_days=settings.order_horizon_days,
+        unknown_order_wait_ms=settings.unknown_order_wait_ms,
+    )
+
+
+class Worker:
+    """One worker process: its connections, its owners, and its way to end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._name = settings.instance_id or f"worker-{secrets.token_hex(4)}"
+        self._ended = asyncio.Event()
+        self._error: PulseError | None = None
+        self._client = connect(settings.redis)
+        self._outlet = Outlet(settings)
+        rules = rules_of(settings)
+        work = Work(
+            rules=rules,
+            store=Store(self._client, settings.redis_prefix, rules.figures),
+            outlet=self._outlet,
+            reader=self,
+            log=self,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            on_fatal=self._fail,
+            flush_interval_ms=settings.flush_interval_ms,
+            max_dirty_cells=settings.max_dirty_cells,
+            name=self._name,
+        )
+        self._store = work.store
+        self._fleet = Fleet(work, settings.watchdog_ms, self._hold, self._hint)
+        self._folder = tempfile.TemporaryDirectory(prefix="shop-pulse-faust-")
+        self._app = create_app(settings, self._name, Path(self._folder.name), lambda: self._fleet)
+
+    @property
+    def _thread(self) -> ConsumerThread:
+        return cast(Consumer, self._app.consumer).thread
+
+    def _fail(self, error: PulseError) -> None:
+        if self._error is None:
+            self._error = error
+        self._ended.set()
+
+    async def run(self) -> None:
+        """Works until a signal; raises PulseError if it had to end by itself."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        try:
+            if await self._wait_for_servers():
+                self._fleet.start()
+                await self._app.start()
+                logger.info("worker %s reads %d topics", self._name, len(INPUT_TOPICS))
+                await self._ended.wait()
+                await asyncio.wait({asyncio.ensure_future(self._stop())}, timeout=STOP_S)
+        finally:
+            await self._client.aclose()
+            self._folder.cleanup()
+        if self._error is not None:
+            raise self._error
+
+    async def _stop(self) -> None:
+        await self._fleet.stop()
+        await self._app.stop()
+        await self._outlet.stop()
+
+    async def _wait_for_servers(self) -> bool:
+        """Waits until Redis and Kafka answer; False if the worker was told to end meanwhile."""
+        said = ""
+        while not self._ended.is_set():
+            try:
+                await self._store.check_server()
+                await check_counts(self, INPUT_TOPICS, self._settings.partitions)
+                await self._outlet.start()
+                return True
+            except StoreUnavailableError as error:
+                trouble = str(error)
+            except KafkaError as error:
+                trouble = f"Kafka does not answer: check that it runs and SHOP_PULSE_KAFKA ({error})"
+            if trouble != said:
+                logger.error("%s", trouble)
+                said = trouble
+            await asyncio.wait({asyncio.ensure_future(self._ended.wait())}, timeout=WAIT_S)
+        return False
+
+    # What owners ask of the consumer and the log (`owner.Reader`, `log_check.Log`).
+
+    async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        """See `owner.Reader`."""
+        await self._thread.open(partition, offsets, epoch)
+
+    def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
+        """See `owner.Reader`."""
+        return self._thread.lag(topic, partition, next_offset)
+
+    async def partition_counts(self) -> Mapping[str, int]:
+        """See `log_check.Log`."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka)
+        try:
+            await admin.start()
+            counts = await partition_counts(admin, self._settings, INPUT_TOPICS)
+        finally:
+            await admin.close()
+        return {topic: count for topic, count in counts.items() if count}
+
+    async def bounds(self, partition: int) -> Mapping[str, Bounds]:
+        """See `log_check.Log`."""
+        return await self._thread.bounds(partition)
+
+    async def record_at(self, topic: str, partition: int, offset: int) -> LogRecord | None:
+        """See `log_check.Log`."""
+        return await record_at(self._settings, topic, partition, offset)
+
+    def _hold(self, held: frozenset[tuple[str, int]]) -> None:
+        self._thread.held = held
+
+    async def _hint(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        prefix = self._settings.topic_prefix
+        places = {TopicPartition(prefix + topic, p): offset for (topic, p), offset in offsets.items()}
+        try:
+            await self._thread.hint_offsets(places)
+        except KafkaError as error:
+            logger.info("Kafka did not take the offsets meant for lag tools: %s", error)
+
+
+@click.command()
+def command() -> None:
+    """Read the topics and keep the figures in Redis, until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for noisy in ("aiokafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    settings = settings_module.load()
+    use_raw_records()
+
+    async def main() -> None:
+        await Worker(settings).run()
+
+    uvloop.run(main())

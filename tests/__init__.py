@@ -1,0 +1,1 @@
+"""What Shop Pulse promises, as tests: one file per module."""

@@ -1,0 +1,111 @@
+"""Fills a Redis by hand, by the layout of docs/engine.md: for tests of whoever reads it.
+
+Independent of the write side: a change of layout on one side only fails a test.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import redis
+
+from schemas.events import INPUT_TOPICS
+from streams.read_model import ReadModel
+from streams.read_store import ReadStore
+from streams.settings import Settings
+from streams.store import connect
+
+SIZES_MS = {"10s": 10_000, "1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}
+# A Wednesday noon, on a border of every size but the day.
+NOON_MS = 1_785_931_200_000
+T = TypeVar("T")
+_numbers = itertools.count()
+
+
+@dataclass
+class Shop:
+    """What a worker would have written under a prefix of its own."""
+
+    url: str
+    partitions: int = 2
+    prefix: str = field(default_factory=lambda: f"t{next(_numbers)}")
+
+    def __post_init__(self) -> None:
+        self.client = redis.Redis.from_url(self.url)
+        self.seq = 0
+
+    def settings(self, **changed: object) -> Settings:
+        """Settings that name this Redis and prefix."""
+        fields = {"redis": self.url, "redis_prefix": self.prefix, "partitions": self.partitions}
+        return Settings(**(fields | changed))  # type: ignore[arg-type]
+
+    def book(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
+        """Adds amounts to the cells of one scope, in the panes of each size; ``gmv_paid__USD`` is
+        ``gmv_paid:USD``, ``events__view`` is ``events.view``, ``pay__attempts`` is ``pay.attempts``."""
+        self.seq += 1
+        for size, size_ms in SIZES_MS.items():
+            start_ms = time_ms - time_ms % size_ms
+            for name, amount in amounts.items():
+                self.client.hincrby(
+                    f"{self.prefix}:{{{p}}}:cells:{kind}:{size}:{start_ms}",
+                    f"{stored_name(name)}|{value}",
+                    amount,
+                )
+            self.client.zadd(f"{self.prefix}:{{{p}}}:panes", {f"{size}:{start_ms}": self.seq})
+        self.meta(p, seq=self.seq)
+
+    def meta(self, p: int, **fields: object) -> None:
+        """Sets meta fields; ``wm__views`` is ``wm:views`` and ``wm__tag_taps`` is ``wm:tag-taps``."""
+        for name, value in fields.items():
+            fact, colon, topic = name.partition("__")
+            stored = f"{fact}:{topic.replace('_', '-')}" if colon else fact
+            self.client.hset(f"{self.prefix}:{{{p}}}:meta", stored, str(value))
+
+    def forget_meta(self, p: int, field_name: str) -> None:
+        """Removes a meta field, named as it is stored."""
+        self.client.hdel(f"{self.prefix}:{{{p}}}:meta", field_name)
+
+    def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
+        """Every partition written once, all topics read up to `watermark_ms`."""
+        for p in range(self.partitions):
+            self.meta(p, token="0" * 32, schema=1, seq=self.seq, partitions=self.partitions)
+            self.meta(p, h=watermark_ms, currencies=currencies)
+            for topic in INPUT_TOPICS:
+                self.client.hset(f"{self.prefix}:{{{p}}}:meta", f"wm:{topic}", watermark_ms)
+        return self
+
+    def live(self, p: int, live_id: str, start_ms: int) -> None:
+        """A live's accepted start."""
+        self.client.hset(f"{self.prefix}:{{{p}}}:lives", live_id, start_ms)
+
+    def ask(
+        self, question: Callable[[ReadModel], Awaitable[T]], now_ms: int = NOON_MS, **changed: object
+    ) -> T:
+        """Asks a read model of its own, whose clock stands still."""
+
+        async def asked() -> T:
+            client = connect(self.url)
+            try:
+                return await question(self.model(client, now_ms, **changed))
+            finally:
+                await client.aclose()
+
+        return asyncio.run(asked())
+
+    def model(self, client: object, now_ms: int = NOON_MS, **changed: object) -> ReadModel:
+        """A read model over this shop."""
+        settings = self.settings(**changed)
+        store = ReadStore(client, settings.redis_prefix, settings.partitions)  # type: ignore[arg-type]
+        return ReadModel(store, settings, lambda: now_ms)
+
+
+def stored_name(name: str) -> str:
+    """A measure's stored name from a Python name: capitals after ``__`` are a currency."""
+    head, found, tail = name.partition("__")
+    if not found:
+        return name
+    return f"{head}:{tail}" if tail.isupper() else f"{head}.{tail}"

@@ -1,0 +1,90 @@
+"""Settings: what the environment may say, and what is said about it when it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from streams import settings
+from streams.errors import PulseError
+from streams.settings import Settings
+
+REFERENCE = Path(__file__).parents[1] / "docs" / "settings.md"
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    """Nothing has to be set."""
+    assert settings.load({}) == Settings()
+    assert settings.given({}) == frozenset()
+
+
+def test_other_names_are_left_alone() -> None:
+    """Only SHOP_PULSE_* is ours."""
+    assert settings.load({"KAFKA": "x:1", "SHOP_PULS": "x", "PATH": "/bin"}) == Settings()
+
+
+def test_values_are_parsed_into_the_type_of_their_field() -> None:
+    """Text stays text, numbers become int, lists become tuples, in order and without the spaces around."""
+    environ = {
+        "SHOP_PULSE_KAFKA": "a:1,b:2",
+        "SHOP_PULSE_PARTITIONS": "12",
+        "SHOP_PULSE_PLATFORMS": "tiktok, douyin",
+        "SHOP_PULSE_TOKEN": "",
+    }
+    loaded = settings.load(environ)
+    assert (loaded.kafka, loaded.partitions, loaded.platforms) == ("a:1,b:2", 12, ("tiktok", "douyin"))
+    assert settings.given(environ) == {"kafka", "partitions", "platforms", "token"}
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SHOP_PULSE_KAFKAS", "SHOP_PULSE_KAFKA"),
+        ("SHOP_PULSE_FLUSH_INTERVAL", "SHOP_PULSE_FLUSH_INTERVAL_MS"),
+        ("SHOP_PULSE_port", "SHOP_PULSE_API_PORT"),
+    ],
+)
+def test_an_unknown_name_is_an_error_that_names_the_nearest(name: str, nearest: str) -> None:
+    """A typing error is found at once."""
+    with pytest.raises(PulseError) as raised:
+        settings.load({name: "1"})
+    assert str(raised.value).startswith(f"{name} is not a setting; did you mean {nearest}?")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "hint"),
+    [
+        ("PARTITIONS", "0", "a whole number from 1 to"),
+        ("PARTITIONS", "", "a whole number"),
+        ("PARTITIONS", "four", "a whole number"),
+        ("PARTITIONS", "1_0", "a whole number"),
+        ("PARTITIONS", " 4", "a whole number"),
+        ("PARTITIONS", "٤", "a whole number"),
+        ("API_PORT", "65536", "from 0 to 65535"),
+        ("API_PORT", "-1", "from 0 to 65535"),
+        ("FIGURES", "none", "one of all, funnel-gmv"),
+        ("PLATFORMS", "tiktok,,douyin", "names separated by commas"),
+        ("PLATFORMS", "", "names separated by commas"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_an_error_in_one_line(name: str, value: str, hint: str) -> None:
+    """The line names the variable, its value and what it may be."""
+    with pytest.raises(PulseError) as raised:
+        settings.load({f"SHOP_PULSE_{name}": value})
+    line = str(raised.value)
+    assert line.startswith(f"SHOP_PULSE_{name} is {value!r}: give ") and hint in line and "\n" not in line
+
+
+def test_the_secret_is_not_shown() -> None:
+    """Settings may be logged: the token does not stand in their repr."""
+    assert "hunter2" not in repr(settings.load({"SHOP_PULSE_TOKEN": "hunter2"}))
+
+
+def test_the_reference_page_is_what_the_code_says() -> None:
+    """Every setting stands in docs/settings.md as it is; `python -m streams.settings` writes the page."""
+    assert REFERENCE.read_text() == settings.reference()
+    for each in dataclasses.fields(Settings):
+        assert f"`SHOP_PULSE_{each.name.upper()}`" in settings.reference()
+        assert each.metadata["doc"]

@@ -1,0 +1,135 @@
+"""The recomputation: one log in, every expected figure out. A pure function.
+
+Plain on purpose: records are judged in offset order, everything that counts is collected as bookings, and
+at the end the bookings are added up in panes. Topics of a partition number may be fed in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from verify import payments
+from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope
+from verify.money import Ledger, line_value_minor
+from verify.panes import sum_into_panes
+from verify.rules import PURCHASES, TOPICS, Rules
+from verify.scopes import of_event
+from verify.verdicts import CONFLICT, DEAD_LETTER, FRESH, LATE, TopicJudge, Verdict
+
+
+def recompute(records: Iterable[LogRecord], rules: Rules) -> Expected:
+    """Every expected figure of these records, which must be in offset order per topic-partition."""
+    replays: dict[int, PartitionReplay] = {}
+    for record in records:
+        if record.partition not in replays:
+            replays[record.partition] = PartitionReplay(record.partition, rules)
+        replays[record.partition].add(record)
+    return Expected({p: replay.finish() for p, replay in sorted(replays.items())})
+
+
+class PartitionReplay:
+    """The log of one partition number, over all topics: `add` each record, then `finish` once."""
+
+    def __init__(self, partition: int, rules: Rules) -> None:
+        self.rules = rules
+        self.expected = PartitionExpected(partition=partition)
+        self._judges = {topic: TopicJudge(topic, partition, rules) for topic in TOPICS}
+        self._ledger = Ledger(rules)
+        self._payments: list[payments.AcceptedPayment] = []
+        self._bookings: list[Booking] = []
+
+    def add(self, record: LogRecord) -> None:
+        """Judges the record and books what it counts for."""
+        self.expected.records += 1
+        judge = self._judges[record.topic]
+        ingest_ms = judge.advance(record.timestamp_ms)
+        if record.topic == PURCHASES:
+            self._ledger.expire_waiting(ingest_ms)
+        verdict = self._against_order(judge.judge(record, ingest_ms), ingest_ms)
+        if verdict.misplaced:
+            self._count(record.topic, ingest_ms, "misplaced")
+        if verdict.outcome == FRESH and verdict.event is not None:
+            judge.accept(verdict.event, record.offset, ingest_ms)
+            self._take(verdict.event, record, ingest_ms)
+        elif verdict.outcome == DEAD_LETTER:
+            self._dead_letter(record.topic, record.offset, ingest_ms, verdict.reason)
+        else:
+            self._count(record.topic, ingest_ms, verdict.outcome)
+            if verdict.outcome == LATE:
+                self._late(record, verdict, ingest_ms)
+
+    def finish(self, h_before_log: int | None = None) -> PartitionExpected:
+        """Adds everything up.
+
+        `h_before_log`: a highest accepted event time that is known although its record may be gone.
+        """
+        expected = self.expected
+        for topic, judge in self._judges.items():
+            if judge.ingest_ms is not None:
+                expected.ingest[topic] = judge.ingest_ms
+            if judge.highest_ms is not None:
+                expected.highest[topic] = judge.highest_ms
+        known = [] if h_before_log is None else [h_before_log]
+        expected.h = max([*expected.highest.values(), *known], default=None)
+        expected.waiting = {(PURCHASES, expected.partition, w.offset) for w in self._ledger.waiting}
+        expected.orders = self._ledger.order_count
+        expected.gmv_paid_minor = self._ledger.gmv_paid_minor
+        attempts = payments.attempt_bookings(self._payments, self.rules)
+        everything = self._bookings + self._ledger.bookings + attempts
+        expected.panes = sum_into_panes(everything, expected.h, self.rules)
+        return expected
+
+    def _against_order(self, verdict: Verdict, ingest_ms: int) -> Verdict:
+        """A fresh refund that does not fit its known order is a conflicting duplicate."""
+        event = verdict.event
+        if verdict.outcome != FRESH or event is None or event["event_type"] != "refund":
+            return verdict
+        if not self._ledger.refuses(event, ingest_ms):
+            return verdict
+        return verdict._replace(outcome=DEAD_LETTER, reason=CONFLICT)
+
+    def _take(self, event: Mapping[str, Any], record: LogRecord, ingest_ms: int) -> None:
+        """An accepted or excluded event: counted, and handed to the ledger."""
+        real = event["traffic"] == "real"
+        self._count(record.topic, ingest_ms, "accepted" if real else "excluded")
+        kind = event["event_type"]
+        if real and kind not in ("purchase", "source_heartbeat"):
+            self._bookings.append(_event_booking(event, 1))
+        if kind == "purchase":
+            for refund in self._ledger.add_purchase(event, ingest_ms):
+                self._refuse_waiting(refund.event, refund.offset, refund.ingest_ms)
+        elif kind == "refund":
+            self._ledger.add_refund(event, record.offset, ingest_ms)
+        elif kind == "payment" and real:
+            self._payments.append(payments.AcceptedPayment(event, record.offset, ingest_ms))
+
+    def _refuse_waiting(self, refund: Mapping[str, Any], offset: int, arrival_ms: int) -> None:
+        """A refund that was accepted while it waited becomes a dead letter where it was counted."""
+        self._count(PURCHASES, arrival_ms, "accepted", -1)
+        self._bookings.append(_event_booking(refund, -1))
+        self._judges[PURCHASES].give_back(refund, offset)
+        self._dead_letter(PURCHASES, offset, arrival_ms, CONFLICT)
+
+    def _dead_letter(self, topic: str, offset: int, ingest_ms: int, reason: str) -> None:
+        self.expected.dead_letters.add((topic, self.expected.partition, offset, reason))
+        self._count(topic, ingest_ms, f"dead_letters.{reason}")
+
+    def _late(self, record: LogRecord, verdict: Verdict, ingest_ms: int) -> None:
+        self.expected.late.add((record.topic, record.partition, record.offset))
+        event = verdict.event
+        if event is not None and event["event_type"] == "purchase":
+            value = sum(line_value_minor(item) for item in event["items"])
+            self._count(record.topic, ingest_ms, f"late_gmv:{event['currency']}", value)
+
+    def _count(self, topic: str, ingest_ms: int, measure: str, change: int = 1) -> None:
+        """Quality: in the panes of the ingest time."""
+        scope: Scope = ("pipeline", topic)
+        self._bookings.append(Booking(ingest_ms, (scope,), ((measure, change),)))
+        if not measure.startswith("late_gmv:"):
+            totals = self.expected.verdicts
+            totals[measure] = totals.get(measure, 0) + change
+
+
+def _event_booking(event: Mapping[str, Any], change: int) -> Booking:
+    return Booking(event["event_time_ms"], of_event(event), ((f"events.{event['event_type']}", change),))
