@@ -26,7 +26,7 @@ from streams.kafka_log import open_log
 from streams.settings import Settings
 from streams.sources.produce import open_sender
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 Place = tuple[str, int, int]
 
 _REQUIRED: Final = ("topic", "partition", "offset", "reason", "timestamp")
@@ -65,7 +65,7 @@ def unmarked(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLe
     for name, mark in headers:
         if name not in _MARKS or _MARKS[name] in marks:
             break
-        marks[_MARKS[name]] = mark.decode("utf-8", "replace")
+        marks[_MARKS[name]] = (mark or b"").decode("utf-8", "replace")
         own += 1
     try:
         topic, partition, offset, reason, timestamp = (marks[name] for name in _REQUIRED)

@@ -20,7 +20,7 @@ from streams.settings import Settings
 from streams.store import connect
 
 SIZES_MS = {"10s": 10_000, "1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}
-# A Wednesday noon, on a border of every size but the day.
+# A noon: on a border of every size but the day.
 NOON_MS = 1_785_931_200_000
 T = TypeVar("T")
 _numbers = itertools.count()
@@ -65,9 +65,9 @@ class Shop:
             stored = f"{fact}:{topic.replace('_', '-')}" if colon else fact
             self.client.hset(f"{self.prefix}:{{{p}}}:meta", stored, str(value))
 
-    def forget_meta(self, p: int, field_name: str) -> None:
+    def forget_meta(self, p: int, stored: str) -> None:
         """Removes a meta field, named as it is stored."""
-        self.client.hdel(f"{self.prefix}:{{{p}}}:meta", field_name)
+        self.client.hdel(f"{self.prefix}:{{{p}}}:meta", stored)
 
     def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
         """Every partition written once, all topics read up to `watermark_ms`."""

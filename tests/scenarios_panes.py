@@ -193,8 +193,6 @@ PANES = (
                 cell("gmv_paid:USD", 50, "live:L2", "1m", NOON),
                 *counted("views", size="1m", start=NOON, accepted=1),
                 *counted("purchases", size="1m", start=NOON, accepted=1),
-                *counted("views", accepted=1),
-                *counted("purchases", accepted=1),
             ]
         ),
     ),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from aiokafka.errors import KafkaError
 
 from verify import VerifyError
 from verify.api import ReadService, compare_answers, questions
@@ -153,6 +154,8 @@ async def verify(run: Run, wait_seconds: float, all_scopes: bool) -> None:
             compare_dead_letters(run.report, run.parts, await log.dead_letters(), run.read)
             compare_late(run.report, run.parts, await log.late(), run.read)
         _verify_answers(run, cells, totals, all_scopes)
+    except KafkaError as error:
+        raise VerifyError(f"Kafka at {run.addresses.kafka} failed ({error!r}); try again") from error
     finally:
         cells.close()
 
@@ -216,7 +219,7 @@ async def _replay(
     ) as bar:
         for topic, extent in extents.items():
             first: list[int] = []
-            async for batch in log.read(topic, partition, found.offsets[topic]):
+            async for batch in log.read(topic, partition, extent.start, found.offsets[topic]):
                 for record in batch:
                     replay.add(record)
                 first += [record.timestamp_ms for record in batch[: FIRST_RECORDS - len(first)]]

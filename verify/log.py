@@ -42,6 +42,8 @@ class KafkaLog:
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             max_poll_records=5_000,
+            # A fetch that waits at the end of one topic holds up the first one of the next.
+            fetch_max_wait_ms=20,
         )
 
     async def __aenter__(self) -> KafkaLog:
@@ -88,9 +90,11 @@ class KafkaLog:
         ends = await self._consumer.end_offsets(list(places.values()))
         return {topic: Extent(starts[place], ends[place]) for topic, place in places.items()}
 
-    async def read(self, topic: str, partition: int, until: int) -> AsyncIterator[list[LogRecord]]:
-        """The records of one topic-partition from the log's start, below offset `until`, in batches."""
-        async for batch in self._batches(self._prefix + topic, partition, until):
+    async def read(
+        self, topic: str, partition: int, start: int, until: int
+    ) -> AsyncIterator[list[LogRecord]]:
+        """The records of one topic-partition with offsets from `start`, below `until`, in batches."""
+        async for batch in self._batches(TopicPartition(self._prefix + topic, partition), start, until):
             yield [
                 LogRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
                 for r in batch
@@ -109,20 +113,22 @@ class KafkaLog:
     async def _output_ids(self, base: str) -> set[DeadLetter]:
         name = self._prefix + base
         places = [TopicPartition(name, partition) for partition in range(self._partitions.get(name, 0))]
+        starts = await self._consumer.beginning_offsets(places) if places else {}
         ends = await self._consumer.end_offsets(places) if places else {}
         ids: set[DeadLetter] = set()
         for place in places:
-            async for batch in self._batches(name, place.partition, ends[place]):
+            async for batch in self._batches(place, starts[place], ends[place]):
                 ids.update(output_id(record.headers, self._prefix) for record in batch)
         return ids
 
     async def _batches(
-        self, name: str, partition: int, until: int
+        self, place: TopicPartition, start: int, until: int
     ) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
-        place = TopicPartition(name, partition)
+        if start >= until:
+            return
         self._consumer.assign([place])
-        await self._consumer.seek_to_beginning(place)
-        position = await self._consumer.position(place)
+        self._consumer.seek(place, start)
+        position = start
         moved = time.monotonic()
         while position < until:
             batches = await self._consumer.getmany(place, timeout_ms=POLL_MS)
@@ -133,8 +139,8 @@ class KafkaLog:
                 moved = time.monotonic()
             elif time.monotonic() - moved > STALL_SECONDS:
                 raise VerifyError(
-                    f"{name}/{partition} gave nothing for {STALL_SECONDS:.0f} s at offset {position} "
-                    f"of {until}; is the broker up?"
+                    f"{place.topic}/{place.partition} gave nothing for {STALL_SECONDS:.0f} s "
+                    f"at offset {position} of {until}; is the broker up?"
                 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from verify.model import Booking, PaneKey, Panes
+from verify.model import Booking, Panes
 from verify.rules import SIZE_MS, Rules
 
 
@@ -33,33 +33,37 @@ def is_kept_for_answers(start_ms: int, size: str, h: int, rules: Rules) -> bool:
 def sum_into_panes(bookings: Iterable[Booking], h: int | None, rules: Rules) -> Panes:
     """The sums of all bookings, per kept pane; fields whose sum is zero are left out."""
     panes: Panes = {}
+    kept: dict[tuple[int, str], bool] = {}
     for time_ms, scopes, amounts in bookings:
+        changes = [
+            (kind, measure, f"{measure}|{value}", change)
+            for kind, value in scopes
+            for measure, change in amounts
+        ]
         for size in SIZE_MS:
             start_ms = pane_start(time_ms, size)
-            if not is_kept(start_ms, size, h, rules):
+            if (start_ms, size) not in kept:
+                kept[start_ms, size] = is_kept(start_ms, size, h, rules)
+            if not kept[start_ms, size]:
                 continue
-            for kind, value in scopes:
-                for measure, change in amounts:
-                    if is_figure(kind, size, measure, rules.figures):
-                        fields = panes.setdefault((kind, size, start_ms), {})
-                        name = f"{measure}|{value}"
-                        fields[name] = fields.get(name, 0) + change
+            for kind, measure, name, change in changes:
+                if rules.figures == "all" or is_figure(kind, size, measure, rules.figures):
+                    fields = panes.setdefault((kind, size, start_ms), {})
+                    fields[name] = fields.get(name, 0) + change
     return _without_zeros(panes)
 
 
 def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
-    if figures == "all" or kind == "pipeline":
+    if figures == "all":
         return True
-    return kind == "live" and size == "1m" and measure.startswith(("events.", "gmv_paid:"))
+    business = kind == "live" and measure.startswith(("events.", "gmv_paid:"))
+    return size == "1m" and (business or kind == "pipeline")
 
 
 def _without_zeros(panes: Panes) -> Panes:
     """Absent and zero are the same; one of the two is compared."""
-    result: Panes = {}
-    key: PaneKey
-    for key, fields in panes.items():
-        left = {name: amount for name, amount in fields.items() if amount}
-        if left:
-            result[key] = left
-    return result
+    for fields in panes.values():
+        for name in [name for name, amount in fields.items() if not amount]:
+            del fields[name]
+    return {key: fields for key, fields in panes.items() if fields}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from verify.model import Scope
@@ -31,12 +32,12 @@ KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL + LINE_LEVEL), "pipeline")
 
 def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """`all` and each order-level kind that the event itself carries (gateway: a field of its own)."""
-    return (ALL, *((kind, event[field]) for kind, field in ORDER_LEVEL if event.get(field) is not None))
+    return (ALL, *(_scope(kind, event[field]) for kind, field in ORDER_LEVEL if event.get(field) is not None))
 
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """Every scope that the event carries, of both levels."""
-    carried = ((kind, event[field]) for kind, field in LINE_LEVEL if event.get(field) is not None)
+    carried = (_scope(kind, event[field]) for kind, field in LINE_LEVEL if event.get(field) is not None)
     return (*order_level(event), *carried)
 
 
@@ -48,5 +49,11 @@ def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope
         if value is None:
             value = envelope.get(field)
         if value is not None:
-            found.append((kind, value))
+            found.append(_scope(kind, value))
     return tuple(found)
+
+
+# Bookings of a whole log are held at once: equal scopes are one object.
+@lru_cache(maxsize=1 << 18)
+def _scope(kind: str, value: str) -> Scope:
+    return kind, value

@@ -5,6 +5,7 @@ It stands where the figures lie, when nobody else's Redis is named in the settin
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 from collections.abc import Mapping
@@ -57,6 +58,10 @@ class RedisServer(Program):
                 "redis-server is missing; run `make setup`, or name your Redis in SHOP_PULSE_REDIS"
             )
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def last_line(self) -> str:
+        """Its last line without process id, role, time and level (`14815:M 21 Nov 2026 03:48:41.958 # …`)."""
+        return re.sub(r"^\d+:\w \d+ \w+ \d+ [\d:.]+ . ", "", super().last_line())
 
     def ready(self) -> bool:
         """Whether it answers PING with PONG: while it reads its data it answers LOADING."""

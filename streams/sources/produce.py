@@ -70,7 +70,7 @@ class Sender:
         timestamp_ms: int,
         key: bytes | None,
         value: bytes | None,
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
         """Put one record into the batch of its topic (base name) and partition, or into a new one."""
         batch = self._open.get(place)

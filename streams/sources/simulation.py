@@ -37,7 +37,7 @@ class SimConfig:
     Attributes:
         start_ms: event time of the beginning.
         seed: equal seeds give equal shops and equal shoppers.
-        rate: events per second, as a mean over a day (heartbeats of the source and faults come on top).
+        rate: events per second, as a mean over a day; catalogue, ads, heartbeats and faults come on top.
         daily_shape: more traffic in the evening than at night; else the same at every hour.
         partitions: of every topic; each gets its own source heartbeats.
         incidents: what goes wrong, with times after `start_ms`.
@@ -78,7 +78,9 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
     while True:
         if second >= first:
             rooms.advance(second)
+            before = calendar.count
             background.advance(second)
+            wanted += calendar.count - before  # what happens without shoppers takes none of their rate
         orders.advance(second)
         wanted += _rate(config, incidents, second * 1000)
         while calendar.count < wanted:

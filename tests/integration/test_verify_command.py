@@ -28,7 +28,7 @@ BASE_TOPICS = (*TOPICS, "dead-letters", "late")
 
 SHOP = Scenario(
     name="shop",
-    fact="views in two partitions, an order, a refund that does not fit, bytes that are no event, a late view",
+    fact="views in two partitions, an order, a refund that does not fit, unreadable bytes, a late view",
     records=(
         view("e1", NOON, live_id="L1"),
         view("e2", NOON, partition=1),
@@ -61,14 +61,14 @@ class Shop:
             panes = {f"{size}:{start}" for _, size, start in part.panes}
             self.client.zadd(self.key(p, "panes"), dict.fromkeys(panes, 1))
             for (kind, size, start), fields in part.panes.items():
-                self.client.hset(self.key(p, f"cells:{kind}:{size}:{start}"), mapping=dict(fields))
-            meta: dict[str, Any] = {} if part.h is None else {"h": part.h}
+                self.client.hset(self.key(p, f"cells:{kind}:{size}:{start}"), mapping=dict[Any, Any](fields))
+            meta: dict[str, int] = {} if part.h is None else {"h": part.h}
             meta |= {f"ing:{topic}": at for topic, at in part.ingest.items()}
             meta |= {f"hi:{topic}": at for topic, at in part.highest.items()}
             for topic in part.ingest:
                 count = sum((record.topic, record.partition) == (topic, p) for record in log)
                 meta[f"off:{topic}"] = count + extra_offset
-            self.client.hset(self.key(p, "meta"), mapping={**meta})
+            self.client.hset(self.key(p, "meta"), mapping=dict[Any, Any](meta))
 
     def key(self, partition: int, rest: str) -> str:
         """A Redis key of this test."""
@@ -239,10 +239,7 @@ def test_servers_that_are_not_there(shop: Shop) -> None:
     nowhere = f"127.0.0.1:{free_port()}"
     for addresses, told in (
         (["--kafka", nowhere, "--redis", shop.redis_url], "Kafka at"),
-        (
-            ["--kafka", shop.bootstrap, "--redis", shop.redis_url, "--topic-prefix", "none."],
-            "topic none.views",
-        ),
+        ([*shop.addresses(), "--topic-prefix", "none."], "topic none.views"),
     ):
         result = CliRunner().invoke(command, addresses)
         assert result.exit_code == 1

@@ -1,0 +1,68 @@
+"""Tallies: order of the largest values, totals, and what is left for `other`."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.ranking import VALUES_A_PANE, Tally, remaining
+
+
+def _tally(cells: dict[str, int]) -> Tally:
+    tally = Tally()
+    for cell, amount in cells.items():
+        tally.add_cell(cell, amount)
+    return tally
+
+
+def test_values_are_ordered_by_gmv_then_views_then_name() -> None:
+    """The largest GMV goes first; without GMV views decide; a tie goes by name, so that it stays."""
+    cells = {"gmv_paid:USD|b": 5, "gmv_paid:USD|a": 9, "events.view|b": 100}
+    tally = _tally(cells | {"events.view|c": 7, "events.live_join|d": 8})
+    assert tally.order(10) == ["a", "b", "d", "c"]
+    assert tally.order(2) == ["a", "b"]
+    assert _tally({"events.view|z": 1, "events.view|y": 1}).order(5) == ["y", "z"]
+
+
+def test_the_currency_with_most_orders_goes_first() -> None:
+    """Amounts of different currencies are never compared: yen do not outrank dollars by their number."""
+    orders = {"orders:USD|a": 3, "orders:JPY|b": 1}
+    tally = _tally(orders | {"gmv_paid:USD|a": 10, "gmv_paid:JPY|b": 999})
+    assert tally.order(5) == ["a", "b"]
+
+
+def test_totals_are_over_all_values_even_those_that_are_cut() -> None:
+    """Cutting forgets values, not sums."""
+    tally = Tally()
+    for number in range(VALUES_A_PANE + 10):
+        tally.add_cell(f"gmv_paid:USD|v{number}", number)
+    tally.cut()
+    assert len(tally.gmv["USD"]) == VALUES_A_PANE
+    assert "v0" not in tally.gmv["USD"]
+    assert tally.totals["gmv_paid:USD"] == sum(range(VALUES_A_PANE + 10))
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 99)), max_size=5), max_size=5
+    )
+)
+def test_tallies_add_up(panes: list[list[tuple[str, int]]]) -> None:
+    """A tally of tallies is the tally of all their cells."""
+    whole, added = Tally(), Tally()
+    for cells in panes:
+        part = Tally()
+        for value, amount in cells:
+            for tally in (part, whole):
+                tally.add_cell(f"gmv_paid:USD|{value}", amount)
+                tally.add_cell(f"events.live_join|{value}", amount)
+        added.add(part)
+    assert (added.totals, added.gmv, added.views) == (whole.totals, whole.gmv, whole.views)
+
+
+def test_what_is_left_is_never_negative() -> None:
+    """The named values may have been read a moment after the total."""
+    assert remaining({"items": 5, "orders:USD": 2}, [{"items": 2}, {"items": 2, "orders:USD": 3}]) == {
+        "items": 1,
+        "orders:USD": 0,
+    }
