@@ -132,7 +132,9 @@ async def open_log(
         for topic, count in counts.items()
         for partition in range(count)
     ]
-    consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka, enable_auto_commit=False, request_timeout_ms=SILENCE_S * 1000
+    )
     try:
         await consumer.start()
         consumer.assign(places)

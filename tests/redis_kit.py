@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 
@@ -38,7 +38,7 @@ class Shop:
         self.client = redis.Redis.from_url(self.url)
         self.seq = 0
 
-    def settings(self, **changed: object) -> Settings:
+    def settings(self, **changed: Any) -> Settings:
         """Settings that name this Redis and prefix."""
         fields = {"redis": self.url, "redis_prefix": self.prefix, "partitions": self.partitions}
         return Settings(**(fields | changed))  # type: ignore[arg-type]
@@ -82,9 +82,7 @@ class Shop:
         """A live's accepted start."""
         self.client.hset(f"{self.prefix}:{{{p}}}:lives", live_id, start_ms)
 
-    def ask(
-        self, question: Callable[[ReadModel], Awaitable[T]], now_ms: int = NOON_MS, **changed: object
-    ) -> T:
+    def ask(self, question: Callable[[ReadModel], Awaitable[T]], now_ms: int = NOON_MS, **changed: Any) -> T:
         """Asks a read model of its own, whose clock stands still."""
 
         async def asked() -> T:
@@ -96,7 +94,7 @@ class Shop:
 
         return asyncio.run(asked())
 
-    def model(self, client: object, now_ms: int = NOON_MS, **changed: object) -> ReadModel:
+    def model(self, client: object, now_ms: int = NOON_MS, **changed: Any) -> ReadModel:
         """A read model over this shop."""
         settings = self.settings(**changed)
         store = ReadStore(client, settings.redis_prefix, settings.partitions)  # type: ignore[arg-type]

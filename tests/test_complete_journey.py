@@ -1,4 +1,4 @@
-"""The year of real baskets becomes purchases to the cent; what does not fit the contract is adapted and counted."""
+"""A year of real baskets becomes purchases, to the cent; what the contract does not take is adapted."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -255,3 +256,12 @@ def test_the_lock_pins_everything_by_hash_and_names_no_address() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
     assert {re.split(r"[\[<>=]", each)[0] for each in wanted} <= set(pins)
+
+
+def test_coverage_is_asked_of_the_whole_pure_core() -> None:
+    """No module that decides figures stands outside of the coverage that `make test` asks for."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+    asked = tool["coverage"]["run"]["include"]
+    core = [name.replace(".", "/") + ".py" for name in _ours() if _group(name) in PURE if "." in name]
+    assert [path for path in core if not any(fnmatch(path, each) for each in asked)] == []
+    assert tool["coverage"]["report"]["fail_under"] >= 95

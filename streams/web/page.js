@@ -110,8 +110,11 @@ async function tick() {
       showTrust(answer);
       showFigures(answer);
     }
-    if (round++ % 5 === 0) {
-      showLives(answer.state === "stale" ? [] : (await ask("api/v1/scopes?kind=live&window=30m")).scopes);
+    if (answer.state === "stale") {
+      showLives([]);
+      round = 0;
+    } else if (round++ % 5 === 0) {
+      showLives((await ask("api/v1/scopes?kind=live&window=30m")).scopes);
     }
   } catch (error) {
     showNothing(error.message);

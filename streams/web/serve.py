@@ -37,6 +37,9 @@ def command() -> None:
     settings = load()
     check_exposure(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # It logs what strangers send that is not HTTP, and with it what they sent: perhaps a token. Faults of our
+    # own are logged in `streams.web.app`.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings))
 

@@ -1,0 +1,139 @@
+"""/metrics over a real Redis: bounded series, `other`, one reading a second."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from streams.exporter import Exporter
+from streams.local.redis import RedisServer
+from streams.ranking import Ranking
+from streams.read_model import ReadModel
+from streams.survey import OTHER
+from tests.redis_kit import NOON_MS, Shop
+
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def shop(redis_server: RedisServer) -> Shop:
+    """A shop of two partitions, read up to 10 s before noon."""
+    return Shop(redis_server.url).healthy(NOON_MS - 10_000)
+
+
+def _scopes(text: bytes, name: str, kind: str, window: str) -> dict[str, float]:
+    return {
+        sample.labels["scope"]: sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if (sample.name, sample.labels.get("scope_kind"), sample.labels.get("window")) == (name, kind, window)
+    }
+
+
+def _scrape(shop: Shop, top_k: int = 2, **changed: Any) -> bytes:
+    async def ask(model: ReadModel) -> bytes:
+        return await Exporter(model, Ranking(model.store), top_k).render()
+
+    return shop.ask(ask, **changed)
+
+
+def test_only_the_largest_values_are_named(shop: Shop) -> None:
+    """The first K by GMV of 30 minutes have series, in each window the same; all the rest is `other`."""
+    for number, gmv in enumerate([10, 40, 20, 30]):
+        shop.book(NOON_MS - 20 * MINUTE_MS, "live", f"L{number}", p=number % 2, gmv_paid__USD=gmv)
+        shop.book(NOON_MS - MINUTE_MS, "live", f"L{number}", p=number % 2, gmv_paid__USD=1)
+    text = _scrape(shop)
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "30m") == {"L1": 41, "L3": 31, OTHER: 32}
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "5m") == {"L1": 1, "L3": 1, OTHER: 2}
+
+
+def test_a_value_named_other_is_part_of_the_rest(shop: Shop) -> None:
+    """A client that calls its live "other" cannot double a series: Prometheus would drop the whole scrape."""
+    shop.book(NOON_MS - 1, "live", OTHER, gmv_paid__USD=100)
+    shop.book(NOON_MS - 1, "live", "L1", gmv_paid__USD=1)
+    assert _scopes(_scrape(shop), "shop_pulse_gmv_paid_minor", "live", "5m") == {"L1": 1, OTHER: 100}
+
+
+def test_closed_lists_are_exported_whole(shop: Shop) -> None:
+    """Platforms and surfaces come from the contract's lists: each has its series."""
+    for platform in ("tiktok", "douyin", "other"):
+        shop.book(NOON_MS - 1, "platform", platform, items=2)
+    shop.book(NOON_MS - 1, "all", items=6)
+    text = _scrape(shop, top_k=0)
+    expected = {"tiktok": 2, "douyin": 2, "other": 2}
+    assert _scopes(text, "shop_pulse_items", "platform", "5m") == expected
+    assert _scopes(text, "shop_pulse_items", "all", "30m") == {"": 6}
+
+
+def test_a_changed_pane_is_walked_again_and_others_are_not(shop: Shop) -> None:
+    """The ranking follows what is written, walks only what changed, and forgets after a rollback."""
+
+    async def ask(model: ReadModel) -> list[list[str]]:
+        walked: list[str] = []
+        orders: list[list[str]] = []
+        plain = model.store.walk
+        ranking = Ranking(model.store)
+
+        def walk(p: int, kind: str, pane: object) -> object:
+            walked.append(f"{p} {pane}")
+            return plain(p, kind, pane)  # type: ignore[arg-type]
+
+        async def order() -> list[str]:
+            walked.clear()
+            view = await model.view((model.named("30m"),), lambda _plan: [])
+            return (await ranking.tally("live", view.plan.ranges[0].panes, view.metas)).order(9)
+
+        model.store.walk = walk  # type: ignore[assignment, method-assign]
+        shop.book(NOON_MS - 20 * MINUTE_MS, "live", "L1", gmv_paid__USD=5)
+        shop.book(NOON_MS - 10 * MINUTE_MS, "live", "L2", p=1, gmv_paid__USD=4)
+        orders.append(await order())
+        assert len(walked) == 2
+        orders.append(await order())
+        assert walked == []
+        shop.book(NOON_MS - 10 * MINUTE_MS, "live", "L2", p=1, gmv_paid__USD=4)
+        orders.append(await order())
+        assert len(walked) == 1
+        shop.meta(1, seq=1)
+        orders.append(await order())
+        assert len(walked) == 1
+        return orders
+
+    assert shop.ask(ask) == [["L1", "L2"], ["L1", "L2"], ["L2", "L1"], ["L2", "L1"]]
+
+
+def test_two_scrapes_within_a_second_cost_one_reading(shop: Shop) -> None:
+    """Several Prometheus servers, or an impatient one, do not multiply the load on Redis."""
+
+    async def ask(model: ReadModel) -> tuple[bytes, bytes]:
+        exporter = Exporter(model, Ranking(model.store), 2)
+        first = await exporter.render()
+        shop.book(NOON_MS - 1, "all", items=1)
+        return first, await exporter.render()
+
+    first, second = shop.ask(ask)
+    assert first == second
+
+
+def test_the_benchs_figures_can_be_scraped(shop: Shop) -> None:
+    """A worker that keeps minutes of lives only has no window of 10 s borders: that window is left out."""
+    shop.book(NOON_MS - MINUTE_MS, "live", "L1", gmv_paid__USD=3)
+    text = _scrape(shop, figures="funnel-gmv")
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "30m") == {"L1": 3, OTHER: 0}
+    assert b"redis_up 1" in text
+
+
+def test_without_redis_a_scrape_says_so(new_redis: Callable[..., RedisServer]) -> None:
+    """The scrape itself succeeds: Prometheus can tell which of the two is down."""
+    server = new_redis()
+    shop = Shop(server.url).healthy(NOON_MS)
+    server.stop()
+
+    def ask(model: ReadModel) -> Awaitable[bytes]:
+        return Exporter(model, Ranking(model.store), 2).render()
+
+    text = shop.ask(ask)
+    assert b"shop_pulse_redis_up 0" in text
+    assert b"gmv" not in text

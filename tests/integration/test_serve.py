@@ -1,0 +1,152 @@
+"""`shop-pulse serve` as a process: where it listens, what it refuses, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from streams.errors import PulseError
+from streams.local.ports import free_port
+from streams.local.redis import RedisServer
+from streams.settings import Settings
+from streams.web.serve import check_exposure, is_loopback
+from tests.redis_kit import NOON_MS, Shop
+
+COMMAND = [sys.executable, "-m", "streams", "serve"]
+
+
+@contextmanager
+def _serving(**settings: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The process and its base URL, once it listens."""
+    environ = {**os.environ, "SHOP_PULSE_API_PORT": "0", "PYTHONUNBUFFERED": "1"}
+    environ |= {f"SHOP_PULSE_{name.upper()}": str(value) for name, value in settings.items()}
+    process = subprocess.Popen(
+        COMMAND, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        yield process, line.removeprefix("shop-pulse serve: ").partition(" ")[0]
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_it_serves_and_ends_at_sigterm(redis_server: RedisServer) -> None:
+    """It says where it listens, answers there, and ends by itself within 2 s, with an open connection too."""
+    shop = Shop(redis_server.url).healthy(NOON_MS)
+    names = {"redis": shop.url, "redis_prefix": shop.prefix, "partitions": shop.partitions}
+    with _serving(**names) as (process, url):
+        with urllib.request.urlopen(f"{url}/api/v1/kpis?scope=all&window=5m", timeout=5) as response:
+            assert json.load(response)["scope"] == "all"
+        host, port = url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port))) as idle:
+            idle.sendall(b"GET /healthz HTTP/1.1\r\n")
+            process.send_signal(signal.SIGTERM)
+            began = time.monotonic()
+            out, err = process.communicate(timeout=5)
+        assert time.monotonic() - began < 2
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_it_starts_without_redis() -> None:
+    """Redis may come later: the service is alive, and not ready."""
+    with _serving(redis=f"redis://127.0.0.1:{free_port()}/0") as (_, url):
+        with urllib.request.urlopen(f"{url}/healthz", timeout=5) as response:
+            assert response.status == 200
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(f"{url}/readyz", timeout=10)
+        assert caught.value.code == 503
+        assert "Redis does not answer" in json.load(caught.value)["error"]
+
+
+def test_what_is_not_http_is_refused_and_not_logged() -> None:
+    """Garbage, endless lines and contradicting headers end in a 400; what was sent, perhaps a token, stays
+    out of the log."""
+    sent = (
+        b"\x00\xff garbage\r\n\r\n",
+        b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer s3cret\r\n"
+        + b"Content-Length: 1\r\n" * 2
+        + b"\r\n",
+    )
+    with _serving(token="s3cret") as (process, url):
+        host, port = url.removeprefix("http://").split(":")
+        for request in sent:
+            with socket.create_connection((host, int(port)), timeout=5) as connection:
+                connection.sendall(request)
+                assert b" 400 " in connection.recv(4096).partition(b"\r\n")[0]
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(f"{url}/metrics?token=s3cret", timeout=5)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=5) == ("", "")
+
+
+def _run(**settings: object) -> tuple[int, str]:
+    environ = {**os.environ} | {f"SHOP_PULSE_{name.upper()}": str(value) for name, value in settings.items()}
+    done = subprocess.run(COMMAND, env=environ, text=True, capture_output=True, timeout=20, check=False)
+    return done.returncode, done.stderr
+
+
+def test_a_port_that_is_taken_is_one_line() -> None:
+    """It says which port, and which setting takes another."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, err = _run(api_port=port)
+    assert code == 1
+    line = f"shop-pulse: port {port} of 127.0.0.1 is taken; set SHOP_PULSE_API_PORT to a free one\n"
+    assert err == line
+
+
+def test_an_address_of_another_machine_is_one_line() -> None:
+    """An address that is not ours can't be listened on: one line that names the setting."""
+    code, err = _run(api_host="192.0.2.1", token="x")
+    assert code == 1
+    assert err.count("\n") == 1
+    assert "SHOP_PULSE_API_HOST" in err
+
+
+def test_it_refuses_to_be_open_to_strangers() -> None:
+    """Beyond loopback without a token it does not start."""
+    code, err = _run(api_host="0.0.0.0")
+    assert code == 1
+    assert "set SHOP_PULSE_TOKEN" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("", False),
+        ("10.0.0.1", False),
+        ("localhost.example.org", False),
+        ("::ffff:10.0.0.1", False),
+    ],
+)
+def test_only_loopback_is_closed_to_strangers(host: str, expected: bool) -> None:
+    """A name other than localhost may point anywhere; every-address is not loopback."""
+    assert is_loopback(host) is expected
+    if expected:
+        check_exposure(Settings(api_host=host))
+    else:
+        with pytest.raises(PulseError, match="SHOP_PULSE_TOKEN"):
+            check_exposure(Settings(api_host=host))
+        check_exposure(Settings(api_host=host, token="x"))

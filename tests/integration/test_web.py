@@ -1,0 +1,263 @@
+"""The read service over HTTP: answers, errors, the token, bounds. No sockets but loopback's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from streams.local.redis import RedisServer
+from streams.read_model import ReadModel
+from streams.store import connect
+from streams.web import app as web_app
+from streams.web.app import build_app
+from tests.redis_kit import NOON_MS, Shop
+
+Client = TestClient[Any, Any]
+MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def shop(redis_server: RedisServer) -> Shop:
+    """A shop of two partitions, read up to 10 s before noon."""
+    return Shop(redis_server.url).healthy(NOON_MS - 10_000)
+
+
+def _with_client(shop: Shop, use: Callable[[Client], Awaitable[None]], **changed: Any) -> None:
+    """Runs `use` with a client of an app over the shop; settings as changed."""
+
+    async def run() -> None:
+        redis = connect(shop.url)
+        app = build_app(shop.model(redis, **changed), shop.settings(**changed))
+        async with TestClient(TestServer(app)) as client:
+            await use(client)
+        await redis.aclose()
+
+    asyncio.run(run())
+
+
+def _get(shop: Shop, path: str, status: int = 200, **changed: Any) -> Any:
+    """One request's JSON."""
+    found: list[Any] = []
+
+    async def use(client: Client) -> None:
+        response = await client.get(path)
+        found.append(await response.json())
+        assert response.status == status, found
+
+    _with_client(shop, use, **changed)
+    return found[0]
+
+
+def test_an_answer_is_the_read_models(shop: Shop) -> None:
+    """The API adds nothing and leaves nothing out; integers stay exact beyond doubles."""
+    shop.book(NOON_MS - 1, "live", "L1", gmv_paid__USD=2**53 + 1)
+    answer = _get(shop, "/api/v1/kpis?scope=live:L1&window=5m")
+    assert answer == shop.ask(lambda model: model.kpis("live:L1", "5m"))
+    assert answer["money"]["USD"]["gmv_paid_minor"] == 2**53 + 1
+
+
+def test_a_range_is_given_by_both_ends(shop: Shop) -> None:
+    """from_ms and to_ms on borders; the value of a scope is percent-decoded."""
+    shop.book(NOON_MS - 1, "live", "a b+c,ü", items=1)
+    query = f"scope=live:a%20b%2Bc,%C3%BC&from_ms={NOON_MS - MINUTE_MS}&to_ms={NOON_MS}"
+    answer = _get(shop, f"/api/v1/kpis?{query}")
+    assert (answer["items"], answer["scope"]) == (1, "live:a b+c,ü")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/api/v1/kpis", "scope is missing"),
+        ("/api/v1/kpis?scope=all", "either with window"),
+        ("/api/v1/kpis?scope=all&window=9m", "unknown window '9m'"),
+        ("/api/v1/kpis?scope=all&window=5m&window=5m", "more than once"),
+        ("/api/v1/kpis?scope=all&windwo=5m", "unknown parameter 'windwo'"),
+        ("/api/v1/kpis?scope=planet:x&window=5m", "unknown scope"),
+        ("/api/v1/kpis?scope=live:a,product:b&window=5m", "pairs are not kept yet"),
+        ("/api/v1/kpis?scope=all&from_ms=1e3&to_ms=2", "digits only"),
+        ("/api/v1/kpis?scope=all&from_ms=-1&to_ms=2", "digits only"),
+        ("/api/v1/kpis?scope=all&from_ms=%D9%A1&to_ms=2", "digits only"),
+        ("/api/v1/kpis?scope=all&from_ms=&to_ms=2", "digits only"),
+        ("/api/v1/kpis?scope=all&from_ms=0&to_ms=0", "from_ms must be"),
+        ("/api/v1/kpis?scope=all&from_ms=9999999999999999&to_ms=2", "digits only"),
+        ("/api/v1/scopes?kind=live", "window is missing"),
+        ("/api/v1/scopes?kind=pipeline&window=5m", "unknown kind"),
+        ("/api/v1/scopes?kind=live&window=24h", "window is one of"),
+    ],
+)
+def test_a_wrong_question_is_a_400_of_one_line(shop: Shop, path: str, reason: str) -> None:
+    """Every wrong parameter is named, in one line of JSON, with what to ask instead."""
+    answer = _get(shop, path, 400)
+    assert list(answer) == ["error"]
+    assert reason in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+def test_the_largest_values_are_listed(shop: Shop) -> None:
+    """By GMV, then views, over both partitions; at most 100."""
+    for number in range(120):
+        shop.book(NOON_MS - 1, "product", f"p{number:03}", p=number % 2, events__view=1, gmv_paid__USD=number)
+    shop.book(NOON_MS - 1, "product", "p119", p=0, events__view=1, gmv_paid__USD=0)
+    answer = _get(shop, "/api/v1/scopes?kind=product&window=30m")
+    assert (answer["kind"], answer["to_ms"], len(answer["scopes"])) == ("product", NOON_MS, 100)
+    assert answer["scopes"][0] == {"scope": "product:p119", "gmv_paid_minor": {"USD": 119}, "views": 2}
+    assert answer["scopes"][-1]["scope"] == "product:p020"
+
+
+def test_a_figure_beyond_64_bits_is_named(shop: Shop) -> None:
+    """JSON integers of 64 bits can't hold it: an error instead of another number."""
+    for p in range(2):
+        shop.book(NOON_MS - 1, "all", p=p, gmv_paid__USD=2**63 - 1)
+    assert "more than 64 bits" in _get(shop, "/api/v1/kpis?scope=all&window=5m", 500)["error"]
+
+
+def test_ready_is_not_alive(shop: Shop) -> None:
+    """/healthz is about this process, /readyz about what it rests on."""
+    assert _get(shop, "/readyz") == {"status": "ready"}
+    shop.forget_meta(0, "token")
+    assert "partition 0" in _get(shop, "/readyz", 503)["error"]
+    assert _get(shop, "/healthz") == {"status": "alive"}
+
+
+def test_without_redis_it_says_so_and_recovers(new_redis: Callable[..., RedisServer]) -> None:
+    """The service runs without Redis: 503 in one line, and answers by itself when Redis is back."""
+    server = new_redis()
+    shop = Shop(server.url).healthy(NOON_MS)
+
+    async def use(client: Client) -> None:
+        async def status(path: str) -> int:
+            async with client.get(path) as response:
+                answer = await response.text()
+                assert "\n" not in answer
+                return response.status
+
+        paths = ("/api/v1/kpis?scope=all&window=5m", "/api/v1/scopes?kind=live&window=5m", "/readyz")
+        assert [await status(path) for path in paths] == [200, 200, 200]
+        server.stop()
+        assert [await status(path) for path in paths] == [503, 503, 503]
+        assert await status("/healthz") == 200
+        server.start()
+        assert [await status(path) for path in paths] == [200, 200, 200]
+
+    _with_client(shop, use)
+
+
+def test_the_token_is_asked_for_everywhere_but_at_healthz(shop: Shop) -> None:
+    """Wrong, missing, partial and non-ASCII tokens are refused; even an unknown address tells nothing."""
+
+    async def use(client: Client) -> None:
+        good = {"Authorization": "Bearer s3cret-ü"}
+        paths = ("/", "/metrics", "/readyz", "/api/v1/kpis?scope=all&window=5m", "/nowhere", "/page.js")
+        for path in paths:
+            for header in ({}, {"Authorization": "Bearer s3cret"}, {"Authorization": "s3cret-ü"}):
+                response = await client.get(path, headers=header)
+                assert response.status == 401
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+                assert "s3cret" not in await response.text()
+            assert (await client.get(path, headers=good)).status == (404 if path == "/nowhere" else 200)
+        assert (await client.get("/healthz")).status == 200
+        assert (await client.get("/healthz/../metrics")).status == 401
+        assert (await client.get("/healthz/")).status == 401
+
+    _with_client(shop, use, token="s3cret-ü")
+
+
+def test_other_methods_and_addresses_are_refused(shop: Shop) -> None:
+    """Nothing can be written; HEAD works as GET without a body; errors are JSON too."""
+
+    async def use(client: Client) -> None:
+        for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+            response = await client.request(method, "/api/v1/kpis?scope=all&window=5m", data=b"x" * 100)
+            assert response.status == 405
+            assert "error" in await response.json()
+            assert "GET" in response.headers["Allow"]
+        head = await client.head("/api/v1/kpis?scope=all&window=5m")
+        assert (head.status, await head.read()) == (200, b"")
+        missing = await client.get("/../../etc/passwd")
+        assert (missing.status, await missing.json()) == (404, {"error": "Not Found"})
+
+    _with_client(shop, use)
+
+
+def test_every_response_keeps_browsers_strict(shop: Shop) -> None:
+    """No caching of figures, no foreign script, no frame, and no word about the software."""
+
+    async def use(client: Client) -> None:
+        for path in ("/", "/api/v1/kpis", "/nowhere", "/metrics"):
+            headers = (await client.get(path)).headers
+            assert headers["Cache-Control"] == "no-store"
+            assert "default-src 'none'" in headers["Content-Security-Policy"]
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert "Server" not in headers
+
+    _with_client(shop, use)
+
+
+def test_the_page_needs_nothing_from_elsewhere(shop: Shop) -> None:
+    """One page, one style, one script; no external address in any, and the types browsers insist on."""
+
+    async def use(client: Client) -> None:
+        for path, content_type in (
+            ("/", "text/html"),
+            ("/page.css", "text/css"),
+            ("/page.js", "text/javascript"),
+        ):
+            response = await client.get(path)
+            text = await response.text()
+            assert (response.status, response.content_type) == (200, content_type)
+            assert "http://" not in text
+            assert "https://" not in text
+
+    _with_client(shop, use)
+
+
+def test_metrics_are_prometheus_text(shop: Shop) -> None:
+    """The content type names the format and its version."""
+
+    async def use(client: Client) -> None:
+        response = await client.get("/metrics")
+        assert response.headers["Content-Type"].startswith("text/plain; version=")
+        assert "shop_pulse_redis_up 1" in await response.text()
+
+    _with_client(shop, use)
+
+
+def test_an_unexpected_error_is_one_line(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of ours is logged with its cause, and shown without it."""
+
+    async def broken(*_args: object) -> None:
+        raise KeyError("inner detail")
+
+    monkeypatch.setattr(ReadModel, "kpis", broken)
+    answer = _get(shop, "/api/v1/kpis?scope=all&window=5m", 500)
+    assert answer == {"error": "an error of the read service; its log has the cause"}
+
+
+def test_requests_are_bounded_in_number_and_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a request is refused at once, one that takes too long is given up, and /healthz
+    answers all the while."""
+    monkeypatch.setattr(web_app, "REQUESTS_AT_ONCE", 1)
+    monkeypatch.setattr(web_app, "REQUESTS_WAITING", 1)
+    monkeypatch.setattr(web_app, "REQUEST_TIMEOUT_S", 0.3)
+
+    async def slow(*_args: object) -> dict[str, object]:
+        await asyncio.sleep(5)
+        return {}
+
+    monkeypatch.setattr(ReadModel, "kpis", slow)
+
+    async def use(client: Client) -> None:
+        path = "/api/v1/kpis?scope=all&window=5m"
+        asked = [asyncio.ensure_future(client.get(path)) for _ in range(2)]
+        await asyncio.sleep(0.1)
+        refused = await client.get(path)
+        assert (refused.status, "too many" in (await refused.json())["error"]) == (503, True)
+        assert (await client.get("/healthz")).status == 200
+        for response in await asyncio.gather(*asked):
+            assert (response.status, "no answer within" in (await response.json())["error"]) == (503, True)
+
+    _with_client(shop, use)
