@@ -189,7 +189,7 @@ def _refused_record(name: str) -> Json:
     return {
         "name": name,
         "title": _written(name),
-        "summary": "The original bytes and key; behind the original headers, these.",
+        "summary": "The original bytes and key; before the original headers, these.",
         "contentType": "application/octet-stream",
         "headers": {
             "type": "object",

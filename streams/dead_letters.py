@@ -31,7 +31,7 @@ Place = tuple[str, int, int]
 
 _REQUIRED: Final = ("topic", "partition", "offset", "reason", "timestamp")
 # What the worker writes before the record's own headers (streams/outlet.py), in any order.
-_MARKS: Final = {f"shop-pulse-{name}": name for name in (*_REQUIRED, "detail")}
+_MARKS: Final = frozenset((*_REQUIRED, "detail"))
 MASK: Final = "***"
 SHOWN_CHARACTERS: Final = 160
 # A shorter key occurs by chance in every payload; the field user_id is masked in any case.
@@ -57,18 +57,21 @@ class DeadLetter:
         return self.topic, self.partition, self.offset
 
 
-def unmarked(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLetter | None:
+def unmarked(
+    key: bytes | None, value: bytes | None, headers: Headers, topic_prefix: str = ""
+) -> DeadLetter | None:
     """The rejected record inside a dead letter; None if the worker did not write this."""
     marks: dict[str, str] = {}
     own = 0
     # The record may have had headers of the same names: only the first of each is the worker's.
     for name, mark in headers:
-        if name not in _MARKS or _MARKS[name] in marks:
+        if name not in _MARKS or name in marks:
             break
-        marks[_MARKS[name]] = (mark or b"").decode("utf-8", "replace")
+        marks[name] = (mark or b"").decode("utf-8", "replace")
         own += 1
     try:
         topic, partition, offset, reason, timestamp = (marks[name] for name in _REQUIRED)
+        topic = topic.removeprefix(topic_prefix)
         found = DeadLetter(
             topic, int(partition), int(offset), reason, int(timestamp), key, value, headers[own:]
         )
@@ -77,11 +80,11 @@ def unmarked(key: bytes | None, value: bytes | None, headers: Headers) -> DeadLe
     return found if topic in INPUT_TOPICS else None
 
 
-async def distinct(records: AsyncIterator[Any]) -> AsyncIterator[DeadLetter]:
+async def distinct(records: AsyncIterator[Any], topic_prefix: str = "") -> AsyncIterator[DeadLetter]:
     """Each dead letter once, in the order of the Kafka records that hold them."""
     seen: set[Place] = set()
     async for record in records:
-        letter = unmarked(record.key, record.value, record.headers)
+        letter = unmarked(record.key, record.value, record.headers, topic_prefix)
         if letter is not None and letter.place not in seen:
             seen.add(letter.place)
             yield letter
@@ -137,7 +140,7 @@ async def latest(settings: Settings, count: int) -> list[DeadLetter]:
             records = [record async for record in log.records()]
         # Partitions have no common order but the time at which the worker wrote.
         records.sort(key=lambda record: (record.timestamp, record.partition, record.offset))
-        letters = [letter async for letter in distinct(_each(records))]
+        letters = [letter async for letter in distinct(_each(records), settings.topic_prefix)]
         read = Counter(record.partition for record in records)
         # Look further back only if too few are left and there is more to see.
         if len(letters) >= count or max(read.values(), default=0) < depth:
@@ -234,7 +237,8 @@ async def send_again(
     tell = progress or (lambda _: None)
     async with open_log(settings, [DEAD_LETTERS]) as log, open_sender(settings, INPUT_TOPICS) as sender:
         tell(log.total)
-        async for letter in distinct(_counted(log.records(), lambda _: tell(1))):
+        records = _counted(log.records(), lambda _: tell(1))
+        async for letter in distinct(records, settings.topic_prefix):
             if choice.takes(letter):
                 counts[letter.reason] += 1
                 if not dry_run:

@@ -67,12 +67,12 @@ class Outlet:
         assert self._producer is not None
         record = refusal.record
         place = {
-            "shop-pulse-topic": topic,
-            "shop-pulse-partition": str(partition),
-            "shop-pulse-offset": str(record.offset),
-            "shop-pulse-timestamp": str(record.timestamp),
-            "shop-pulse-reason": refusal.reason.value,
-            "shop-pulse-detail": refusal.detail,
+            "topic": self._settings.topic_prefix + topic,
+            "partition": str(partition),
+            "offset": str(record.offset),
+            "timestamp": str(record.timestamp),
+            "reason": refusal.reason.value,
+            "detail": refusal.detail,
         }
         headers = [(name, value.encode()) for name, value in place.items()]
         target = LATE if refusal.reason is Reason.LATE else DEAD_LETTERS

@@ -15,12 +15,12 @@ from streams.dead_letters import Choice, DeadLetter, distinct, parse_since, repl
 from streams.errors import PulseError
 
 MARKS = [
-    ("shop-pulse-topic", b"carts"),
-    ("shop-pulse-partition", b"2"),
-    ("shop-pulse-offset", b"17"),
-    ("shop-pulse-timestamp", b"1700000000000"),
-    ("shop-pulse-reason", b"not_json"),
-    ("shop-pulse-detail", b"ends too early"),
+    ("topic", b"carts"),
+    ("partition", b"2"),
+    ("offset", b"17"),
+    ("timestamp", b"1700000000000"),
+    ("reason", b"not_json"),
+    ("detail", b"ends too early"),
 ]
 
 
@@ -32,7 +32,7 @@ def letter(value: bytes | None, *, key: bytes | None = None, topic: str = "carts
 
 def test_the_worker_s_headers_are_read_and_taken_off() -> None:
     """What remains are the record's own headers, even those that carry the same names, and its own bytes."""
-    own: list[tuple[str, bytes | None]] = [("trace", b"1"), ("shop-pulse-topic", b"mine"), ("empty", None)]
+    own: list[tuple[str, bytes | None]] = [("trace", b"1"), ("topic", b"mine"), ("empty", None)]
     for marks in (MARKS, MARKS[:5], list(reversed(MARKS))):
         assert unmarked(b"k", b"v", [*marks, *own]) == DeadLetter(
             "carts", 2, 17, "not_json", 1_700_000_000_000, b"k", b"v", own
@@ -45,9 +45,9 @@ def test_the_worker_s_headers_are_read_and_taken_off() -> None:
         [],
         MARKS[:4],
         [("trace", b"1"), *MARKS],
-        [("shop-pulse-topic", b"elsewhere"), *MARKS[1:]],
-        [("shop-pulse-partition", b"two"), MARKS[0], *MARKS[2:]],
-        [("shop-pulse-partition", None), MARKS[0], *MARKS[2:]],
+        [("topic", b"elsewhere"), *MARKS[1:]],
+        [("partition", b"two"), MARKS[0], *MARKS[2:]],
+        [("partition", None), MARKS[0], *MARKS[2:]],
     ],
 )
 def test_what_the_worker_did_not_write_is_no_dead_letter(headers: list[tuple[str, bytes | None]]) -> None:
@@ -65,7 +65,7 @@ def test_a_letter_that_was_written_twice_counts_once() -> None:
 
     async def records() -> AsyncIterator[Record]:
         for offset in (b"1", b"2", b"1", b"3", b"2"):
-            yield Record(b"k", offset, [*MARKS[:2], ("shop-pulse-offset", offset), *MARKS[3:]])
+            yield Record(b"k", offset, [*MARKS[:2], ("offset", offset), *MARKS[3:]])
 
     async def run() -> list[int]:
         return [each.offset async for each in distinct(records())]

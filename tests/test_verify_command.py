@@ -15,10 +15,10 @@ from verify.rules import Rules
 
 NOWHERE = Addresses(kafka="", redis="", api="", token="", topic_prefix="shop.", redis_prefix="sp")
 HEADERS = [
-    ("shop-pulse-topic", b"views"),
-    ("shop-pulse-partition", b"3"),
-    ("shop-pulse-offset", b"17"),
-    ("shop-pulse-reason", b"not_json"),
+    ("topic", b"views"),
+    ("partition", b"3"),
+    ("offset", b"17"),
+    ("reason", b"not_json"),
 ]
 
 
@@ -66,7 +66,7 @@ def test_summary_adds_partitions() -> None:
 def test_id_of_a_dead_letter() -> None:
     """Headers name the record; the topic may stand there with or without prefix."""
     assert output_id([*HEADERS, ("traceparent", b"\xff")], "shop.") == ("views", 3, 17, "not_json")
-    assert output_id([("shop-pulse-topic", b"shop.views"), *HEADERS[1:]], "shop.")[0] == "views"
+    assert output_id([("topic", b"shop.views"), *HEADERS[1:]], "shop.")[0] == "views"
 
 
 @pytest.mark.parametrize("missing", range(4))

@@ -149,15 +149,17 @@ def output_id(headers: Sequence[tuple[str, bytes]], topic_prefix: str) -> DeadLe
 
     VerifyError when one is missing: such a record can't be told from others.
     """
-    texts: Mapping[str, str] = {
-        name: value.decode() for name, value in headers if name.startswith("shop-pulse-")
-    }
+    texts: dict[str, str] = {}
+    for name, value in headers:
+        # The record's own headers come behind ours and may have the same names: the first of each counts.
+        if name in ("topic", "partition", "offset", "reason"):
+            texts.setdefault(name, value.decode(errors="replace"))
     try:
-        topic = texts["shop-pulse-topic"].removeprefix(topic_prefix)
-        partition, offset = int(texts["shop-pulse-partition"]), int(texts["shop-pulse-offset"])
-        return topic, partition, offset, texts["shop-pulse-reason"]
+        topic = texts["topic"].removeprefix(topic_prefix)
+        partition, offset = int(texts["partition"]), int(texts["offset"])
+        return topic, partition, offset, texts["reason"]
     except (KeyError, ValueError) as error:
         raise VerifyError(
-            f"a dead letter or late row lacks a readable shop-pulse header ({error}); "
+            f"a dead letter or late row lacks a readable header ({error}); "
             "was it written by Shop Pulse?"
         ) from error

@@ -58,11 +58,14 @@ def test_a_value_named_other_is_part_of_the_rest(shop: Shop) -> None:
 
 
 def test_closed_lists_are_exported_whole(shop: Shop) -> None:
-    """Platforms and surfaces come from the contract's lists: each has its series."""
+    """Platforms and surfaces come from the contract's lists: each has its series.
+    With K = 0 no id of a client is named."""
     for platform in ("tiktok", "douyin", "other"):
         shop.book(NOON_MS - 1, "platform", platform, items=2)
     shop.book(NOON_MS - 1, "all", items=6)
+    shop.book(NOON_MS - 1, "live", "L1", items=6)
     text = _scrape(shop, top_k=0)
+    assert _scopes(text, "shop_pulse_items", "live", "5m") == {OTHER: 6}
     expected = {"tiktok": 2, "douyin": 2, "other": 2}
     assert _scopes(text, "shop_pulse_items", "platform", "5m") == expected
     assert _scopes(text, "shop_pulse_items", "all", "30m") == {"": 6}

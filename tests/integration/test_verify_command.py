@@ -108,10 +108,10 @@ async def _write_log(shop: Shop, log: Sequence[LogRecord], expected: Expected, t
         # Twice: after a crash of the worker they may be.
         for base, topic, partition, offset, reason in rows * 2:
             headers = [
-                ("shop-pulse-topic", topic.encode()),
-                ("shop-pulse-partition", str(partition).encode()),
-                ("shop-pulse-offset", str(offset).encode()),
-                ("shop-pulse-reason", reason.encode()),
+                ("topic", topic.encode()),
+                ("partition", str(partition).encode()),
+                ("offset", str(offset).encode()),
+                ("reason", reason.encode()),
             ]
             await producer.send_and_wait(f"{shop.prefix}.{base}", b"original", headers=headers)
 

@@ -1,0 +1,100 @@
+"""`python -m tests.bench`: the task *funnel-gmv* through every contestant; a table, or one line of JSON.
+
+Counts by (live, type, minute) and GMV by (live, minute) have to be in Redis, and right.
+"""
+
+from __future__ import annotations
+
+import json
+import pstats
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import click
+
+from streams.errors import PulseError
+from tests.bench import plain_faust, shop_pulse, shop_pulse_all
+from tests.bench.data import Dataset, load
+from tests.bench.harness import Contestant, Place, Servers, Timing, compete, servers
+from tests.bench.machine import described
+from tests.bench.report import as_json, as_table
+
+CONTESTANTS: tuple[Contestant, ...] = (shop_pulse, shop_pulse_all, plain_faust)
+PROFILE_LINES = 40
+
+
+def say(line: str) -> None:
+    """One line for whoever waits; standard output is for results."""
+    click.echo(line, err=True)
+
+
+def fill(started: Servers, topic_prefix: str, events: int, seed: int) -> Dataset:
+    """Records for contestants."""
+    say(f"sending {events:,} events to {topic_prefix}*")
+    settings = started.settings(topic_prefix)
+    if not sys.stderr.isatty():
+        return load(settings, events, seed, lambda _sent: None)
+    with click.progressbar(length=events, label="sending", file=sys.stderr) as progress:
+        return load(settings, events, seed, lambda sent: progress.update(sent - progress.pos))
+
+
+def measure(folder: Path, *, events: int, plain_events: int, runs: int, seed: int) -> dict[str, object]:
+    """All runs, contestants by turns; what `--json` prints. Raises PulseError if a total is wrong."""
+    with servers(folder) as started:
+        info = cast("Mapping[str, object]", started.client().info("server"))
+        machine = described(str(info["redis_version"]))
+        many = fill(started, "many.", events, seed)
+        few = fill(started, "few.", plain_events, seed + 1)
+        timings: dict[str, list[Timing]] = {contestant.NAME: [] for contestant in CONTESTANTS}
+        for number in range(1, runs + 1):
+            for contestant in CONTESTANTS:
+                dataset = few if contestant is plain_faust else many
+                timing = compete(contestant, Place(started, dataset, f"{contestant.NAME}-{number}", folder))
+                timings[contestant.NAME].append(timing)
+                speed = timing.events_per_s
+                shown = "too short to be timed" if speed is None else f"{speed:,.0f} events/s"
+                say(f"run {number} of {runs}: {contestant.NAME:<14} {shown}, totals right")
+    frame = {"mean_bytes": round(many.mean_bytes, 1), "seed": seed, "machine": machine}
+    return as_json(timings, frame)
+
+
+def profile(folder: Path, target: Path, events: int, seed: int) -> None:
+    """One run of the production worker under cProfile; its functions by own time go to standard output."""
+    with servers(folder) as started:
+        dataset = fill(started, "many.", events, seed)
+        compete(shop_pulse, Place(started, dataset, "profiled", folder, profile=target))
+    pstats.Stats(str(target)).sort_stats("tottime").print_stats(PROFILE_LINES)
+
+
+@click.command()
+@click.option(
+    "--events", type=click.IntRange(1), default=1_000_000, show_default=True, help="For the worker."
+)
+@click.option("--plain-events", type=click.IntRange(1), default=20_000, show_default=True, help="For Faust.")
+@click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Of each contestant.")
+@click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Of the records.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
+@click.option(
+    "--profile",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="No contest: one run of the worker under cProfile, written to this file.",
+)
+def command(json_wanted: bool, target: Path | None, **sizes: int) -> None:
+    """Measure the production worker against plain Faust, on servers started for it, totals verified."""
+    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
+        try:
+            if target is not None:
+                profile(Path(name), target, sizes["events"], sizes["seed"])
+                return
+            result = measure(Path(name), **sizes)
+        except PulseError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(result) if json_wanted else as_table(result))
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,61 @@
+"""What a process used and on what machine, from /proc."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from streams.local.kafka import JARS
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_LIBRARIES = ("faust-streaming", "aiokafka", "msgspec", "redis", "uvloop")
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """Processor time of a process, in seconds since it began; `main_s` is the part of its main thread."""
+
+    total_s: float
+    main_s: float
+
+    def __sub__(self, before: Cpu) -> Cpu:
+        return Cpu(self.total_s - before.total_s, self.main_s - before.main_s)
+
+
+def cpu_of(pid: int) -> Cpu:
+    """What this process has used so far."""
+    return Cpu(_seconds(Path(f"/proc/{pid}/stat")), _seconds(Path(f"/proc/{pid}/task/{pid}/stat")))
+
+
+def _seconds(stat: Path) -> float:
+    # The name of the program stands in brackets and may hold anything; what follows are plain numbers.
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def peak_rss_mib(pid: int) -> float:
+    """The most memory that this process has held."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    if found is None:
+        raise ValueError(f"/proc/{pid}/status names no peak")
+    return int(found[1]) / 1024
+
+
+def described(redis_version: str) -> dict[str, object]:
+    """The machine and the versions, as far as figures depend on them."""
+    models = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    kafka = next(JARS.glob("kafka_*.jar"), Path("unknown"))
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": models[0] if models else platform.machine(),
+        "load_before": round(os.getloadavg()[0], 2),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "kafka": kafka.stem.rpartition("-")[2],
+        "redis_server": redis_version,
+        **{name: version(name) for name in _LIBRARIES},
+    }
