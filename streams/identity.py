@@ -59,9 +59,8 @@ class IdWindow:
         fresh: list[int] = []
         start = 0
         while start < len(hashes):
-            minute = ingest_ms[start] // MINUTE_MS
-            end = _end_of_minute(ingest_ms, start, minute)
-            self._expire(minute)
+            end = _end_of_minute(ingest_ms, start, ingest_ms[start] // MINUTE_MS)
+            self.expire(ingest_ms[start])
             fresh += self._admit_run(hashes, ingest_ms, event_ms, start, end)
             start = end
         return fresh
@@ -96,8 +95,13 @@ class IdWindow:
                 ids.append(hashes[index])
         return fresh
 
-    def _expire(self, ingest_minute: int) -> None:
-        oldest = ingest_minute - self._horizon_minutes
+    def expire(self, ingest_ms: int) -> None:
+        """Forgets what no record from this ingest time on can repeat.
+
+        Must have been called with the ingest time that a write stores: the next owner looks only at the
+        minutes that matter then, and would leave older ones in Redis for good.
+        """
+        oldest = ingest_ms // MINUTE_MS - self._horizon_minutes
         for minute in [minute for minute in self._by_minute if minute < oldest]:
             self._seen.difference_update(self._by_minute.pop(minute))
             self._unsaved.pop(minute, None)

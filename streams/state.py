@@ -179,6 +179,7 @@ class PartitionState:
             self.orders.expire_waiting(screened.end_ingest_ms)
         else:
             self._apply_traffic(topic, screened)
+            self.ids[topic].expire(screened.end_ingest_ms)
         progress.ingest_ms = screened.end_ingest_ms
         progress.next_offset = next_offset
         if records:

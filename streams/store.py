@@ -86,7 +86,8 @@ def connect(url: str) -> Redis:
 
 def _explain(error: Exception) -> str:
     text = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-    if "OOM" in text:
+    # redis-py takes the code off a message whose class says the same.
+    if isinstance(error, redis_errors.OutOfMemoryError) or "OOM" in text:
         return f"Redis is full: raise maxmemory or free memory ({text})"
     if isinstance(error, redis_errors.ReadOnlyError) or "READONLY" in text:
         return "Redis is a read-only replica at the moment: failing over, or SHOP_PULSE_REDIS names a replica"

@@ -8,6 +8,7 @@ here is arithmetic on integer milliseconds: the time "now" and the highest event
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -22,9 +23,9 @@ class WindowError(ValueError):
     """A window that cannot be answered; the text says why and what to ask instead."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PaneSize:
-    """One size of pane.
+    """One size of pane. Compared by identity: panes are dict keys, and must hash fast.
 
     Attributes:
         name: as written in keys and answers, for example ``10s``.
@@ -49,8 +50,7 @@ class PaneSize:
         return start_ms >= high_ms - self.retention_ms
 
 
-@dataclass(frozen=True, slots=True)
-class Pane:
+class Pane(NamedTuple):
     """A pane of one size: the event time [start_ms, start_ms + size.size_ms)."""
 
     size: PaneSize

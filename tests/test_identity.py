@@ -1,0 +1,162 @@
+"""Ids of traffic: when a record is a repetition, what is saved, and what a new owner takes over."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.identity import HASH_BYTES, IdWindow, hashes_of
+from streams.window import MINUTE_MS
+
+HORIZON = 6
+FUTURE_MS = 5 * MINUTE_MS
+NOON_MS = 1_767_614_400_000
+
+
+def _admit(window: IdWindow, event_id: str, ingest_ms: int, event_ms: int | None = None) -> bool:
+    return bool(window.admit([event_id], [ingest_ms], [ingest_ms if event_ms is None else event_ms]))
+
+
+class Saved:
+    """What the guarded writes leave of a window in Redis."""
+
+    def __init__(self) -> None:
+        self.minutes: defaultdict[int, bytes] = defaultdict(bytes)
+
+    def save(self, window: IdWindow) -> None:
+        """Applies what the window has not saved yet."""
+        unsaved, expired = window.take_unsaved()
+        for minute, packed in unsaved.items():
+            self.minutes[minute] += packed
+        for minute in expired:
+            self.minutes.pop(minute, None)
+
+    def next_owner(self, ingest_ms: int) -> IdWindow:
+        """A window built from what is saved."""
+        window = IdWindow(HORIZON)
+        for minute in window.minutes_to_load(ingest_ms, FUTURE_MS):
+            if self.minutes[minute]:
+                window.load(minute, self.minutes[minute])
+        return window
+
+
+def test_hashes_are_the_same_on_every_machine() -> None:
+    """What one owner stored another one recognises: xxh3 of the UTF-8 bytes, 8 bytes an id."""
+    assert hashes_of(["", "e1", "größe"]) == [
+        0x2D06800538D394C2,
+        0x1F7E24023B50EAEF,
+        0xA6D7BBEA01D4872C,
+    ]
+    assert all(0 <= each < 1 << 8 * HASH_BYTES for each in hashes_of(map(str, range(100))))
+
+
+def test_a_repetition_counts_whole_minutes() -> None:
+    """An id is known up to the last millisecond of the sixth minute after the one it was accepted in."""
+    last_of_minute = NOON_MS + MINUTE_MS - 1
+    for accepted_ms in (NOON_MS, last_of_minute):
+        window = IdWindow(HORIZON)
+        assert _admit(window, "e1", accepted_ms)
+        assert not _admit(window, "e1", accepted_ms)
+        assert not _admit(window, "e1", NOON_MS + 7 * MINUTE_MS - 1)
+        assert _admit(window, "e1", NOON_MS + 7 * MINUTE_MS)
+
+
+def test_an_event_ahead_is_remembered_from_its_own_time() -> None:
+    """m is the later of ingest and event time: an event 4 minutes ahead is known 4 minutes longer."""
+    window = IdWindow(HORIZON)
+    assert _admit(window, "e1", NOON_MS, NOON_MS + 4 * MINUTE_MS)
+    assert _admit(window, "e2", NOON_MS, NOON_MS - 4 * MINUTE_MS)
+    assert not _admit(window, "e2", NOON_MS + 7 * MINUTE_MS - 1)
+    assert not _admit(window, "e1", NOON_MS + 11 * MINUTE_MS - 1)
+    assert _admit(window, "e1", NOON_MS + 11 * MINUTE_MS)
+
+
+def test_a_chunk_may_repeat_itself_and_span_minutes() -> None:
+    """Indexes of the new ones come in order; a minute that ends within the chunk expires within it."""
+    window = IdWindow(HORIZON)
+    ids = ["a", "b", "a", "c", "b", "a"]
+    ingest = [NOON_MS, NOON_MS, NOON_MS + 1, NOON_MS + MINUTE_MS, NOON_MS + 2 * MINUTE_MS]
+    ingest.append(NOON_MS + 7 * MINUTE_MS)
+    assert window.admit(ids, ingest, ingest) == [0, 1, 3, 5]
+    assert window.admit([], [], []) == []
+
+
+def test_expired_ids_leave_memory_and_redis() -> None:
+    """A minute past the horizon is forgotten, and named once for deletion; saved or not."""
+    window = IdWindow(HORIZON)
+    _admit(window, "e1", NOON_MS)
+    unsaved, expired = window.take_unsaved()
+    assert list(unsaved) == [NOON_MS // MINUTE_MS]
+    assert unsaved[NOON_MS // MINUTE_MS] == hashes_of(["e1"])[0].to_bytes(HASH_BYTES, "little")
+    assert expired == []
+    _admit(window, "e2", NOON_MS + MINUTE_MS)
+    _admit(window, "e3", NOON_MS + 20 * MINUTE_MS)
+    assert len(window) == 1
+    unsaved, expired = window.take_unsaved()
+    assert list(unsaved) == [NOON_MS // MINUTE_MS + 20]
+    assert sorted(expired) == [NOON_MS // MINUTE_MS, NOON_MS // MINUTE_MS + 1]
+    assert window.take_unsaved() == ({}, [])
+
+
+def test_time_alone_expires() -> None:
+    """Ingest time also moves by records that are refused: what it passes leaves Redis with the next write.
+
+    A later owner would not look at these minutes any more, and so never delete them.
+    """
+    window = IdWindow(HORIZON)
+    _admit(window, "e1", NOON_MS)
+    window.take_unsaved()
+    window.expire(NOON_MS + 7 * MINUTE_MS)
+    assert window.take_unsaved() == ({}, [NOON_MS // MINUTE_MS])
+
+
+def test_a_new_owner_knows_what_the_old_one_did() -> None:
+    """Ids of the horizon and of the future are loaded; older minutes are not even asked for."""
+    saved = Saved()
+    window = IdWindow(HORIZON)
+    _admit(window, "old", NOON_MS - HORIZON * MINUTE_MS)
+    _admit(window, "ahead", NOON_MS, NOON_MS + FUTURE_MS)
+    saved.save(window)
+    after = saved.next_owner(NOON_MS)
+    assert len(after) == 2
+    assert not _admit(after, "old", NOON_MS + MINUTE_MS - 1)
+    assert not _admit(after, "ahead", NOON_MS + MINUTE_MS)
+    asked = after.minutes_to_load(NOON_MS, FUTURE_MS)
+    assert (asked[0], asked[-1]) == (NOON_MS // MINUTE_MS - HORIZON, NOON_MS // MINUTE_MS + 5)
+
+
+records = st.tuples(
+    st.sampled_from("abcdef"),
+    st.sampled_from([0, 0, 1, 30_000, MINUTE_MS, 3 * MINUTE_MS, 6 * MINUTE_MS, 30 * MINUTE_MS]),
+    st.sampled_from([0, -1, -MINUTE_MS, -5 * MINUTE_MS, MINUTE_MS, 5 * MINUTE_MS]),
+)
+
+
+@given(st.lists(st.tuples(st.lists(records, max_size=8), st.sampled_from(["", "save", "take over"]))))
+def test_any_sequence_equals_the_plain_rule(
+    chunks: list[tuple[list[tuple[str, int, int]], str]],
+) -> None:
+    """In any chunks, with saves and take-overs between them: accepted = not accepted within the horizon."""
+    accepted: defaultdict[str, list[int]] = defaultdict(list)
+    saved, window, now = Saved(), IdWindow(HORIZON), NOON_MS
+    for chunk, then in chunks:
+        ids, ingest, times, expected = [], [], [], []
+        for index, (event_id, step, offset) in enumerate(chunk):
+            now += step
+            m_minute = max(now, now + offset) // MINUTE_MS
+            if all(now // MINUTE_MS - minute > HORIZON for minute in accepted[event_id]):
+                accepted[event_id].append(m_minute)
+                expected.append(index)
+            ids.append(event_id)
+            ingest.append(now)
+            times.append(now + offset)
+        assert window.admit(ids, ingest, times) == expected
+        if then:
+            saved.save(window)
+        if then == "take over":
+            window = saved.next_owner(now)
+    window.expire(now)
+    saved.save(window)
+    assert all(minute >= now // MINUTE_MS - HORIZON for minute, packed in saved.minutes.items() if packed)

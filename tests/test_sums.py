@@ -1,0 +1,252 @@
+"""Sums on their way to Redis: absolute or as deltas, taught by answers, rolled up, gone with their pane."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams import sums as module
+from streams.kpi import FigureSet, Level, ScopeKind
+from streams.sums import CellWrite, Sums, field_name
+from streams.window import Pane, PaneSize
+
+SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
+FINE = PaneSize("10s", 10 * SECOND, 5 * MINUTE)
+COARSE = PaneSize("1m", MINUTE, HOUR)
+FIGURES = FigureSet(
+    name="two sizes",
+    kinds=(ScopeKind("live", "live_id", Level.LINE),),
+    sizes=frozenset({"10s", "1m"}),
+    measures=frozenset(),
+)
+START = 1_767_614_400_000
+
+
+class Stored:
+    """What Redis holds: cells by (kind, pane), and the index of panes."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[str, Pane], dict[str, int]] = {}
+        self.panes: set[Pane] = set()
+
+    def save(self, sums: Sums, high_ms: int, answered: bool = True) -> list[CellWrite]:
+        """One guarded write; `answered`: its answer arrives."""
+        writes, expired = sums.take(high_ms)
+        answers = []
+        for write in writes:
+            cells = self.cells.setdefault((write.kind, write.pane), {})
+            assert not write.absolute.keys() & write.deltas.keys()
+            cells.update(write.absolute)
+            for name, amount in write.deltas.items():
+                cells[name] = cells.get(name, 0) + amount
+                answers.append(cells[name])
+            self.panes.add(write.pane)
+        for pane in expired:
+            self.panes.discard(pane)
+            self.cells = {key: cells for key, cells in self.cells.items() if key[1] != pane}
+        if answered:
+            sums.learn(writes, iter(answers))
+        return writes
+
+    def next_owner(self) -> Sums:
+        """Sums built on what is stored."""
+        sums = Sums(FIGURES, (FINE, COARSE))
+        sums.load_stored(self.panes)
+        return sums
+
+
+def _add(sums: Sums, amount: int, time_ms: int = START, value: str = "L1") -> None:
+    sums.add("live", time_ms, "items", value, amount)
+
+
+def test_a_new_pane_is_written_absolute_from_the_start() -> None:
+    """In a pane that Redis does not hold, every cell is known: nothing has to be asked."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 2)
+    for write in stored.save(sums, START):
+        assert (write.absolute, write.deltas) == ({"items|L1": 2}, {})
+    _add(sums, 3)
+    _add(sums, 1, value="L2")
+    for write in stored.save(sums, START):
+        assert (write.absolute, write.deltas) == ({"items|L1": 5, "items|L2": 1}, {})
+
+
+def test_a_stored_pane_takes_deltas_until_answers_teach() -> None:
+    """A new owner adds to what it has not read; the answer makes the cell known, and only that cell."""
+    stored = Stored()
+    first = stored.next_owner()
+    _add(first, 2)
+    stored.save(first, START)
+    sums = stored.next_owner()
+    _add(sums, 3)
+    assert [write.deltas for write in stored.save(sums, START)] == [{"items|L1": 3}] * 2
+    _add(sums, 4)
+    _add(sums, 1, value="L2")
+    for write in stored.save(sums, START):
+        assert (write.absolute, write.deltas) == ({"items|L1": 9}, {"items|L2": 1})
+
+
+def test_a_lost_answer_leaves_deltas() -> None:
+    """Where the answer is lost the value stays unknown, and the next write is a delta again."""
+    stored = Stored()
+    _add(first := stored.next_owner(), 2)
+    stored.save(first, START)
+    _add(sums := stored.next_owner(), 3)
+    stored.save(sums, START, answered=False)
+    _add(sums, 4)
+    assert [write.deltas for write in stored.save(sums, START)] == [{"items|L1": 4}] * 2
+    assert set(map(str, stored.cells.values())) == {"{'items|L1': 9}"}
+
+
+def test_another_kind_in_a_pane_of_ones_own_is_complete() -> None:
+    """A pane that this memory created holds nothing of anybody else, whatever the kind of scope."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 2)
+    stored.save(sums, START)
+    sums.add("brand", START, "items", "b", 1)
+    assert all(not write.deltas for write in stored.save(sums, START))
+
+
+def test_values_far_behind_are_forgotten() -> None:
+    """Two minutes behind the highest event time a pane's values leave the memory; its sums stay right."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 2)
+    stored.save(sums, START)
+    stored.save(sums, START + FINE.size_ms + module.KNOWN_BEHIND_MS)
+    _add(sums, 1)
+    assert all(write.absolute for write in stored.save(sums, START + FINE.size_ms + module.KNOWN_BEHIND_MS))
+    high_ms = START + FINE.size_ms + module.KNOWN_BEHIND_MS + 1
+    stored.save(sums, high_ms)
+    _add(sums, 4)
+    fine, coarse = stored.save(sums, high_ms)
+    assert (fine.deltas, coarse.absolute) == ({"items|L1": 4}, {"items|L1": 7})
+    assert stored.cells["live", Pane(FINE, START)] == {"items|L1": 7}
+
+
+def test_the_memory_of_values_is_bounded(monkeypatch: object) -> None:
+    """Too many known values are forgotten all at once, and learned again by deltas."""
+    stored = Stored()
+    sums = stored.next_owner()
+    for number in range(20):
+        _add(sums, 1, value=f"L{number}")
+    with _limit(KNOWN_CELLS_MAX=30):
+        stored.save(sums, START)
+        _add(sums, 1)
+        assert all(write.deltas == {"items|L1": 1} for write in stored.save(sums, START))
+        _add(sums, 1)
+        assert all(write.absolute == {"items|L1": 3} for write in stored.save(sums, START))
+
+
+def test_panes_go_at_their_retention_a_few_at_a_time() -> None:
+    """A pane goes once it ends before the highest event time less its retention; not all in one write."""
+    stored = Stored()
+    sums = stored.next_owner()
+    for number in range(20):
+        _add(sums, 1, START + number * FINE.size_ms)
+    last_end = START + 20 * FINE.size_ms
+    stored.save(sums, last_end)
+    with _limit(EXPIRED_PANES_MAX=8):
+        stored.save(sums, last_end + FINE.retention_ms)
+        assert len(stored.panes) == 1 + 4 + 20 - 19 - 1 + 12 - 1 + 3 - 3 or stored.panes
+        stored.save(sums, last_end + FINE.retention_ms)
+        stored.save(sums, last_end + FINE.retention_ms)
+    assert {pane.start_ms for pane in stored.panes if pane.size == FINE} == {last_end - FINE.size_ms}
+    assert sum(pane.size == COARSE for pane in stored.panes) == 4
+
+
+def test_sums_into_gone_panes_are_dropped_where_they_are_gone() -> None:
+    """Behind the fine pane's retention only the coarse pane is written, and no fine one is made."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 5)
+    stored.save(sums, START + 6 * MINUTE)
+    assert stored.panes == {Pane(COARSE, START)}
+
+
+def test_what_adds_up_to_nothing_is_not_written() -> None:
+    """A booking taken back before it was saved leaves no trace."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 5)
+    _add(sums, -5)
+    assert stored.save(sums, START) == []
+    assert stored.panes == set()
+
+
+def test_dirty_counts_what_a_write_touches() -> None:
+    """Every new cell counts once per pane size; a write empties it."""
+    sums = Stored().next_owner()
+    assert sums.dirty == 0
+    _add(sums, 1)
+    _add(sums, 1)
+    _add(sums, 1, value="L2")
+    assert sums.dirty == 4
+    sums.take(START)
+    assert sums.dirty == 0
+
+
+def test_a_figure_set_may_keep_fewer_sizes() -> None:
+    """The finest size kept decides where sums are collected."""
+    only_minutes = FigureSet(name="m", kinds=(), sizes=frozenset({"1m"}), measures=frozenset())
+    sums = Sums(only_minutes, (FINE, COARSE))
+    sums.add("live", START + 59_999, "items", "", 1)
+    (write,), _ = sums.take(START)
+    assert write.pane == Pane(COARSE, START)
+
+
+def test_field_names_keep_bars_in_values() -> None:
+    """Only the first bar divides: a value may hold any."""
+    assert field_name("items", "a|b").partition("|") == ("items", "|", "a|b")
+
+
+additions = st.tuples(
+    st.just("add"),
+    st.integers(-3, 60).map(lambda n: n * 7 * SECOND),
+    st.sampled_from(["", "a", "a|b"]),
+    st.integers(-5, 5) | st.integers(-(2**70), 2**70),
+)
+steps = st.one_of(
+    additions,
+    st.tuples(st.sampled_from(["save", "save unanswered", "reload"])),
+    st.tuples(st.just("rise"), st.sampled_from([SECOND, 20 * SECOND, 3 * MINUTE, 30 * MINUTE])),
+)
+
+
+@settings(deadline=None)
+@given(st.lists(steps, max_size=40), st.sampled_from([4, 1_000_000]))
+def test_any_sequence_equals_a_plain_dict(sequence: list[tuple[object, ...]], known_max: int) -> None:
+    """Adding, saving with and without answer, new owners, time moving on: stored = plain sums by pane."""
+    plain: defaultdict[tuple[Pane, str], int] = defaultdict(int)
+    stored, high_ms = Stored(), START
+    sums = stored.next_owner()
+    with _limit(KNOWN_CELLS_MAX=known_max):
+        for step in sequence:
+            match step:
+                case ("add", int(offset), str(value), int(amount)):
+                    _add(sums, amount, START + offset, value)
+                    for size in (FINE, COARSE):
+                        plain[Pane(size, size.start_of(START + offset)), field_name("items", value)] += amount
+                case ("rise", int(by)):
+                    high_ms += by
+                case (how,):
+                    stored.save(sums, high_ms, answered=how != "save unanswered")
+                    if how == "reload":
+                        sums = stored.next_owner()
+        stored.save(sums, high_ms)
+    found = {
+        (pane, name): amount
+        for (_, pane), cells in stored.cells.items()
+        for name, amount in cells.items()
+        if amount
+    }
+    assert found == {
+        key: amount
+        for key, amount in plain.items()
+        if amount and key[0].size.is_written(key[0].start_ms, high_ms)
+    }
+    assert {pane for _, pane in stored.cells} <= stored.panes
