@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "topics": ("streams.topics", "command", "Create the topics, or check them."),
     "dead-letters": ("streams.dead_letters", "dead_letters", "Show the latest dead letters."),
+    "render": ("dashboards.render", "command", "Write every generated file anew."),
 }
 
 

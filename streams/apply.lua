@@ -26,6 +26,8 @@ local TYPE_OF = {
   X = 'zset',   -- ZREM member ...
   U = false,    -- UNLINK
 }
+-- How many arguments; one or more where nothing is said.
+local ARGUMENTS_OF = { H = 'pairs', I = 'pairs', A = 1, N = 3, T = 3, U = 0 }
 
 local stored_token = redis.call('HGET', META, 'token') or ''
 if stored_token == ARGV[2] then
@@ -49,27 +51,56 @@ local meta_from = at + 1
 local meta_to = at + 2 * tonumber(ARGV[at])
 local first_operation = meta_to + 1
 
-local function check_increments(key, from, to)
+local function is_amount(text)
+  -- Two of these never add up to more than HINCRBY can hold.
+  return #text <= 18 and string.match(text, '^-?%d+$') ~= nil
+end
+
+local function check_type(key, wanted)
+  local found = key and redis.call('TYPE', key).ok
+  if found ~= wanted and found ~= 'none' then
+    return tostring(key) .. ' is a ' .. tostring(found) .. ', not a ' .. wanted
+  end
+end
+
+local function check_amounts(key, from, to)
   for i = from, to, 2 do
     local value = redis.call('HGET', key, ARGV[i])
-    if value and (#value > 18 or not string.match(value, '^-?%d+$')) then
+    if (value and not is_amount(value)) or not is_amount(ARGV[i + 1]) then
       return 'field ' .. ARGV[i] .. ' of ' .. key .. ' is no amount'
     end
   end
 end
 
+local function takes(code, count)
+  local wanted = ARGUMENTS_OF[code] or 'some'
+  if wanted == 'pairs' then
+    return count > 0 and count % 2 == 0
+  end
+  return count == wanted or (wanted == 'some' and count > 0)
+end
+
 local function check_operation(code, key, from, to)
   local wanted = TYPE_OF[code]
-  if wanted == nil or not key or to > #ARGV or to - from >= SLICE_MAX then
+  local count = to - from + 1
+  if wanted == nil or not key or to > #ARGV or count > SLICE_MAX or not takes(code, count) then
     return 'malformed operation ' .. tostring(code)
   end
-  local found = redis.call('TYPE', key).ok
-  if wanted and found ~= 'none' and found ~= wanted then
-    return key .. ' is a ' .. found .. ', not a ' .. wanted
+  local wrong = wanted and check_type(key, wanted)
+  if wrong then
+    return wrong
+  elseif code == 'I' then
+    return check_amounts(key, from, to)
+  elseif code == 'N' then
+    return check_type(KEYS[tonumber(ARGV[from + 2])], 'list') or check_amounts(key, from, from + 1)
+  elseif code == 'T' then
+    return check_type(KEYS[tonumber(ARGV[from])], 'hash')
   end
-  if code == 'I' then
-    return check_increments(key, from, to)
-  end
+end
+
+local stored_seq = redis.call('HGET', META, 'seq')
+if stored_seq and not is_amount(stored_seq) then
+  return redis.error_reply('MALFORMED field seq of ' .. META .. ' is no number')
 end
 
 at = first_operation

@@ -41,7 +41,7 @@ class Books:
         currency: str | None = None,
     ) -> None:
         """Books on the whole shop and on each order-level scope that has a value and keeps the measure."""
-        if measure.name not in self._measures:
+        if measure.name not in self._measures or not amount:
             return
         name = measure.stored_as(currency)
         if self._keeps_all:
@@ -70,7 +70,8 @@ class Books:
                 if value is not None:
                     amounts[value] += amount
             for value, amount in amounts.items():
-                self._sums.add(kind, time_ms, name, value, amount)
+                if amount:
+                    self._sums.add(kind, time_ms, name, value, amount)
 
     def once_per_value(
         self, time_ms: int, lines: Iterable[OrderLine], measure: Measure, currency: str | None = None

@@ -165,7 +165,6 @@ class Owner:
                 next_offset = batch.after if is_last else chunk[-1].offset + 1
                 if not await self._apply_chunk(state, batch, chunk, next_offset):
                     return
-            self._made_progress()
 
     async def _apply_chunk(
         self, state: PartitionState, batch: Batch, chunk: Sequence[LogRecord], next_offset: int
@@ -182,6 +181,7 @@ class Owner:
                 return False
             state.load_records(found)
         refusals = state.apply(batch.topic, chunk, screened, next_offset)
+        self._made_progress()
         if refusals:
             self._refusals.setdefault(batch.topic, []).extend(refusals)
         if state.dirty >= self._work.max_dirty_cells // 2:

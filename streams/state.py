@@ -330,13 +330,17 @@ class PartitionState:
         unsaved = {topic: ids.take_unsaved() for topic, ids in self.ids.items()}
         lives, self._lives = self._lives, {}
         waiting, self.orders.changed_waiting = self.orders.changed_waiting, {}
+        ledgers = [ledger.take() for ledger in self.ledgers]
+        filed = {ledger.name: min(ledger.filed) for ledger in ledgers if ledger.filed}
+        if lives:
+            filed["lives"] = day_of(min(lives.values()))
         return StateWrite(
             cells=cells,
             expired_panes=expired_panes,
             new_ids={topic: ids for topic, (ids, _) in unsaved.items() if ids},
             expired_ids={topic: minutes for topic, (_, minutes) in unsaved.items() if minutes},
-            ledgers=[ledger.take() for ledger in self.ledgers],
-            trims=self._trims(),
+            ledgers=ledgers,
+            trims=self._trims(filed),
             waiting=waiting,
             lives=lives,
             currencies=frozenset(self.currencies),
@@ -344,8 +348,11 @@ class PartitionState:
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
         )
 
-    def _trims(self) -> dict[str, int]:
-        """By ledger, the oldest day that is not deleted yet, if no rule asks for its records any more."""
+    def _trims(self, filed: Mapping[str, int]) -> dict[str, int]:
+        """By ledger, the oldest day that is not deleted yet, if no rule asks for its records any more.
+
+        `filed` is the oldest day under which this write files anything.
+        """
         purchases = self.topics[PURCHASES].ingest_ms
         lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
@@ -358,8 +365,9 @@ class PartitionState:
         ):
             if clock_ms == NEVER_MS:
                 continue
-            # The first record can be filed no earlier than the lateness limit before the clock.
-            trimmed = self.trimmed.setdefault(name, day_of(clock_ms) - lateness_days - 2)
+            # Later writes file nothing before the lateness limit; the first may span any time (a replay).
+            first = min(filed.get(name, day_of(clock_ms)), day_of(clock_ms) - lateness_days - 1)
+            trimmed = self.trimmed.setdefault(name, first - 1)
             if trimmed < last_day:
                 due[name] = trimmed + 1
         return due

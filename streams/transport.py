@@ -27,8 +27,10 @@ from streams.batch import Batch, LogRecord
 from streams.log_check import Bounds
 from streams.settings import Settings
 
-# Records handed over per poll: large enough that a fetch is folded while the next one is on its way.
-POLL_RECORDS_MAX = 5_000
+# Records handed over per poll, and of these per topic-partition: large enough that a fetch is folded while
+# the next one is on its way, small enough that the partitions of a topic take turns.
+POLL_RECORDS_MAX = 10_000
+BATCH_RECORDS_MAX = 2_500
 FETCH_WAIT_MS = 100
 HEARTBEATS_PER_SESSION = 3
 REQUEST_TIMEOUT_MS = 20_000
@@ -150,7 +152,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 fetcher._notify(fetcher._wait_consume_future)
                 self._lose_position(tp, fetched)
                 continue
-            batch = self._batch_of(fetcher, tp, fetched, epoch, room)
+            batch = self._batch_of(fetcher, tp, fetched, epoch, min(room, BATCH_RECORDS_MAX))
             if batch is not None:
                 drained[TP(*tp)] = [batch]
                 room -= len(batch.records)
@@ -165,6 +167,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if not fetched.has_more():
             del fetcher._records[tp]
             fetcher._notify(fetcher._wait_consume_future)
+        else:
+            fetcher._records.move_to_end(tp)
         after = position._position
         if before is None or after is None or after == before:
             return None

@@ -58,9 +58,7 @@ class Saved:
             for key in [key for key in self.cells if key[1] == pane]:
                 del self.cells[key]
         self._save_identities(write)
-        self.lives |= {
-            live: min(start, self.lives.get(live, start)) for live, start in write.lives.items()
-        }
+        self.lives |= {live: min(start, self.lives.get(live, start)) for live, start in write.lives.items()}
         self.currencies, self.high_ms, self.progress = write.currencies, write.high_ms, write.progress
         self.trimmed = dict(state.trimmed)
         state.sums.learn(write.cells, iter(answers))

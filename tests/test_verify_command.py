@@ -72,5 +72,5 @@ def test_id_of_a_dead_letter() -> None:
 @pytest.mark.parametrize("missing", range(4))
 def test_dead_letter_without_header(missing: int) -> None:
     """A row that does not say whose it is can't be compared."""
-    with pytest.raises(VerifyError, match="lacks a readable shop-pulse header"):
+    with pytest.raises(VerifyError, match="lacks a readable header"):
         output_id(HEADERS[:missing] + HEADERS[missing + 1 :], "shop.")

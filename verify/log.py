@@ -7,7 +7,7 @@ what stands in the topics of dead letters and late rows.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -160,6 +160,5 @@ def output_id(headers: Sequence[tuple[str, bytes]], topic_prefix: str) -> DeadLe
         return topic, partition, offset, texts["reason"]
     except (KeyError, ValueError) as error:
         raise VerifyError(
-            f"a dead letter or late row lacks a readable header ({error}); "
-            "was it written by Shop Pulse?"
+            f"a dead letter or late row lacks a readable header ({error}); was it written by Shop Pulse?"
         ) from error

@@ -23,8 +23,10 @@ from streams.sources.rooms import Rooms
 from streams.sources.shoppers import Shoppers
 from streams.sources.world import MARKETS, World
 
-# Sessions begin so long before the start, so that the first second is as busy as any other.
-WARM_UP_S: Final = 120
+# Sessions begin so long before the start, so that the first second is as busy as any other; at high rates less
+# long, because what is simulated before the start costs time and is thrown away.
+WARM_UP_S: Final = 60
+WARM_UP_EVENTS: Final = 400_000
 SOURCE_HEARTBEAT_S: Final = 10
 PEAK_HOUR_UTC: Final = 20
 CAMPAIGNS: Final = 6
@@ -74,7 +76,7 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
     background = _Background(config, world, calendar)
     wanted = 0.0
     first = config.start_ms // 1000
-    second = first - WARM_UP_S
+    second = first - max(10, min(WARM_UP_S, int(WARM_UP_EVENTS / config.rate)))
     while True:
         if second >= first:
             rooms.advance(second)

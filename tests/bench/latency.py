@@ -62,7 +62,7 @@ class Load(Program):
 
 
 class Probes:
-    """When each probe was sent, and how long it took to be seen; by partition, where they keep their order."""
+    """When each probe was sent, and after how long it was seen; by partition, which keeps their order."""
 
     def __init__(self) -> None:
         self.users = [_user_of(p) for p in range(PARTITIONS)]

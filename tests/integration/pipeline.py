@@ -103,7 +103,10 @@ class Pipeline:
     def assert_exact(self) -> dict[str, Any]:
         """Every figure in Redis equals the recomputation; returns what `verify` said."""
         found = self.verify()
-        assert found["mismatches"] == 0, (found["differences"][:10], [c.said()[-2000:] for c in self._children])
+        assert found["mismatches"] == 0, (
+            found["differences"][:10],
+            [c.said()[-2000:] for c in self._children],
+        )
         assert found["compared"] > 0
         assert found["records"] > 0
         return found

@@ -173,4 +173,3 @@ def test_a_recreated_topic(pipeline: Pipeline) -> None:
     asyncio.run(recreate())
     fill(pipeline, events=9_000, seed=3)
     assert "was recreated" in last_line(pipeline.worker("worker-1"))
-

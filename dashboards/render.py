@@ -1,0 +1,77 @@
+"""`shop-pulse render`: writes every generated file anew from the declarations it is derived from.
+
+A test compares each with what this would write, so none can be stale or edited by hand.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from schemas import documents
+from streams import settings
+from streams.catalogue import KPIS, QUALITY, SCOPES
+from streams.errors import PulseError
+from streams.kpi import Formula, Kpi, Measure, Ratio, Sum
+
+
+def files() -> dict[str, str]:
+    """Every generated file: path below the repository's root, and content."""
+    return {
+        **documents.files(),
+        "docs/settings.md": settings.reference(),
+        "dashboards/KPIS.md": kpi_reference(),
+    }
+
+
+def kpi_reference() -> str:
+    """The page of all figures: formula, unit, scopes and source of each."""
+    lines = [
+        "# Figures",
+        "",
+        "Written by `shop-pulse render` from `streams/catalogue.py`; do not edit. `*` stands for a currency;",
+        "a ratio over nothing is `null`. What the measures mean: [docs/contract.md](../docs/contract.md).",
+        "",
+        "| figure | formula | unit | kept for | meaning | source |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_row(kpi) for kpi in (*KPIS, *QUALITY)]
+    return "\n".join(lines) + "\n"
+
+
+def _row(kpi: Kpi) -> str:
+    kinds = "every scope" if kpi.kinds == frozenset(SCOPES) else " ".join(sorted(kpi.kinds))
+    cells = (f"`{kpi.path}`", f"`{formula_text(kpi.formula)}`", kpi.unit, kinds, kpi.help, kpi.source)
+    return f"| {' | '.join(cells)} |"
+
+
+def formula_text(formula: Formula) -> str:
+    """A formula as people write it, over the names of measures."""
+    match formula:
+        case Measure(name=name):
+            return name
+        case Sum(plus, minus):
+            added = " + ".join(measure.name for measure in plus)
+            return added + "".join(f" - {measure.name}" for measure in minus)
+        case Ratio(part, whole, scale):
+            scaled = "" if scale == 1 else f"{scale} × "
+            return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}"
+
+
+def _in_brackets(formula: Measure | Sum) -> str:
+    text = formula_text(formula)
+    return f"({text})" if " " in text else text
+
+
+@click.command()
+def command() -> None:
+    """Write every generated file anew (in a checkout of the repository)."""
+    root = Path(__file__).parents[1]
+    if not (root / "pyproject.toml").is_file():
+        raise PulseError("generated files belong to a checkout of the repository; run this in one")
+    for name, content in files().items():
+        path = root / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            path.write_text(content, encoding="utf-8")
+            click.echo(f"wrote {name}")

@@ -1,0 +1,110 @@
+"""Where amounts are booked (what is booked, scenarios say)."""
+
+from __future__ import annotations
+
+from streams import catalogue
+from streams.booking import LINE_KINDS, VALUED_ORDER_SCOPES, Books
+from streams.catalogue import FIGURE_SETS, PIPELINE
+from streams.kpi import FigureSet
+from streams.ledger import OrderLine
+from streams.settings import Settings
+from streams.sums import Sums
+from streams.worker import rules_of
+
+SIZES = rules_of(Settings()).sizes
+NOON = 1_767_614_400_000
+SCOPES = ("tiktok", None, "adyen", None, None, None, "1.0")
+NOTHING = FigureSet(name="nothing", kinds=(PIPELINE,), sizes=frozenset({"1m"}), measures=frozenset())
+
+
+def _line(product: str, **values: str) -> OrderLine:
+    absent = dict.fromkeys(LINE_KINDS[1:])
+    return OrderLine(product=product, left_minor=0, commission_bps=0, **(absent | values))
+
+
+def _booked(sums: Sums) -> dict[tuple[str, str], int]:
+    writes, _ = sums.take(NOON)
+    return {
+        (write.kind, name): amount
+        for write in writes
+        if write.pane.size.name == "1m"
+        for name, amount in write.absolute.items()
+    }
+
+
+def test_scopes_stand_in_the_catalogues_order() -> None:
+    """`Order.scopes` and an order line's attributes are read by place and by name: both are the catalogue's."""
+    names = [kind.name for kind in VALUED_ORDER_SCOPES]
+    assert names == "platform surface gateway mini_program country client_os app_version".split()
+    assert set(LINE_KINDS) < set(OrderLine.__struct_fields__)
+
+
+def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> None:
+    """The whole shop always; a scope without value not; a measure not in kinds that do not keep it."""
+    sums = Sums(FIGURE_SETS["all"], SIZES)
+    books = Books(FIGURE_SETS["all"], sums)
+    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
+    books.on_order(NOON, SCOPES, catalogue.UNATTRIBUTED_REFUNDS, 5, "EUR")
+    assert _booked(sums) == {
+        ("all", "gmv_paid:USD|"): 7,
+        ("platform", "gmv_paid:USD|tiktok"): 7,
+        ("gateway", "gmv_paid:USD|adyen"): 7,
+        ("app_version", "gmv_paid:USD|1.0"): 7,
+        ("all", "unattributed_refunds:EUR|"): 5,
+        ("platform", "unattributed_refunds:EUR|tiktok"): 5,
+    }
+
+
+def test_lines_add_up_in_each_value() -> None:
+    """Lines of the same value share a cell; a line without the value is in none; iterators are taken."""
+    sums = Sums(FIGURE_SETS["all"], SIZES)
+    books = Books(FIGURE_SETS["all"], sums)
+    lines = [_line("p", live="L"), _line("q", live="L", brand="b"), _line("p")]
+    books.on_lines(NOON, zip(lines, [1, 20, 300], strict=True), catalogue.ITEMS)
+    books.once_per_value(NOON, iter(lines), catalogue.ORDERS_IN_CURRENCY, "USD")
+    assert _booked(sums) == {
+        ("product", "items|p"): 301,
+        ("product", "items|q"): 20,
+        ("live", "items|L"): 21,
+        ("brand", "items|b"): 20,
+        ("product", "orders:USD|p"): 1,
+        ("product", "orders:USD|q"): 1,
+        ("live", "orders:USD|L"): 1,
+        ("brand", "orders:USD|b"): 1,
+    }
+
+
+def test_a_set_that_does_not_keep_a_measure_books_nothing() -> None:
+    """The bench's figure sets cost nothing for what they leave out."""
+    sums = Sums(NOTHING, SIZES)
+    books = Books(NOTHING, sums)
+    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
+    books.on_lines(NOON, [(_line("p"), 1)], catalogue.ITEMS)
+    books.once_per_value(NOON, [_line("p")], catalogue.ORDERS_IN_CURRENCY, "USD")
+    books.on_pipeline(NOON, "views", catalogue.ACCEPTED, 1)
+    assert sums.dirty == 0
+
+
+def test_a_set_without_the_pipelines_kind_counts_no_records() -> None:
+    """A figure set may leave the pipeline's own counts out, or the whole shop."""
+    figures = FIGURE_SETS["all"]
+    bare = FigureSet(
+        name="bare", kinds=figures.kinds[1:2], sizes=frozenset({"1m"}), measures=figures.measures
+    )
+    sums = Sums(bare, SIZES)
+    books = Books(bare, sums)
+    books.on_pipeline(NOON, "views", catalogue.ACCEPTED, 1)
+    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
+    assert _booked(sums) == {("platform", "gmv_paid:USD|tiktok"): 7}
+
+
+def test_the_pipelines_counts_name_the_topic() -> None:
+    """Value = topic, by ingest time; money of late purchases per currency."""
+    sums = Sums(FIGURE_SETS["all"], SIZES)
+    books = Books(FIGURE_SETS["all"], sums)
+    books.on_pipeline(NOON, "views", catalogue.ACCEPTED, 3)
+    books.on_pipeline(NOON, "purchases", catalogue.LATE_GMV, 900, "JPY")
+    assert _booked(sums) == {
+        ("pipeline", "accepted|views"): 3,
+        ("pipeline", "late_gmv:JPY|purchases"): 900,
+    }

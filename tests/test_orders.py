@@ -1,0 +1,178 @@
+"""Orders and refunds: what scenarios do not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.events import Purchase, PurchaseItem, Refund, RefundItem
+from streams.batch import PlainRecord
+from streams.booking import Books
+from streams.catalogue import FIGURE_SETS
+from streams.ledger import Identity, Ledger, Order
+from streams.orders import (
+    OrderBook,
+    event_identity,
+    is_repeated,
+    lines_of,
+    money_hash,
+    order_scopes,
+    refund_identity,
+)
+from streams.settings import Settings
+from streams.sums import Sums
+from streams.worker import rules_of
+
+NOON = 1_767_614_400_000
+MINUTE, DAY = 60_000, 86_400_000
+
+
+def _item(**fields: Any) -> PurchaseItem:
+    return PurchaseItem(**({"product_id": "p", "quantity": 2, "unit_price_minor": 50} | fields))
+
+
+def _purchase(*items: PurchaseItem, **fields: Any) -> Purchase:
+    own: dict[str, Any] = {"event_id": "e", "event_time_ms": NOON, "platform": "tiktok", "user_id": "u"}
+    own |= {"order_id": "o", "gateway": "adyen", "currency": "USD"}
+    return Purchase(**(own | {"items": items or (_item(),)} | fields))
+
+
+def _refund(amount: int, refund_id: str = "r", **fields: Any) -> Refund:
+    own: dict[str, Any] = {"event_id": "e", "event_time_ms": NOON, "platform": "tiktok", "user_id": "u"}
+    own |= {"order_id": "o", "currency": "USD", "refund_id": refund_id, "amount_minor": amount}
+    return Refund(**(own | fields))
+
+
+def _book(wait_ms: int = 7 * DAY) -> OrderBook:
+    figures = FIGURE_SETS["all"]
+    books = Books(figures, Sums(figures, rules_of(Settings()).sizes))
+    book = OrderBook(books, Ledger("orders", Order), 90, wait_ms)
+    book.orders.load({"o": None, "o2": None})
+    return book
+
+
+def _record(offset: int) -> PlainRecord:
+    return PlainRecord(offset, NOON, b"u", b"{}", [("trace", b"1")])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"currency": "EUR"},
+        {"shipping_minor": 1},
+        *(
+            {"items": (_item(**{name: 1}),)}
+            for name in """quantity unit_price_minor seller_discount_minor platform_discount_minor tax_minor
+            commission_bps platform_fee_bps""".split()
+        ),
+        {"items": (_item(product_id="q"),)},
+        {"items": (_item(), _item(product_id="q"))},
+    ],
+)
+def test_every_field_that_moves_money_changes_the_hash(change: dict[str, Any]) -> None:
+    """A repetition that differs in any of them is a conflict, not a duplicate."""
+    assert money_hash(_purchase(**change)) != money_hash(_purchase())
+
+
+def test_order_of_lines_is_part_of_the_money_hash() -> None:
+    """Refunds fill lines in their order: another order of lines is another order."""
+    lines = (_item(), _item(product_id="q"))
+    assert money_hash(_purchase(items=lines)) != money_hash(_purchase(items=lines[::-1]))
+
+
+def test_other_fields_do_not_change_the_hash() -> None:
+    """A retry by the producer may carry another event id, time or context."""
+    other = _purchase(_item(live_id="L", sku_id="s"), event_id="f", event_time_ms=NOON + 1, gateway="x")
+    assert money_hash(other) == money_hash(_purchase())
+    assert money_hash(_refund(5, kind="cancel", reason="x")) == money_hash(_refund(5, event_id="f"))
+
+
+def test_a_refunds_hash_holds_its_order_amount_currency_and_items() -> None:
+    """Each of them makes another refund of the same id a conflict."""
+    item = RefundItem(product_id="p", quantity=1, amount_minor=5)
+    changed = [
+        _refund(6),
+        _refund(5, order_id="o2"),
+        _refund(5, currency="EUR"),
+        _refund(5, items=(item,)),
+        _refund(5, items=(RefundItem(product_id="p", quantity=2, amount_minor=5),)),
+    ]
+    hashes = {money_hash(each) for each in [_refund(5), *changed]}
+    assert len(hashes) == 6
+    assert all(0 <= each < 2**64 for each in hashes)
+
+
+def test_a_line_takes_the_items_attribution_else_the_envelopes() -> None:
+    """The product is always the item's; nothing is invented where both lack it."""
+    own, bare = lines_of(
+        _purchase(
+            _item(live_id="L1", brand_id="b1"),
+            _item(product_id="q"),
+            live_id="L0",
+            merchant_id="m",
+            product_id="x",
+        )
+    )
+    assert (own.product, own.live, own.brand, own.merchant, own.creator) == ("p", "L1", "b1", "m", None)
+    assert (bare.product, bare.live, bare.brand, bare.merchant) == ("q", "L0", None, "m")
+
+
+def test_scopes_of_an_event_without_gateway() -> None:
+    """A refund names no gateway: its place stays empty."""
+    assert order_scopes(_refund(5, surface="live")) == ("tiktok", "live", None, None, None, None, None)
+    assert order_scopes(_purchase())[2] == "adyen"
+
+
+def test_identities_are_separate_name_spaces() -> None:
+    """A refund and an event of the same id do not know each other."""
+    assert refund_identity("e:x") != event_identity("x") != refund_identity("x")
+
+
+def test_a_repetition_is_known_by_whole_minutes() -> None:
+    """Up to the horizon, inclusive; nothing known is never repeated; a forgotten identity neither."""
+    known = Identity(0, NOON // MINUTE, 0)
+    assert is_repeated(known, NOON + 10 * MINUTE + MINUTE - 1, 10)
+    assert not is_repeated(known, NOON + 11 * MINUTE, 10)
+    assert not is_repeated(None, NOON, 10)
+    assert not is_repeated(Identity(0, -1, 0), NOON, 10_081)
+
+
+def test_an_order_is_known_for_ninety_days_of_its_own_time() -> None:
+    """Whole UTC days between ingest time and the purchase's event time."""
+    book = _book()
+    assert list(book.accept_purchase(_purchase(), NOON, False)) == []
+    midnight = NOON - NOON % DAY
+    assert book.known_order("o", midnight + 91 * DAY - 1) is not None
+    assert book.known_order("o", midnight + 91 * DAY) is None
+
+
+def test_a_refund_that_waits_keeps_its_bytes() -> None:
+    """It may still become a dead letter: original key, value, headers, place, for the next owner too."""
+    book = _book()
+    assert book.accept_refund(_refund(500), _record(7), NOON + 5, False) is None
+    kept = book.changed_waiting["r"]
+    assert kept is not None
+    book.changed_waiting = {}
+    (refused,) = book.accept_purchase(_purchase(), NOON + 9, False)
+    assert refused.record == _record(7)
+    assert refused.detail == "refund of 500 above the 100 left of its order"
+    assert book.take_refused() == ["r"]
+    assert book.take_refused() == []
+    assert book.changed_waiting == {"r": None}
+    assert kept.counted_ms == NOON + 5
+
+
+def test_refunds_wait_for_their_own_order_and_time() -> None:
+    """One whose time is up goes, the others stay; each has its own time."""
+    book = _book(wait_ms=10)
+    book.accept_refund(_refund(5, "r1"), _record(1), NOON, False)
+    book.accept_refund(_refund(5, "r2"), _record(2), NOON + 4, False)
+    book.accept_refund(_refund(5, "r3", order_id="o2"), _record(3), NOON + 4, False)
+    book.expire_waiting(NOON + 9)
+    assert set(book.waiting["o"]) == {"r1", "r2"}
+    book.expire_waiting(NOON + 10)
+    assert {order: set(ours) for order, ours in book.waiting.items()} == {"o": {"r2"}, "o2": {"r3"}}
+    book.expire_waiting(NOON + 14)
+    assert book.waiting == {}
+    assert book.changed_waiting == {"r1": None, "r2": None, "r3": None}

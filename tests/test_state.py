@@ -1,0 +1,172 @@
+"""What a partition's memory keeps besides figures, and what it lets go (the figures: scenarios)."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from streams.batch import PlainRecord
+from streams.settings import Settings
+from streams.state import LIVES_KEPT_DAYS, NEVER_MS, PartitionState, StateWrite
+from streams.worker import rules_of
+from tests.scenario_kit import DAY, MINUTE, NOON, SECOND, Sent, event, line, payment, purchase, tick, view
+
+DAY_OF_NOON = NOON // DAY
+
+
+def _state() -> PartitionState:
+    return PartitionState(0, rules_of(Settings(partitions=1)))
+
+
+def _feed(state: PartitionState, *sent: Sent) -> None:
+    """Folds records of one topic; Redis holds none of the records they name."""
+    topic = sent[0].topic
+    offset = state.topics[topic].next_offset or 0
+    chunk = [PlainRecord(offset + n, each.at, each.key, each.data) for n, each in enumerate(sent)]
+    screened = state.screen(topic, chunk)
+    missing = state.missing(topic, screened)
+    state.load_records({name: dict.fromkeys(ids) for name, ids in missing.items()})
+    state.apply(topic, chunk, screened, offset + len(chunk))
+
+
+def _live_start(live_id: str, at: int, **more: Any) -> Sent:
+    value = event("live_start", f"{live_id}-{at}", at, live_id=live_id, **more)
+    return Sent(topic="livestreams", value=value, at=max(at, NOON))
+
+
+def _heartbeat(topic: str, at: int, ts: int) -> Sent:
+    return Sent(topic=topic, value=event("source_heartbeat", f"h{at}", at, source="app"), at=ts)
+
+
+def test_the_earliest_accepted_start_of_a_live_is_kept() -> None:
+    """Out of order, too; test traffic starts no live; a write takes the starts once."""
+    state = _state()
+    _feed(state, _live_start("L", NOON), _live_start("L", NOON - SECOND), _live_start("L", NOON - 1))
+    _feed(state, _live_start("T", NOON, traffic="test"), _live_start("M", NOON))
+    assert state.take().lives == {"L": NOON - SECOND, "M": NOON}
+    assert state.take().lives == {}
+
+
+def test_heartbeats_are_noted_by_kafkas_time() -> None:
+    """Of every topic, the latest; they raise the highest event time and count as accepted."""
+    state = _state()
+    for topic in ("views", "purchases"):
+        _feed(state, _heartbeat(topic, NOON, NOON + 5), _heartbeat(topic, NOON - 1, NOON + 3))
+        progress = state.take().progress[topic]
+        assert (progress.heartbeat_ms, progress.high_ms, progress.ingest_ms) == (NOON + 5, NOON, NOON + 5)
+    assert state.high_ms == NOON
+
+
+def test_dirty_counts_cells_and_records() -> None:
+    """A record of a ledger is something to save, like a cell."""
+    state = _state()
+    _feed(state, purchase("o", NOON, line("p", 1, 100)))
+    cells = state.sums.dirty
+    assert cells > 0
+    assert state.dirty == cells + 1
+    state.take()
+    assert state.dirty == 0
+
+
+def test_all_repeated_is_nothing_new() -> None:
+    """A chunk of nothing but duplicates moves ingest time, not the highest event time."""
+    state = _state()
+    _feed(state, view("e", NOON))
+    _feed(state, view("e", NOON + SECOND), view("e", NOON + 2 * SECOND))
+    assert state.topics["views"].high_ms == NOON
+    assert state.topics["views"].ingest_ms == NOON + 2 * SECOND
+
+
+def test_the_last_record_is_remembered_whatever_it_is() -> None:
+    """Offset, time and CRC of the last record applied, readable or not: it tells a recreated topic."""
+    state = _state()
+    _feed(state, view("e", NOON), Sent(topic="views", value=None, at=NOON + 1))
+    assert state.topics["views"].last == (1, NOON + 1, 0)
+    _feed(state, Sent(topic="views", value=b"123456789", at=NOON + 2))
+    assert state.topics["views"].last == (2, NOON + 2, 0xCBF43926)
+
+
+def test_a_write_is_a_snapshot() -> None:
+    """What is folded after it was taken does not slip into a write that is on its way."""
+    state = _state()
+    _feed(state, view("e1", NOON), view("e2", NOON))
+    write = state.take()
+    _feed(state, view("e3", NOON + DAY))
+    state.currencies.add("USD")
+    assert (write.high_ms, write.progress["views"].next_offset, write.currencies) == (NOON, 2, frozenset())
+    assert all(set(cell.absolute.values()) == {2} for cell in write.cells)
+
+
+def test_ids_leave_redis_also_when_only_garbage_comes() -> None:
+    """Records that are refused move ingest time past minutes that no owner would look at again."""
+    state = _state()
+    _feed(state, view("e", NOON))
+    state.take()
+    _feed(state, Sent(topic="views", value=b"{", at=NOON + 7 * MINUTE))
+    assert state.take().expired_ids == {"views": [NOON // MINUTE]}
+
+
+def _trims_until_idle(state: PartitionState) -> dict[str, list[int]]:
+    """The days that writes delete until none is left, each list emptied by one write."""
+    days: dict[str, list[int]] = {}
+    while trims := state.take().trims:
+        for name, day in trims.items():
+            days.setdefault(name, []).append(day)
+            state.trimmed[name] = day
+    return days
+
+
+def _filed(write: StateWrite) -> dict[str, set[int]]:
+    return {ledger.name: set(ledger.filed) for ledger in write.ledgers}
+
+
+def test_records_go_when_no_rule_asks_for_them() -> None:
+    """Orders and attempts after 90 days, identities 9 days after acceptance; not a day earlier."""
+    state = _state()
+    assert state.take().trims == {}
+    _feed(state, purchase("o", NOON, line("p", 1, 100)), payment("e", "o", NOON, "started"))
+    assert _filed(state.take()) == {name: {DAY_OF_NOON} for name in ("identities", "orders", "attempts")}
+    _feed(state, tick("t1", NOON + 8 * DAY))
+    assert DAY_OF_NOON not in _trims_until_idle(state).get("identities", [])
+    _feed(state, tick("t2", NOON + 9 * DAY))
+    assert _trims_until_idle(state)["identities"][-1] == DAY_OF_NOON
+    _feed(state, tick("t3", NOON + 90 * DAY))
+    days = _trims_until_idle(state)
+    assert {days["orders"][-1], days["attempts"][-1]} == {DAY_OF_NOON - 1}
+    _feed(state, tick("t4", NOON + 91 * DAY))
+    days = _trims_until_idle(state)
+    assert days["orders"] == days["attempts"] == [DAY_OF_NOON]
+
+
+def test_a_first_write_that_spans_months_leaves_nothing_behind() -> None:
+    """A replay can pass a hundred days before its first write: their records are deleted all the same."""
+    state = _state()
+    for day in range(0, 130, 10):
+        _feed(state, purchase(f"o{day}", NOON + day * DAY, line("p", 1, 1)))
+        _feed(state, tick(f"t{day}", NOON + day * DAY))
+    first = state.take()
+    filed = _filed(first)
+    days = _trims_until_idle(state)
+    for name, day in first.trims.items():
+        days.setdefault(name, []).append(day)
+    last = DAY_OF_NOON + 120
+    assert {day for day in filed["orders"] if day < last - 90} <= set(days["orders"])
+    assert {day for day in filed["identities"] if day < last - 8} <= set(days["identities"])
+
+
+def test_lives_are_remembered_by_event_time() -> None:
+    """A start leaves 36 days after it, by the highest event time of all topics."""
+    state = _state()
+    _feed(state, _live_start("L", NOON))
+    assert "lives" not in _trims_until_idle(state)
+    _feed(state, view("e", NOON + (LIVES_KEPT_DAYS - 1) * DAY))
+    assert DAY_OF_NOON not in _trims_until_idle(state)["lives"]
+    _feed(state, view("f", NOON + LIVES_KEPT_DAYS * DAY))
+    assert _trims_until_idle(state)["lives"] == [DAY_OF_NOON]
+
+
+def test_nothing_known_is_said_of_a_new_partition() -> None:
+    """The first write of an idle partition holds nothing but that it is there."""
+    write = _state().take()
+    assert (write.cells, write.expired_panes, write.new_ids, write.high_ms) == ([], [], {}, NEVER_MS)
+    assert {progress.next_offset for progress in write.progress.values()} == {None}

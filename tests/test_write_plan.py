@@ -1,0 +1,179 @@
+"""The shape of a guarded write: operations, slices, exact numbers, keys of one slot."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from streams.catalogue import FIGURE_SETS
+from streams.kpi import FigureSet, Level, ScopeKind
+from streams.ledger import LedgerWrite, WaitingRefund
+from streams.settings import Settings
+from streams.state import NEVER_MS, Progress, StateWrite
+from streams.sums import CellWrite
+from streams.window import Pane
+from streams.worker import rules_of
+from streams.write_plan import SLICE_MAX, Arg, Keys, Operations, meta_fields, pane_member, plan
+
+KEYS = Keys("sp", 3)
+MINUTE_PANES = rules_of(Settings()).sizes[1]
+PANE = Pane(MINUTE_PANES, 60_000)
+FIGURES = FigureSet(
+    name="two kinds",
+    kinds=(ScopeKind("all", None, Level.ORDER), ScopeKind("live", "live_id", Level.LINE)),
+    sizes=frozenset({"1m"}),
+    measures=frozenset(),
+)
+
+
+def _write(**fields: object) -> StateWrite:
+    nothing: dict[str, object] = {
+        "cells": [],
+        "expired_panes": [],
+        "new_ids": {},
+        "expired_ids": {},
+        "ledgers": [],
+        "trims": {},
+        "waiting": {},
+        "lives": {},
+        "currencies": frozenset(),
+        "high_ms": NEVER_MS,
+        "progress": {},
+    }
+    return StateWrite(**(nothing | fields))  # type: ignore[arg-type]
+
+
+def _read(operations: Operations) -> Iterator[tuple[object, str, list[Arg]]]:
+    """(code, key, arguments) of each operation, the way apply.lua reads them."""
+    names = list(operations.keys)
+    at = 0
+    while at < len(operations.args):
+        code, position, count = operations.args[at : at + 3]
+        assert isinstance(position, int) and isinstance(count, int)
+        yield code, names[position - 1], operations.args[at + 3 : at + 3 + count]
+        at += 3 + count
+
+
+def test_an_empty_write_names_the_meta_hash_alone() -> None:
+    """Watermarks and offsets move without any cell: the first key is always the meta hash."""
+    operations = plan(KEYS, FIGURES, _write())
+    assert (list(operations.keys), operations.args) == (["sp:{3}:meta"], [])
+
+
+def test_cells_are_decimal_strings() -> None:
+    """Lua's numbers are doubles: amounts pass it as text, and panes are marked once."""
+    cells = [
+        CellWrite("all", PANE, {"items|": 2**53 + 1}, {}),
+        CellWrite("live", PANE, {}, {"items|L": -(2**60)}),
+        CellWrite("live", Pane(MINUTE_PANES, 120_000), {"a|": 0}, {"b|": 1}),
+    ]
+    assert list(_read(plan(KEYS, FIGURES, _write(cells=cells)))) == [
+        ("H", "sp:{3}:cells:all:1m:60000", ["items|", "9007199254740993"]),
+        ("I", "sp:{3}:cells:live:1m:60000", ["items|L", "-1152921504606846976"]),
+        ("H", "sp:{3}:cells:live:1m:120000", ["a|", "0"]),
+        ("I", "sp:{3}:cells:live:1m:120000", ["b|", "1"]),
+        ("Z", "sp:{3}:panes", ["1m:60000", "1m:120000"]),
+    ]
+
+
+def test_long_operations_are_sliced_between_pairs() -> None:
+    """No slice is longer than Lua can unpack, no field is parted from its value, nothing is lost."""
+    cells = CellWrite("live", PANE, {f"items|L{number}": number for number in range(5_000)}, {})
+    ledger = LedgerWrite(
+        "orders", {f"o{n}": b"7:x" for n in range(2_001)}, {7: [f"o{n}" for n in range(8_000)]}
+    )
+    done = list(_read(plan(KEYS, FIGURES, _write(cells=[cells], ledgers=[ledger]))))
+    assert [(code, len(args)) for code, _, args in done] == [
+        *(("H", 4_000), ("H", 4_000), ("H", 2_000)),
+        ("Z", 1),
+        *(("H", 4_000), ("H", 2)),
+        *(("R", 4_000), ("R", 4_000)),
+    ]
+    assert all(len(args) <= SLICE_MAX for _, _, args in done)
+    fields = [args[at] for code, key, args in done if ":cells:" in key for at in range(0, len(args), 2)]
+    assert fields == list(cells.absolute)
+
+
+def test_an_expired_pane_goes_with_all_kinds() -> None:
+    """Every hash of the pane, and its mark."""
+    assert list(_read(plan(KEYS, FIGURES, _write(expired_panes=[PANE])))) == [
+        ("U", "sp:{3}:cells:all:1m:60000", []),
+        ("U", "sp:{3}:cells:live:1m:60000", []),
+        ("X", "sp:{3}:panes", ["1m:60000"]),
+    ]
+
+
+def test_everything_that_is_no_sum() -> None:
+    """Ids, ledgers, waiting refunds, lives and trims, each in its own keys."""
+    waiting = WaitingRefund(offset=1, timestamp=2, counted_ms=3, key=b"\xff", value=b"{}", headers=[])
+    write = _write(
+        new_ids={"views": {5: b"\x00\xff" * 4}},
+        expired_ids={"carts": [1, 2]},
+        ledgers=[LedgerWrite("attempts", {"a": b"7:\x00"}, {7: ["a"]}), LedgerWrite("orders", {}, {})],
+        waiting={"r1": waiting, "r2": None},
+        lives={"L": 86_400_000 * 9 + 5},
+        trims={"orders": 4, "lives": 5},
+    )
+    operations = plan(KEYS, FIGURES, write)
+    at = operations.keys
+    done = {(code, key): args for code, key, args in _read(operations)}
+    encoded = done.pop(("H", "sp:{3}:waiting"))
+    assert encoded[0] == "r1" and isinstance(encoded[1], bytes)
+    assert done == {
+        ("A", "sp:{3}:ids:views:5"): [b"\x00\xff" * 4],
+        ("U", "sp:{3}:ids:carts:1"): [],
+        ("U", "sp:{3}:ids:carts:2"): [],
+        ("H", "sp:{3}:attempts"): ["a", b"7:\x00"],
+        ("R", "sp:{3}:attempts:day:7"): ["a"],
+        ("D", "sp:{3}:waiting"): ["r2"],
+        ("N", "sp:{3}:lives"): ["L", 86_400_000 * 9 + 5, at["sp:{3}:lives:day:9"]],
+        ("T", "sp:{3}:orders:day:4"): [at["sp:{3}:orders"], "4:", 1_000],
+        ("T", "sp:{3}:lives:day:5"): [at["sp:{3}:lives"], "", 1_000],
+    }
+
+
+def test_every_key_of_a_write_lies_in_one_slot() -> None:
+    """A cluster runs a script only on keys of one hash tag, whatever ids, topics and prefixes hold."""
+    write = _write(
+        cells=[CellWrite("live", PANE, {"items|{x}": 1}, {})],
+        new_ids={"views": {5: b""}},
+        ledgers=[LedgerWrite("orders", {"{y}": b"7:"}, {7: ["{y}"]})],
+        lives={"{z}": 1},
+        trims={"identities": 1},
+        expired_panes=[PANE],
+    )
+    names = list(plan(KEYS, FIGURE_SETS["all"], write).keys)
+    assert len(names) > 10
+    assert {re.findall(r"\{(.*?)\}", name)[0] for name in names} == {"3"}
+    assert all(name.startswith("sp:{3}:") for name in names)
+
+
+def test_meta_says_how_far_everything_is() -> None:
+    """Facts that are not known have no field; times and offsets are integers as text."""
+    progress = {
+        "views": Progress(5, 1_000, 900, 800, 700, (4, 1_000, 2**32 - 1)),
+        "ads": Progress(next_offset=0),
+        "carts": Progress(),
+    }
+    write = _write(currencies=frozenset({"USD", "EUR"}), high_ms=900, progress=progress)
+    assert meta_fields(write, 4, {"orders": 20_000}, {"owner": "w1"}) == {
+        "schema": "1",
+        "partitions": "4",
+        "owner": "w1",
+        "h": "900",
+        "currencies": "EUR USD",
+        "trim:orders": "20000",
+        "ing:views": "1000",
+        "hi:views": "900",
+        "hb:views": "800",
+        "wm:views": "700",
+        "off:views": "5",
+        "last:views": "4:1000:4294967295",
+        "off:ads": "0",
+    }
+    assert meta_fields(_write(), 4, {}, {}) == {"schema": "1", "partitions": "4"}
+
+
+def test_a_pane_is_named_by_size_and_start() -> None:
+    """The member of the index that readers split at the colon."""
+    assert pane_member(PANE) == "1m:60000"
