@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from schemas.events import Event
 from streams.catalogue import ALL, EVENT_COUNTS, LINE_SCOPES, ORDER_SCOPES, PIPELINE
@@ -15,6 +15,25 @@ from streams.sums import Sums
 VALUED_ORDER_SCOPES = tuple(kind for kind in ORDER_SCOPES if kind is not ALL)
 # The line's attribute that holds the value of a line-level scope has the scope's name.
 LINE_KINDS = tuple(kind.name for kind in LINE_SCOPES)
+
+_Kept = tuple[str, frozenset[str], int, Sequence[int] | None]
+
+
+class Entry(NamedTuple):
+    """One measure's share of a booking.
+
+    Attributes:
+        measure: what is summed.
+        amount: what the order as a whole adds.
+        currency: for measures per currency.
+        by_line: what each line adds; None adds 1 to each value that any line carries: an order is
+            counted once.
+    """
+
+    measure: Measure
+    amount: int
+    currency: str | None = None
+    by_line: Sequence[int] | None = None
 
 
 class Books:
@@ -32,58 +51,50 @@ class Books:
         ]
         self._line_kinds = [name for name in LINE_KINDS if name in kinds]
 
-    def on_order(
+    def book(
         self,
         time_ms: int,
         scopes: Sequence[str | None],
-        measure: Measure,
-        amount: int,
-        currency: str | None = None,
+        entries: Iterable[Entry],
+        lines: Sequence[OrderLine] = (),
     ) -> None:
-        """Books on the whole shop and on each order-level scope that has a value and keeps the measure."""
-        if measure.name not in self._measures or not amount:
-            return
-        name = measure.stored_as(currency)
+        """Books on the whole shop, on each order-level scope that has a value, and on the lines' scopes."""
+        kept = [
+            (entry.measure.stored_as(entry.currency), entry.measure.kinds, entry.amount, entry.by_line)
+            for entry in entries
+            if entry.measure.name in self._measures
+        ]
+        start_ms = self._sums.finest.start_of(time_ms)
         if self._keeps_all:
-            self._sums.add(ALL.name, time_ms, name, "", amount)
+            cells = self._sums.cells_of(ALL.name, start_ms)
+            for name, _, amount, _ in kept:
+                if amount:
+                    cells[name, ""] += amount
         for index, kind in self._order_kinds:
             value = scopes[index]
-            if value is not None and kind in measure.kinds:
-                self._sums.add(kind, time_ms, name, value, amount)
+            if value is None:
+                continue
+            cells = self._sums.cells_of(kind, start_ms)
+            for name, kinds, amount, _ in kept:
+                if amount and kind in kinds:
+                    cells[name, value] += amount
+        for kind in self._line_kinds if lines else ():
+            self._book_lines(kind, start_ms, kept, lines)
 
-    def on_lines(
-        self,
-        time_ms: int,
-        lines: Iterable[tuple[OrderLine, int]],
-        measure: Measure,
-        currency: str | None = None,
-    ) -> None:
-        """Books each line's amount on the line-level scopes that it carries."""
-        if measure.name not in self._measures:
+    def _book_lines(self, kind: str, start_ms: int, kept: list[_Kept], lines: Sequence[OrderLine]) -> None:
+        places: dict[str, list[int]] = {}
+        for place, line in enumerate(lines):
+            value = getattr(line, kind)
+            if value is not None:
+                places.setdefault(value, []).append(place)
+        if not places:
             return
-        name = measure.stored_as(currency)
-        lines = list(lines)
-        for kind in self._line_kinds:
-            amounts: defaultdict[str, int] = defaultdict(int)
-            for line, amount in lines:
-                value = getattr(line, kind)
-                if value is not None:
-                    amounts[value] += amount
-            for value, amount in amounts.items():
-                if amount:
-                    self._sums.add(kind, time_ms, name, value, amount)
-
-    def once_per_value(
-        self, time_ms: int, lines: Iterable[OrderLine], measure: Measure, currency: str | None = None
-    ) -> None:
-        """Books 1 on each line-level value that any of the lines carries: an order is counted once."""
-        if measure.name not in self._measures:
-            return
-        name = measure.stored_as(currency)
-        lines = list(lines)
-        for kind in self._line_kinds:
-            for value in {getattr(line, kind) for line in lines} - {None}:
-                self._sums.add(kind, time_ms, name, value, 1)
+        cells = self._sums.cells_of(kind, start_ms)
+        for value, at in places.items():
+            for name, kinds, _, by_line in kept:
+                amount = 1 if by_line is None else sum([by_line[place] for place in at])
+                if amount and kind in kinds:
+                    cells[name, value] += amount
 
     def on_event(self, event: Event, amount: int) -> None:
         """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster)."""

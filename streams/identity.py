@@ -86,14 +86,17 @@ class IdWindow:
                     distinct.add(id_hash)
                     fresh.append(index)
         self._seen |= distinct
-        for index in fresh:
-            minute = max(ingest_ms[index], event_ms[index]) // MINUTE_MS
-            for kept in (self._by_minute, self._unsaved):
-                ids = kept.get(minute)
-                if ids is None:
-                    ids = kept[minute] = array("Q")
-                ids.append(hashes[index])
+        minute = ingest_ms[start] // MINUTE_MS
+        if max(event_ms[start:end]) // MINUTE_MS <= minute:
+            self._keep(minute, [hashes[index] for index in fresh])
+        else:
+            for index in fresh:
+                self._keep(max(minute, event_ms[index] // MINUTE_MS), [hashes[index]])
         return fresh
+
+    def _keep(self, minute: int, hashes: list[int]) -> None:
+        for kept in (self._by_minute, self._unsaved):
+            kept.setdefault(minute, array("Q")).extend(hashes)
 
     def expire(self, ingest_ms: int) -> None:
         """Forgets what no record from this ingest time on can repeat.

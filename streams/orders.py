@@ -11,7 +11,7 @@ from schemas.codec import Reason
 from schemas.events import Event, Purchase, Refund
 from streams import catalogue
 from streams.batch import LogRecord, PlainRecord
-from streams.booking import VALUED_ORDER_SCOPES, Books
+from streams.booking import VALUED_ORDER_SCOPES, Books, Entry
 from streams.ledger import Identity, Ledger, Order, OrderLine, WaitingRefund, day_of
 from streams.refunds import split
 from streams.verdict import Refusal
@@ -111,25 +111,23 @@ class OrderBook:
         yield from self._settle_waiting(event.order_id, order)
 
     def _book_purchase(self, event: Purchase, order: Order) -> None:
-        books, time_ms, scopes, currency = self._books, order.time_ms, order.scopes, order.currency
-        lines, items = order.lines, event.items
-        books.on_order(time_ms, scopes, catalogue.EVENT_COUNTS[Purchase], 1)
-        books.once_per_value(time_ms, lines, catalogue.EVENT_COUNTS[Purchase])
-        books.on_order(time_ms, scopes, catalogue.ORDERS_IN_CURRENCY, 1, currency)
-        books.once_per_value(time_ms, lines, catalogue.ORDERS_IN_CURRENCY, currency)
+        lines, items, currency = order.lines, event.items, order.currency
         values = [line.left_minor for line in lines]
         paid = [
             value - item.platform_discount_minor + item.tax_minor
             for value, item in zip(values, items, strict=True)
         ]
-        for measure, amounts, unit, extra in (
-            (catalogue.ITEMS, [item.quantity for item in items], None, 0),
-            (catalogue.GMV_PAID, values, currency, 0),
-            (catalogue.BUYER_PAID, paid, currency, event.shipping_minor),
-            (catalogue.COMMISSION, [_commission(line) for line in lines], currency, 0),
-        ):
-            books.on_order(time_ms, scopes, measure, sum(amounts) + extra, unit)
-            books.on_lines(time_ms, zip(lines, amounts, strict=True), measure, unit)
+        quantities = [item.quantity for item in items]
+        commissions = [_commission(line) for line in lines]
+        entries = (
+            Entry(catalogue.EVENT_COUNTS[Purchase], 1),
+            Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
+            Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
+            Entry(catalogue.GMV_PAID, sum(values), currency, values),
+            Entry(catalogue.BUYER_PAID, sum(paid) + event.shipping_minor, currency, paid),
+            Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
+        )
+        self._books.book(order.time_ms, order.scopes, entries, lines)
 
     def accept_refund(
         self, event: Refund, record: LogRecord, ingest_ms: int, excluded: bool
@@ -191,13 +189,13 @@ class OrderBook:
             return
         change = [_commission(line) - old for line, old in zip(lines, before, strict=True)]
         books, currency = self._books, order.currency
-        for time_ms, measure, amounts in (
-            (event.event_time_ms, catalogue.REFUNDS, taken),
-            (order.time_ms, catalogue.REFUNDS_OF_PURCHASES, taken),
-            (order.time_ms, catalogue.COMMISSION, change),
-        ):
-            books.on_order(time_ms, order.scopes, measure, sum(amounts), currency)
-            books.on_lines(time_ms, zip(lines, amounts, strict=True), measure, currency)
+        refunded = Entry(catalogue.REFUNDS, event.amount_minor, currency, taken)
+        books.book(event.event_time_ms, order.scopes, (refunded,), lines)
+        of_purchases = (
+            Entry(catalogue.REFUNDS_OF_PURCHASES, event.amount_minor, currency, taken),
+            Entry(catalogue.COMMISSION, sum(change), currency, change),
+        )
+        books.book(order.time_ms, order.scopes, of_purchases, lines)
 
     def _settle_waiting(self, order_id: str, order: Order) -> Iterator[Refusal]:
         ours = self.waiting.pop(order_id, {})
@@ -238,10 +236,11 @@ class OrderBook:
             self.changed_waiting[refund.refund_id] = None
             scopes = order_scopes(refund)
             platform_only = (scopes[0], *(None for _ in scopes[1:]))
-            for measure in (catalogue.REFUNDS, catalogue.UNATTRIBUTED_REFUNDS):
-                self._books.on_order(
-                    refund.event_time_ms, platform_only, measure, refund.amount_minor, refund.currency
-                )
+            entries = (
+                Entry(catalogue.REFUNDS, refund.amount_minor, refund.currency),
+                Entry(catalogue.UNATTRIBUTED_REFUNDS, refund.amount_minor, refund.currency),
+            )
+            self._books.book(refund.event_time_ms, platform_only, entries)
 
 
 def refund_identity(refund_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.events import Payment
 from streams import catalogue
-from streams.booking import Books
+from streams.booking import Books, Entry
 from streams.kpi import Measure
 from streams.ledger import Attempt, Ledger, day_of
 from streams.orders import order_scopes
@@ -62,5 +62,6 @@ class PaymentBook:
         )
 
     def _book(self, attempt: Attempt, sign: int) -> None:
-        for measure in (catalogue.ATTEMPTS, _STATE_OF_OUTCOME[attempt.outcome]):
-            self._books.on_order(attempt.earliest_ms, attempt.scopes, measure, sign)
+        state = _STATE_OF_OUTCOME[attempt.outcome]
+        entries = (Entry(catalogue.ATTEMPTS, sign), Entry(state, sign))
+        self._books.book(attempt.earliest_ms, attempt.scopes, entries)

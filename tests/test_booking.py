@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from streams import catalogue
-from streams.booking import LINE_KINDS, VALUED_ORDER_SCOPES, Books
+from streams.booking import LINE_KINDS, VALUED_ORDER_SCOPES, Books, Entry
 from streams.catalogue import FIGURE_SETS, PIPELINE
 from streams.kpi import FigureSet
 from streams.ledger import OrderLine
@@ -43,8 +43,12 @@ def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> No
     """The whole shop always; a scope without value not; a measure not in kinds that do not keep it."""
     sums = Sums(FIGURE_SETS["all"], SIZES)
     books = Books(FIGURE_SETS["all"], sums)
-    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
-    books.on_order(NOON, SCOPES, catalogue.UNATTRIBUTED_REFUNDS, 5, "EUR")
+    entries = (
+        Entry(catalogue.GMV_PAID, 7, "USD"),
+        Entry(catalogue.UNATTRIBUTED_REFUNDS, 5, "EUR"),
+        Entry(catalogue.COMMISSION, 0, "USD"),
+    )
+    books.book(NOON, SCOPES, entries)
     assert _booked(sums) == {
         ("all", "gmv_paid:USD|"): 7,
         ("platform", "gmv_paid:USD|tiktok"): 7,
@@ -56,13 +60,17 @@ def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> No
 
 
 def test_lines_add_up_in_each_value() -> None:
-    """Lines of the same value share a cell; a line without the value is in none; iterators are taken."""
+    """Lines of the same value share a cell; a line without the value is in none."""
     sums = Sums(FIGURE_SETS["all"], SIZES)
     books = Books(FIGURE_SETS["all"], sums)
     lines = [_line("p", live="L"), _line("q", live="L", brand="b"), _line("p")]
-    books.on_lines(NOON, zip(lines, [1, 20, 300], strict=True), catalogue.ITEMS)
-    books.once_per_value(NOON, iter(lines), catalogue.ORDERS_IN_CURRENCY, "USD")
+    entries = (
+        Entry(catalogue.ITEMS, 0, by_line=[1, 20, 300]),
+        Entry(catalogue.ORDERS_IN_CURRENCY, 1, "USD"),
+    )
+    books.book(NOON, (None,) * len(VALUED_ORDER_SCOPES), entries, lines)
     assert _booked(sums) == {
+        ("all", "orders:USD|"): 1,
         ("product", "items|p"): 301,
         ("product", "items|q"): 20,
         ("live", "items|L"): 21,
@@ -78,9 +86,8 @@ def test_a_set_that_does_not_keep_a_measure_books_nothing() -> None:
     """The bench's figure sets cost nothing for what they leave out."""
     sums = Sums(NOTHING, SIZES)
     books = Books(NOTHING, sums)
-    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
-    books.on_lines(NOON, [(_line("p"), 1)], catalogue.ITEMS)
-    books.once_per_value(NOON, [_line("p")], catalogue.ORDERS_IN_CURRENCY, "USD")
+    entries = (Entry(catalogue.GMV_PAID, 7, "USD", [7]), Entry(catalogue.ORDERS_IN_CURRENCY, 1, "USD"))
+    books.book(NOON, SCOPES, entries, [_line("p")])
     books.on_pipeline(NOON, "views", catalogue.ACCEPTED, 1)
     assert sums.dirty == 0
 
@@ -94,7 +101,7 @@ def test_a_set_without_the_pipelines_kind_counts_no_records() -> None:
     sums = Sums(bare, SIZES)
     books = Books(bare, sums)
     books.on_pipeline(NOON, "views", catalogue.ACCEPTED, 1)
-    books.on_order(NOON, SCOPES, catalogue.GMV_PAID, 7, "USD")
+    books.book(NOON, SCOPES, [Entry(catalogue.GMV_PAID, 7, "USD")])
     assert _booked(sums) == {("platform", "gmv_paid:USD|tiktok"): 7}
 
 

@@ -18,13 +18,11 @@ IDS = st.sampled_from(["a", "b", "c"])
 SMALL = st.integers(1, 9)
 # Steps in time: mostly small, now and then past a horizon (lateness, dedupe, waiting refunds, retention).
 STEPS = st.sampled_from(
-    [0, 1, SECOND, 11 * SECOND, MINUTE, 6 * MINUTE, 3 * 60 * MINUTE, DAY, 7 * DAY, 8 * DAY]
+    (0, 1, SECOND, 11 * SECOND, MINUTE, 6 * MINUTE, 3 * 60 * MINUTE, DAY, 7 * DAY, 8 * DAY)
 )
 # Event time against Kafka's: at once, a little late, on the limits, too late, ahead, too far ahead.
-OFFSETS = st.sampled_from(
-    [0, 0, 0, -SECOND, -30 * SECOND, -5 * MINUTE, -5 * MINUTE - 1, -DAY, -7 * DAY, -7 * DAY - 1, MINUTE]
-    + [5 * MINUTE, 5 * MINUTE + 1]
-)
+BEHIND = (0, 0, 0, SECOND, 30 * SECOND, 5 * MINUTE, 5 * MINUTE + 1, DAY, 7 * DAY, 7 * DAY + 1)
+OFFSETS = st.sampled_from((*(-late for late in BEHIND), MINUTE, 5 * MINUTE, 5 * MINUTE + 1))
 TRAFFIC = st.sampled_from(["real", "real", "real", "test"])
 
 

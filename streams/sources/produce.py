@@ -18,6 +18,7 @@ from aiokafka.errors import (
     InvalidTimestampError,
     KafkaConnectionError,
     KafkaError,
+    KafkaTimeoutError,
 )
 
 from schemas.partitioning import partition_of
@@ -124,7 +125,7 @@ async def open_sender(settings: Settings, topics: Sequence[str]) -> AsyncIterato
     try:
         await producer.start()
         yield Sender(producer, settings.topic_prefix, settings.partitions)
-    except KafkaConnectionError as error:
+    except (KafkaConnectionError, KafkaTimeoutError) as error:
         raise unreachable(settings) from error
     except InvalidTimestampError as error:
         raise PulseError(

@@ -23,8 +23,8 @@ from streams.sources.rooms import Rooms
 from streams.sources.shoppers import Shoppers
 from streams.sources.world import MARKETS, World
 
-# Sessions begin so long before the start, so that the first second is as busy as any other; at high rates less
-# long, because what is simulated before the start costs time and is thrown away.
+# Sessions begin so long before the start, so that the first second is as busy as any other; at high rates
+# less long, because what is simulated before the start costs time and is thrown away.
 WARM_UP_S: Final = 60
 WARM_UP_EVENTS: Final = 400_000
 SOURCE_HEARTBEAT_S: Final = 10
