@@ -23,8 +23,8 @@ typecheck: setup
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
 	$(PYTHON) -m pytest --cov --cov-report=term
 
-bench: setup ## funnel-gmv through the production worker against plain Faust
-	@$(PYTHON) -m streams bench
+bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
+	@$(PYTHON) -m streams bench $(ARGS)
 
 lock: setup ## requirements.lock from pyproject.toml, with hashes and without addresses
 	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --extra dev \

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "topics": ("streams.topics", "command", "Create the topics, or check them."),
     "dead-letters": ("streams.dead_letters", "dead_letters", "Show the latest dead letters."),
+    "bench": ("tests.bench.__main__", "command", "Measure the worker against plain Faust (in a checkout)."),
     "render": ("dashboards.render", "command", "Write every generated file anew."),
 }
 
@@ -46,7 +47,12 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), attribute)
+        try:
+            command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if error.name is None or not module.startswith(error.name):
+                raise
+            raise PulseError(f"{cmd_name} belongs to a checkout of the repository; run it in one") from error
         if not isinstance(command, click.Command):
             raise TypeError(f"{module}.{attribute} is not a click.Command")
         return command

@@ -117,6 +117,14 @@ end
 local seq = redis.call('HINCRBY', META, 'seq', 1)
 local increments, left = {}, {}
 
+-- A number from Redis arrives as a double; beyond 2^53 only the stored text is exact.
+local function exact(number, key, field)
+  if number > -9007199254740992 and number < 9007199254740992 then
+    return string.format('%.0f', number)
+  end
+  return redis.call('HGET', key, field)
+end
+
 local function keep_lowest(key, field, value, list)
   local before = redis.call('HGET', key, field)
   if not before then
@@ -141,7 +149,7 @@ local RUN = {
   H = function(key, from, to) redis.call('HSET', key, unpack(ARGV, from, to)) end,
   I = function(key, from, to)
     for i = from, to, 2 do
-      increments[#increments + 1] = tostring(redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1]))
+      increments[#increments + 1] = exact(redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1]), key, ARGV[i])
     end
   end,
   D = function(key, from, to) redis.call('HDEL', key, unpack(ARGV, from, to)) end,

@@ -36,7 +36,7 @@ class EventCounter:
     def count(self, events: Sequence[Event], times_ms: Sequence[int]) -> None:
         """Adds 1 per event and scope, in the pane of its event time."""
         names = [self._names.get(event.__class__) for event in events]
-        if None in names:  # types that the figure set leaves out
+        if None in names:  # heartbeats, and what the figure set leaves out
             keep = [index for index, name in enumerate(names) if name is not None]
             events = [events[index] for index in keep]
             times_ms = [times_ms[index] for index in keep]

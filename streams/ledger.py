@@ -110,6 +110,7 @@ class Ledger(Generic[R]):
         self._encoder = msgspec.msgpack.Encoder()
         self._known: dict[str, R | None] = {}
         self._unsaved: dict[str, R] = {}
+        self._on_the_way: dict[str, R] = {}
         self._filed: dict[int, list[str]] = {}
 
     def missing(self, ids: Iterable[str]) -> list[str]:
@@ -148,14 +149,15 @@ class Ledger(Generic[R]):
             for record_id, record in self._unsaved.items()
         }
         write = LedgerWrite(self.name, records, self._filed)
+        self._on_the_way = self._unsaved
         self._unsaved = {}
         self._filed = {}
         return write
 
     def trim(self, copies_max: int) -> None:
-        """Forgets copies once there are too many. Only while nothing is unsaved or on its way."""
-        if len(self._known) > copies_max and not self._unsaved:
-            self._known.clear()
+        """Forgets copies once there are too many, but those that Redis may not hold yet."""
+        if len(self._known) > copies_max:
+            self._known = {**self._on_the_way, **self._unsaved}
 
 
 def day_of(time_ms: int) -> int:

@@ -33,6 +33,10 @@ CHUNK_RECORDS = 1_000
 CHUNK_PURCHASES = 200
 # A partition without traffic still publishes its watermarks this often.
 IDLE_WRITE_MS = 1_000
+# A write holds no more records, and no more bytes of refused ones, than this: beside cells they fill memory
+# too, and while Redis or Kafka is away nothing else would make the folding wait.
+UNSAVED_RECORDS_MAX = 100_000
+REFUSED_BYTES_MAX = 8 * 1024 * 1024
 # Copies of orders, attempts and identities kept in memory.
 LEDGER_COPIES_MAX = 50_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
@@ -99,6 +103,8 @@ class Owner:
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
         self._refusals: dict[str, list[Refusal]] = {}
+        self._unsaved_records = 0
+        self._refused_bytes = 0
         self._quiet: dict[str, Quiet] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._written_at_ms = 0
@@ -119,6 +125,7 @@ class Owner:
         self.epoch += 1
         self._state = None
         self._refusals = {}
+        self._unsaved_records = self._refused_bytes = 0
 
     async def take_over(self) -> None:
         """Builds the memory from Redis and has the topics read from there. Retries until it is done.
@@ -146,25 +153,37 @@ class Owner:
         await self._work.reader.open(self.partition, offsets, epoch)
 
     async def apply(self, batch: Batch) -> None:
-        """Folds a batch, unless it was read before the last take-over."""
+        """Folds a batch, unless it was read before the last take-over. Raises nothing: see agents.py."""
         async with self._lock:
-            state = self._state
-            if state is None or batch.epoch != self.epoch:
+            try:
+                await self._apply(batch)
+            except PulseError as error:
+                self._fail(error)
+            except Exception as error:
+                where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
+                self._fail(PulseError(f"records of {where} could not be counted: {error!r}; please report this"))
+
+    def _fail(self, error: PulseError) -> None:
+        """Ends the worker. Memory that may lack something, or hold it twice, must not be saved at the end."""
+        self.release()
+        self._work.on_fatal(error)
+
+    async def _apply(self, batch: Batch) -> None:
+        state = self._state
+        if state is None or batch.epoch != self.epoch:
+            return
+        if batch.before != state.topics[batch.topic].next_offset:
+            self._resync(f"{batch.topic}: read from {batch.before}, not {state.topics[batch.topic].next_offset}")
+            return
+        if not batch.records:
+            state.topics[batch.topic].next_offset = batch.after
+        step = CHUNK_PURCHASES if batch.topic == "purchases" else CHUNK_RECORDS
+        for at in range(0, len(batch.records), step):
+            chunk = batch.records[at : at + step]
+            is_last = at + step >= len(batch.records)
+            next_offset = batch.after if is_last else chunk[-1].offset + 1
+            if not await self._apply_chunk(state, batch, chunk, next_offset):
                 return
-            if batch.before != state.topics[batch.topic].next_offset:
-                self._resync(
-                    f"{batch.topic}: read from {batch.before}, not {state.topics[batch.topic].next_offset}"
-                )
-                return
-            if not batch.records:
-                state.topics[batch.topic].next_offset = batch.after
-            step = CHUNK_PURCHASES if batch.topic == "purchases" else CHUNK_RECORDS
-            for at in range(0, len(batch.records), step):
-                chunk = batch.records[at : at + step]
-                is_last = at + step >= len(batch.records)
-                next_offset = batch.after if is_last else chunk[-1].offset + 1
-                if not await self._apply_chunk(state, batch, chunk, next_offset):
-                    return
 
     async def _apply_chunk(
         self, state: PartitionState, batch: Batch, chunk: Sequence[LogRecord], next_offset: int
@@ -184,11 +203,20 @@ class Owner:
         self._made_progress()
         if refusals:
             self._refusals.setdefault(batch.topic, []).extend(refusals)
-        if state.dirty >= self._work.max_dirty_cells // 2:
+            self._refused_bytes += sum(len(refusal.record.value or b"") for refusal in refusals)
+        self._unsaved_records += len(chunk)
+        if self._is_full(state):
             await self.flush()
         else:
             await asyncio.sleep(0)
         return self.epoch == batch.epoch
+
+    def _is_full(self, state: PartitionState) -> bool:
+        return (
+            state.dirty >= self._work.max_dirty_cells // 2
+            or self._unsaved_records >= UNSAVED_RECORDS_MAX
+            or self._refused_bytes >= REFUSED_BYTES_MAX
+        )
 
     def flush_if_due(self) -> None:
         """Starts a flush if the interval has passed and none is on its way."""
@@ -215,6 +243,7 @@ class Owner:
         self._publish_watermarks(state)
         write = state.take()
         refusals, self._refusals = self._refusals, {}
+        self._unsaved_records = self._refused_bytes = 0
         task = asyncio.create_task(self._save(state, write, refusals, self.epoch))
         self._flushing = task
         task.add_done_callback(self._flush_ended)
@@ -225,9 +254,9 @@ class Owner:
         self._written_at_ms = self._work.now_ms()
         error = None if task.cancelled() else task.exception()
         if isinstance(error, PulseError):
-            self._work.on_fatal(error)
+            self._fail(error)
         elif error is not None:
-            self._work.on_fatal(PulseError(f"partition {self.partition} could not be saved: {error!r}"))
+            self._fail(PulseError(f"partition {self.partition} could not be saved: {error!r}"))
 
     async def _save(
         self, state: PartitionState, write: StateWrite, refusals: dict[str, list[Refusal]], epoch: int
@@ -266,8 +295,13 @@ class Owner:
 
     def _resync(self, why: str) -> None:
         logger.warning("partition %d: %s; reading again from what Redis holds", self.partition, why)
-        task = asyncio.get_running_loop().create_task(self.take_over())
-        self._resyncing = task
+        self._resyncing = asyncio.get_running_loop().create_task(self.take_over())
+        self._resyncing.add_done_callback(self._resync_ended)
+
+    def _resync_ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._fail(PulseError(f"partition {self.partition} could not be taken over again: {error!r}"))
 
     async def _retry(self, ask: Callable[[], Awaitable[T]], epoch: int) -> T | None:
         """Asks until there is an answer; None once the partition was released or taken over anew."""

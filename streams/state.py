@@ -222,17 +222,17 @@ class PartitionState:
             if not events:
                 return
         self._rise(topic, max(times_ms))
-        real = [index for index, event in enumerate(events) if event.traffic == "real"]
-        if len(real) < len(events):
-            excluded = set(range(len(events))).difference(real)
-            self._count_by_ingest(topic, catalogue.EXCLUDED, [ingest_ms[index] for index in sorted(excluded)])
-        self._count_by_ingest(topic, catalogue.ACCEPTED, [ingest_ms[index] for index in real])
         if topic == "livestreams" or SourceHeartbeat in {event.__class__ for event in events}:
             for index, event in enumerate(events):
                 self._note(topic, event, screened.records[fresh[index]].timestamp)
-        if len(real) < len(events):
+        if {event.traffic for event in events} != {"real"}:
+            real = [index for index, event in enumerate(events) if event.traffic == "real"]
+            excluded = sorted(set(range(len(events))).difference(real))
+            self._count_by_ingest(topic, catalogue.EXCLUDED, [ingest_ms[index] for index in excluded])
             events = [events[index] for index in real]
+            ingest_ms = [ingest_ms[index] for index in real]
             times_ms = [times_ms[index] for index in real]
+        self._count_by_ingest(topic, catalogue.ACCEPTED, ingest_ms)
         self._counter.count(events, times_ms)
 
     def _note(self, topic: str, event: Event, timestamp: int) -> None:

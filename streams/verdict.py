@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import cast
 
 from schemas.codec import Reason, Rejected, decode_batch
 from schemas.events import Event, SourceHeartbeat
@@ -93,7 +94,8 @@ class Screen:
     def screen(self, records: Sequence[LogRecord], ingest_ms: int, placement: Placement) -> Screened:
         """Verdicts of a chunk, given the topic-partition's ingest time before it."""
         decoded = decode_batch([record.value for record in records], self.topic, self.platforms)
-        ingest = list(accumulate((record.timestamp for record in records), max, initial=ingest_ms))[1:]
+        timestamps = [record.timestamp for record in records]
+        ingest = list(accumulate(timestamps, max, initial=ingest_ms))[1:]
         out = Screened(end_ingest_ms=ingest[-1] if ingest else ingest_ms)
         rejected = [index for index, event in enumerate(decoded) if event.__class__ is Rejected]
         for index in rejected:
@@ -103,9 +105,11 @@ class Screen:
             keep = [index for index in range(len(records)) if index not in gone]
             records = [records[index] for index in keep]
             ingest = [ingest[index] for index in keep]
-        events: list[Event] = [event for event in decoded if not isinstance(event, Rejected)]
+            timestamps = [timestamps[index] for index in keep]
+            decoded = [decoded[index] for index in keep]
+        events = cast("list[Event]", decoded)
         self._find_misplaced(out, records, events, ingest, placement)
-        self._judge_times(out, records, events, ingest)
+        self._judge_times(out, records, events, ingest, timestamps)
         return out
 
     @staticmethod
@@ -130,12 +134,17 @@ class Screen:
             ]
 
     def _judge_times(
-        self, out: Screened, records: Sequence[LogRecord], events: list[Event], ingest: list[int]
+        self,
+        out: Screened,
+        records: Sequence[LogRecord],
+        events: list[Event],
+        ingest: list[int],
+        timestamps: list[int],
     ) -> None:
         times = [event.event_time_ms for event in events]
         in_time = not times or (
             min(times) >= ingest[-1] - self.lateness_ms
-            and max(times) <= min(record.timestamp for record in records) + FUTURE_MS
+            and max(times) <= min(timestamps) + FUTURE_MS
         )
         if not in_time:
             keep = [

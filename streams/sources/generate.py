@@ -11,7 +11,8 @@ import json
 import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from typing import Any
@@ -29,6 +30,7 @@ from streams.sources.produce import Sender, open_sender
 from streams.sources.record import Record
 from streams.sources.simulation import SimConfig, daily_shape, simulate
 
+PATIENCE_S = 5  # for Kafka, once the run was told to end
 MAX_AHEAD_MS = 300_000  # `message.timestamp.after.max.ms` of the topics
 
 
@@ -63,22 +65,48 @@ async def feed(run: Run, settings: Settings, progress: Any = None) -> dict[str, 
     `progress` is a click progress bar, or None. Raises PulseError when Kafka is away or refuses.
     """
     stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     began_ms, behind_ms = now_ms(), 0
-    async with open_sender(settings, INPUT_TOPICS) as sender:
-        chunks = (unpaced if run.max_speed else paced)(run.records(), stop)
-        async for chunk in chunks:
-            await sender.send(chunk)
-            await sender.flush()
-            if not run.max_speed and isinstance(chunk, list):
-                behind_ms = max(behind_ms, now_ms() - chunk[-1].timestamp_ms)
-            if progress is not None:
-                passed_s = (sender.latest_ms - run.simulation.start_ms) // 1000
-                done = sender.sent.total() if run.events is not None else passed_s
-                progress.update(done - progress.pos)
-        await sender.flush(confirmed=True)
+    try:
+        async with (
+            asyncio.timeout(None) as patience,
+            open_sender(settings, INPUT_TOPICS) as sender,
+            _ended_by_signals(stop, patience),
+        ):
+            async for chunk in (unpaced if run.max_speed else paced)(run.records(), stop):
+                await sender.send(chunk)
+                await sender.flush()
+                if not run.max_speed:
+                    behind_ms = max(behind_ms, now_ms() - sender.latest_ms)
+                if progress is not None:
+                    passed_s = (sender.latest_ms - run.simulation.start_ms) // 1000
+                    done = sender.sent.total() if run.events is not None else passed_s
+                    progress.update(done - progress.pos)
+            await sender.flush(confirmed=True)
+    except TimeoutError as error:
+        raise PulseError(
+            f"ended, but Kafka at {settings.kafka} did not confirm the last records within {PATIENCE_S} s"
+        ) from error
     return _summary(run, sender, (now_ms() - began_ms) / 1000, behind_ms)
+
+
+@asynccontextmanager
+async def _ended_by_signals(stop: asyncio.Event, patience: asyncio.Timeout) -> AsyncIterator[None]:
+    """Ctrl-C and SIGTERM end the run when what is due has been confirmed, and in any case soon."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        if not stop.is_set():
+            stop.set()
+            patience.reschedule(loop.time() + PATIENCE_S)
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, end)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
 
 
 def _summary(run: Run, sender: Sender, seconds: float, behind_ms: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
@@ -29,6 +29,7 @@ from streams.sources.record import Record
 
 MAX_BATCH_BYTES: Final = 262_144  # before compression
 MAX_UNCONFIRMED: Final = 64
+STOP_S: Final = 5
 
 
 class Sender:
@@ -135,7 +136,10 @@ async def open_sender(settings: Settings, topics: Sequence[str]) -> AsyncIterato
     except KafkaError as error:
         raise refused(error) from error
     finally:
-        await producer.stop()
+        # Whoever got here without an error has had everything confirmed. Otherwise aiokafka would wait for a
+        # broker that is gone, without end.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(producer.stop(), STOP_S)
 
 
 async def _expect_partitions(settings: Settings, topics: Sequence[str]) -> None:

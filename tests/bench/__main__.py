@@ -9,7 +9,7 @@ import json
 import pstats
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -23,6 +23,7 @@ from tests.bench.machine import described
 from tests.bench.report import as_json, as_table
 
 CONTESTANTS: tuple[Contestant, ...] = (shop_pulse, shop_pulse_all, plain_faust)
+NAMES = tuple(contestant.NAME for contestant in CONTESTANTS)
 PROFILE_LINES = 40
 
 
@@ -41,16 +42,18 @@ def fill(started: Servers, topic_prefix: str, events: int, seed: int) -> Dataset
         return load(settings, events, seed, lambda sent: progress.update(sent - progress.pos))
 
 
-def measure(folder: Path, *, events: int, plain_events: int, runs: int, seed: int) -> dict[str, object]:
+def measure(
+    folder: Path, contestants: Sequence[Contestant], *, events: int, plain_events: int, runs: int, seed: int
+) -> dict[str, object]:
     """All runs, contestants by turns; what `--json` prints. Raises PulseError if a total is wrong."""
     with servers(folder) as started:
         info = cast("Mapping[str, object]", started.client().info("server"))
         machine = described(str(info["redis_version"]))
         many = fill(started, "many.", events, seed)
         few = fill(started, "few.", plain_events, seed + 1)
-        timings: dict[str, list[Timing]] = {contestant.NAME: [] for contestant in CONTESTANTS}
+        timings: dict[str, list[Timing]] = {contestant.NAME: [] for contestant in contestants}
         for number in range(1, runs + 1):
-            for contestant in CONTESTANTS:
+            for contestant in contestants:
                 dataset = few if contestant is plain_faust else many
                 timing = compete(contestant, Place(started, dataset, f"{contestant.NAME}-{number}", folder))
                 timings[contestant.NAME].append(timing)
@@ -61,11 +64,14 @@ def measure(folder: Path, *, events: int, plain_events: int, runs: int, seed: in
     return as_json(timings, frame)
 
 
-def profile(folder: Path, target: Path, events: int, seed: int) -> None:
-    """One run of the production worker under cProfile; its functions by own time go to standard output."""
+def profile(folder: Path, target: Path, contestant: Contestant, events: int, seed: int) -> None:
+    """One run of the production worker under cProfile; its functions by own time go to standard output.
+
+    The time of `epoll` and of whatever stands in its place is time in which there was nothing to do.
+    """
     with servers(folder) as started:
         dataset = fill(started, "many.", events, seed)
-        compete(shop_pulse, Place(started, dataset, "profiled", folder, profile=target))
+        compete(contestant, Place(started, dataset, "profiled", folder, profile=target))
     pstats.Stats(str(target)).sort_stats("tottime").print_stats(PROFILE_LINES)
 
 
@@ -76,21 +82,30 @@ def profile(folder: Path, target: Path, events: int, seed: int) -> None:
 @click.option("--plain-events", type=click.IntRange(1), default=20_000, show_default=True, help="For Faust.")
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Of each contestant.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Of the records.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(NAMES),
+    help="These contestants alone; repeatable, default all.",
+)
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 @click.option(
     "--profile",
     "target",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="No contest: one run of the worker under cProfile, written to this file.",
+    help="No contest: one run of the first Shop Pulse contestant under cProfile, written to this file.",
 )
-def command(json_wanted: bool, target: Path | None, **sizes: int) -> None:
+def command(only: tuple[str, ...], json_wanted: bool, target: Path | None, **sizes: int) -> None:
     """Measure the production worker against plain Faust, on servers started for it, totals verified."""
+    contestants = [each for each in CONTESTANTS if not only or each.NAME in only]
     with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
         try:
+            if target is not None and contestants[0] is plain_faust:
+                raise PulseError("--profile is for the worker of Shop Pulse: leave out --only plain_faust")
             if target is not None:
-                profile(Path(name), target, sizes["events"], sizes["seed"])
+                profile(Path(name), target, contestants[0], sizes["events"], sizes["seed"])
                 return
-            result = measure(Path(name), **sizes)
+            result = measure(Path(name), contestants, **sizes)
         except PulseError as error:
             raise click.ClickException(str(error)) from error
     click.echo(json.dumps(result) if json_wanted else as_table(result))

@@ -69,6 +69,9 @@ class Probes:
         self.sent: list[list[float]] = [[] for _ in range(PARTITIONS)]
         self.took_s: dict[str, list[list[float]]] = {way: [[] for _ in range(PARTITIONS)] for way in WAYS}
         self.began_ms = _now_ms()
+        # Asked for by the watches. Cancelling them is no way: on Python 3.11 a cancellation that meets a
+        # write of the Redis client is lost.
+        self.over = False
 
     def saw(self, way: str, partition: int, visible: int) -> None:
         """So many probes of this partition are visible now."""
@@ -124,10 +127,10 @@ async def send_probes(place: Place, probes: Probes, seconds: float) -> None:
 
 
 async def watch_redis(place: Place, probes: Probes) -> None:
-    """Looks into the cells of the probes' rooms, without end."""
+    """Looks into the cells of the probes' rooms until all is over."""
     client = Redis.from_url(place.servers.redis.url)
     async with client:
-        while True:
+        while not probes.over:
             minutes = range(probes.began_ms // MINUTE_MS, _now_ms() // MINUTE_MS + 1)
             pipeline = client.pipeline(transaction=False)
             for p in range(PARTITIONS):
@@ -141,10 +144,10 @@ async def watch_redis(place: Place, probes: Probes) -> None:
 
 
 async def watch_api(url: str, probes: Probes, partition: int) -> None:
-    """Asks the API for one room, without end, while one of its probes is out."""
+    """Asks the API for one room whenever one of its probes is out, until all is over."""
     params = {"scope": f"live:probe-{partition}", "window": "5m"}
     async with aiohttp.ClientSession() as session:
-        while True:
+        while not probes.over:
             if probes.missing("api", partition):
                 async with session.get(f"{url}/api/v1/kpis", params=params) as response:
                     response.raise_for_status()
@@ -162,15 +165,15 @@ async def probe(place: Place, url: str, seconds: float) -> Probes:
         await send_probes(place, probes, seconds)
         until = time.monotonic() + PATIENCE_S
         while not probes.all_seen():
-            for watch in watches:
-                if watch.done():
-                    watch.result()
-            if time.monotonic() > until:
-                raise PulseError(f"probes were not seen within {PATIENCE_S:.0f} s (logs: {place.folder})")
+            ended = next((watch for watch in watches if watch.done()), None)
+            if ended is not None or time.monotonic() > until:
+                why = (
+                    f"a watch failed: {ended.exception()!r}" if ended else f"gave up after {PATIENCE_S:.0f} s"
+                )
+                raise PulseError(f"some probes were not seen: {why}")
             await asyncio.sleep(LOOK_API_S)
     finally:
-        for watch in watches:
-            watch.cancel()
+        probes.over = True
         await asyncio.gather(*watches, return_exceptions=True)
     return probes
 

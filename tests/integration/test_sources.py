@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
@@ -85,6 +90,39 @@ def test_a_generator_without_topics_says_how_to_make_them(settings: Settings) ->
     result = CliRunner().invoke(command, ["--events", "1"])
     assert isinstance(result.exception, PulseError)
     assert "SHOP_PULSE_PARTITIONS=2" in str(result.exception)
+
+
+def test_a_generator_whose_kafka_is_gone_can_be_ended(new_kafka: Callable[..., KafkaServer]) -> None:
+    """Ctrl-C ends it within seconds, with one line, though nothing is left that could confirm its records."""
+    server = new_kafka()
+    asyncio.run(create(Settings(kafka=server.bootstrap)))
+    generator = subprocess.Popen(
+        [sys.executable, "-m", "streams", "generate"],
+        env={**os.environ, "SHOP_PULSE_KAFKA": server.bootstrap},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        asyncio.run(_wait_for_records(Settings(kafka=server.bootstrap)))
+        server.kill()
+        time.sleep(1)
+        generator.send_signal(signal.SIGINT)
+        _, errors = generator.communicate(timeout=30)
+    finally:
+        generator.kill()
+    assert generator.returncode == 1
+    assert errors.startswith("shop-pulse: ")
+    assert errors.count("\n") == 1
+    assert server.bootstrap in errors
+
+
+async def _wait_for_records(settings: Settings) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            async with open_log(settings, ["views"]) as log:
+                if log.total:
+                    return
+            await asyncio.sleep(0.2)
 
 
 def _baskets() -> Iterator[Record]:

@@ -1,0 +1,58 @@
+"""The benches in small: right totals, and figures that can be read. No times are asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from streams.errors import PulseError
+from tests.bench.columns import WAYS, measure
+from tests.bench.harness import expect_equal
+from tests.bench.report import spread
+
+PATIENCE_S = 180
+
+
+def test_the_contest_in_small() -> None:
+    """The production worker and plain Faust come to the totals of the data set; JSON names both."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.bench", "--json", "--runs", "1"),
+            *("--events", "20000", "--plain-events", "500", "--only", "shop_pulse", "--only", "plain_faust"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("totals right") == 2
+    result = json.loads(done.stdout)
+    assert {"funnel_gmv_events_per_s", "plain_faust_events_per_s"} <= result.keys()
+    assert {name: each["events"] for name, each in result["contestants"].items()} == {
+        "shop_pulse": 20_000,
+        "plain_faust": 500,
+    }
+    assert result["contestants"]["shop_pulse"]["events_per_s_with_start"]["median"] > 0
+
+
+def test_a_wrong_total_ends_the_contest() -> None:
+    """A contestant that is off by one in one cell is named with it, and gets no time."""
+    with pytest.raises(PulseError, match=r"fast: 1 counts are wrong; L1 is 2, not 3"):
+        expect_equal("fast", "counts", {"L1": 2, "L2": 0}, {"L1": 3})
+
+
+def test_a_run_that_could_not_be_timed_gives_no_figure() -> None:
+    """A median over the runs that could be timed would be one over the slow ones."""
+    assert spread([3.0, None, 1.0]) is None
+    assert spread([3.0, 2.0, 7.0]) == {"median": 3.0, "min": 2.0, "max": 7.0}
+
+
+def test_all_ways_to_fold_come_to_the_same_cells() -> None:
+    """`measure` refuses to compare ways that differ; here it compares all of them."""
+    result = measure(size=300, rounds=7)
+    assert set(WAYS) < result["us_per_event"].keys()
+    assert result["cells"] > 300

@@ -1,0 +1,163 @@
+"""A partition's memory over a real Redis, without Kafka: fold what was sent, save it, look at every key."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+
+from streams.batch import PlainRecord
+from streams.local.redis import RedisServer
+from streams.settings import Settings
+from streams.state import PartitionState, Rules, StateWrite
+from streams.store import Applied, Guard, Store, WriteAnswer, connect
+from streams.worker import rules_of
+from tests.scenario_kit import Sent
+from verify.model import CellKey, flat_cells
+from verify.redis_cells import RedisCells
+
+T = TypeVar("T")
+_numbers = itertools.count()
+
+
+def rules(**settings: Any) -> Rules:
+    """The rules of one partition, of settings that differ from their defaults."""
+    return rules_of(Settings(**({"partitions": 1} | settings)))
+
+
+class Shelf:
+    """A key prefix of one Redis, of its own for each test."""
+
+    def __init__(self, url: str, client: Redis, the_rules: Rules) -> None:
+        self.url = url
+        self.client: Any = client  # the client's own types are unions over its two decodings
+        self.rules = the_rules
+        self.prefix = f"s{next(_numbers)}"
+        self.store = Store(client, self.prefix, the_rules.figures)
+
+    def key(self, name: str) -> str:
+        """A key of partition 0."""
+        return f"{self.prefix}:{{0}}:{name}"
+
+    async def keys(self) -> list[str]:
+        """Every key under the prefix."""
+        return sorted([key.decode() async for key in self.client.scan_iter(match=f"{self.prefix}:*")])
+
+    async def contents(self) -> dict[str, object]:
+        """Every key with all that it holds."""
+        held: dict[str, object] = {}
+        for key in await self.keys():
+            match await self.client.type(key):
+                case b"hash":
+                    held[key] = await self.client.hgetall(key)
+                case b"list":
+                    held[key] = await self.client.lrange(key, 0, -1)
+                case b"zset":
+                    held[key] = await self.client.zrange(key, 0, -1, withscores=True)
+                case _:
+                    held[key] = await self.client.get(key)
+        return held
+
+    async def meta(self) -> dict[str, str]:
+        """The meta hash."""
+        raw = await self.client.hgetall(self.key("meta"))
+        return {name.decode(): value.decode() for name, value in raw.items()}
+
+    async def snapshot(self) -> dict[str, bytes]:
+        """What a backup would hold."""
+        return {key: await self.client.dump(key) for key in await self.keys()}
+
+    async def roll_back(self, snapshot: Mapping[str, bytes]) -> None:
+        """What a Redis that starts from this backup holds."""
+        for key in await self.keys():
+            await self.client.delete(key)
+        for key, dumped in snapshot.items():
+            await self.client.restore(key, 0, dumped)
+
+    def cells(self) -> dict[CellKey, int]:
+        """Every cell that is not zero, read as `verify` reads it."""
+        reader = RedisCells(self.url, self.prefix)
+        try:
+            found = reader.snapshot(0)
+        finally:
+            reader.close()
+        assert found.unlisted == set()
+        return flat_cells(found.panes)
+
+    async def owner(self) -> Memory:
+        """A new owner's memory, built from what is stored."""
+        state, guard = await self.store.load(0, self.rules)
+        return Memory(self.store, state, guard)
+
+
+class Memory:
+    """One owner's memory and what it was built on."""
+
+    def __init__(self, store: Store, state: PartitionState, guard: Guard) -> None:
+        self.store = store
+        self.state = state
+        self.guard = guard
+
+    async def fold(self, *sent: Sent) -> None:
+        """Folds records, which follow those folded before in each topic's log."""
+        for topic, group in itertools.groupby(sent, key=lambda each: each.topic):
+            at = self.state.topics[topic].next_offset or 0
+            chunk = [PlainRecord(at + n, each.at, each.key, each.data) for n, each in enumerate(group)]
+            await self.fold_chunk(topic, chunk)
+
+    async def fold_chunk(self, topic: str, chunk: list[PlainRecord]) -> None:
+        """Folds records of one topic, at their offsets."""
+        screened = self.state.screen(topic, chunk)
+        missing = self.state.missing(topic, screened)
+        self.state.load_records(await self.store.read_records(0, missing) if missing else {})
+        self.state.apply(topic, chunk, screened, chunk[-1].offset + 1)
+
+    async def save(self) -> WriteAnswer:
+        """One guarded write of everything unsaved."""
+        return await self.send(self.state.take(), secrets.token_hex(16))
+
+    async def send(self, write: StateWrite, token: str) -> WriteAnswer:
+        """Sends a write; what its answer says is learned."""
+        answer, guard = await self.store.write(self.state, write, self.guard, token, {"owner": "test"})
+        if isinstance(answer, Applied):
+            self.state.sums.learn(write.cells, iter(answer.increments))
+            for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
+                if not left:
+                    self.state.trimmed[name] = day
+            self.guard = guard
+        return answer
+
+    async def send_unanswered(self, write: StateWrite, token: str) -> None:
+        """Sends a write whose answer gets lost on the way."""
+        await self.store.write(self.state, write, self.guard, token, {"owner": "test"})
+
+
+def on_redis(**settings: Any) -> Callable[[Callable[[Shelf], Awaitable[None]]], Callable[..., None]]:
+    """Makes an async test of a Shelf, on the session's Redis, into one that pytest runs."""
+
+    def make(test: Callable[[Shelf], Awaitable[None]]) -> Callable[..., None]:
+        def run(redis_server: RedisServer) -> None:
+            on_shelf(redis_server, test, **settings)
+
+        run.__name__ = test.__name__
+        run.__doc__ = test.__doc__
+        return run
+
+    return make
+
+
+def on_shelf(server: RedisServer, story: Callable[[Shelf], Awaitable[T]], **settings: Any) -> T:
+    """Runs a story over a new prefix of this server."""
+
+    async def told() -> T:
+        client = connect(server.url)
+        try:
+            return await story(Shelf(server.url, client, rules(**settings)))
+        finally:
+            await client.aclose()
+
+    return asyncio.run(told())
