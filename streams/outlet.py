@@ -7,7 +7,9 @@ crash one may be sent again, and (topic, partition, offset) in its headers says 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -19,6 +21,7 @@ from streams.verdict import Refusal
 
 # Records above the limit for events (64 KiB) are dead letters too, up to what a topic lets through.
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
+STOP_S = 5.0
 
 
 class OutletUnavailableError(Exception):
@@ -44,27 +47,51 @@ class Outlet:
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; gives up on a broker that is gone."""
         if self._producer is not None:
-            await self._producer.stop()
+            # aiokafka waits without end for answers of a broker that does not come back.
+            await asyncio.wait({asyncio.ensure_future(self._producer.stop())}, timeout=STOP_S)
 
     async def send(self, topic: str, partition: int, refusals: Sequence[Refusal]) -> None:
         """Sends refused records of one topic-partition and waits until all are acknowledged."""
-        if not refusals:
-            return
         if self._producer is None:
             raise OutletUnavailableError("the producer is not started")
+        late = [refusal for refusal in refusals if refusal.reason is Reason.LATE]
+        dead = [refusal for refusal in refusals if refusal.reason is not Reason.LATE]
         try:
-            sent = [await self._enqueue(topic, partition, refusal) for refusal in refusals]
-            await asyncio.gather(*sent)
+            for target, refused in ((LATE, late), (DEAD_LETTERS, dead)):
+                batches = self._batches(self._producer, topic, partition, refused)
+                name = self._settings.topic_prefix + target
+                sent = [await self._producer.send_batch(b, name, partition=partition) for b in batches]
+                await asyncio.gather(*sent)
         except KafkaError as error:
             raise OutletUnavailableError(
                 "Kafka does not take dead letters: check the broker and `shop-pulse topics --check` "
                 f"({error})"
             ) from error
 
-    async def _enqueue(self, topic: str, partition: int, refusal: Refusal) -> asyncio.Future[object]:
-        assert self._producer is not None
+    def _batches(
+        self, producer: AIOKafkaProducer, topic: str, partition: int, refusals: Sequence[Refusal]
+    ) -> Iterator[Any]:
+        """The records as batches: aiokafka's `send` takes no record without key and value, a batch does."""
+        now_ms = time.time_ns() // 1_000_000
+        batch = None
+        for refusal in refusals:
+            record = refusal.record
+            headers = [*self._place(topic, partition, refusal), *record.headers]
+            content = {"timestamp": now_ms, "key": record.key, "value": record.value, "headers": headers}
+            if batch is None or batch.append(**content) is None:
+                if batch is not None:
+                    batch.close()
+                    yield batch
+                batch = producer.create_batch()
+                batch.append(**content)
+        if batch is not None:
+            batch.close()
+            yield batch
+
+    def _place(self, topic: str, partition: int, refusal: Refusal) -> list[tuple[str, bytes]]:
+        """Headers that say where the record lay, and why it is here."""
         record = refusal.record
         place = {
             "topic": self._settings.topic_prefix + topic,
@@ -74,13 +101,4 @@ class Outlet:
             "reason": refusal.reason.value,
             "detail": refusal.detail,
         }
-        headers = [(name, value.encode()) for name, value in place.items()]
-        target = LATE if refusal.reason is Reason.LATE else DEAD_LETTERS
-        future: asyncio.Future[object] = await self._producer.send(
-            self._settings.topic_prefix + target,
-            value=record.value,
-            key=record.key,
-            partition=partition,
-            headers=[*headers, *record.headers],
-        )
-        return future
+        return [(name, value.encode()) for name, value in place.items()]

@@ -82,6 +82,25 @@ def a_view(event_id: str) -> bytes:
     return json.dumps(event | {"platform": "tiktok", "user_id": "u1", "session_id": "s"}).encode()
 
 
+def test_a_record_without_key_and_value(pipeline: Pipeline) -> None:
+    """A tombstone is a dead letter like any other; so is a record too large for a Kafka batch."""
+
+    async def send() -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=pipeline.kafka.bootstrap)
+        await producer.start()
+        topic = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"] + "views"
+        for value in (None, b" " * 900_000):
+            batch = producer.create_batch()
+            batch.append(timestamp=1_767_614_400_000, key=None, value=value)
+            await (await producer.send_batch(batch, topic, partition=0))
+        await producer.stop()
+
+    asyncio.run(send())
+    pipeline.worker()
+    found = pipeline.assert_exact()
+    assert found["verdicts"] == {"dead_letters.not_json": 1, "dead_letters.too_large": 1}
+
+
 def test_redis_that_lost_everything(pipeline: Pipeline) -> None:
     """After FLUSHALL under a running worker everything is read again, and is right again."""
     fill(pipeline)
