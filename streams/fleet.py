@@ -94,9 +94,11 @@ class Fleet:
         await self._last_flush()
         for owner in self.owners.values():
             owner.release()
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            # Bounded: a cancellation can get lost in a client's `wait_for` on Python 3.11.
+            await asyncio.wait(self._tasks, timeout=LAST_FLUSH_S)
 
     async def _last_flush(self) -> None:
         flushes = [asyncio.ensure_future(owner.flush()) for owner in self.owners.values()]

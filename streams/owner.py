@@ -161,7 +161,9 @@ class Owner:
                 self._fail(error)
             except Exception as error:
                 where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
-                self._fail(PulseError(f"records of {where} could not be counted: {error!r}; please report this"))
+                self._fail(
+                    PulseError(f"records of {where} could not be counted: {error!r}; please report this")
+                )
 
     def _fail(self, error: PulseError) -> None:
         """Ends the worker. Memory that may lack something, or hold it twice, must not be saved at the end."""
@@ -173,7 +175,9 @@ class Owner:
         if state is None or batch.epoch != self.epoch:
             return
         if batch.before != state.topics[batch.topic].next_offset:
-            self._resync(f"{batch.topic}: read from {batch.before}, not {state.topics[batch.topic].next_offset}")
+            self._resync(
+                f"{batch.topic}: read from {batch.before}, not {state.topics[batch.topic].next_offset}"
+            )
             return
         if not batch.records:
             state.topics[batch.topic].next_offset = batch.after

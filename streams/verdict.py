@@ -143,8 +143,7 @@ class Screen:
     ) -> None:
         times = [event.event_time_ms for event in events]
         in_time = not times or (
-            min(times) >= ingest[-1] - self.lateness_ms
-            and max(times) <= min(timestamps) + FUTURE_MS
+            min(times) >= ingest[-1] - self.lateness_ms and max(times) <= min(timestamps) + FUTURE_MS
         )
         if not in_time:
             keep = [
