@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -29,8 +29,9 @@ logger = logging.getLogger(__name__)
 
 # Records folded at a time: bounds the cells that one step can add, and how long the event loop is held.
 CHUNK_RECORDS = 1_000
-# The order service's records touch up to 200 lines each.
+# The order service's records have up to 200 lines, each of which touches dozens of cells: also by bytes.
 CHUNK_PURCHASES = 200
+CHUNK_PURCHASES_BYTES = 64 * 1024
 # A partition without traffic still publishes its watermarks this often.
 IDLE_WRITE_MS = 1_000
 # A write holds no more records, and no more bytes of refused ones, than this: beside cells they fill memory
@@ -181,11 +182,10 @@ class Owner:
             return
         if not batch.records:
             state.topics[batch.topic].next_offset = batch.after
-        step = CHUNK_PURCHASES if batch.topic == "purchases" else CHUNK_RECORDS
-        for at in range(0, len(batch.records), step):
-            chunk = batch.records[at : at + step]
-            is_last = at + step >= len(batch.records)
-            next_offset = batch.after if is_last else chunk[-1].offset + 1
+        left = len(batch.records)
+        for chunk in _chunks(batch):
+            left -= len(chunk)
+            next_offset = chunk[-1].offset + 1 if left else batch.after
             if not await self._apply_chunk(state, batch, chunk, next_offset):
                 return
 
@@ -360,3 +360,20 @@ class Owner:
             "takeovers": str(self.epoch),
         }
         return facts | {f"lag:{topic}": str(lag) for topic, lag in self.lags().items() if lag is not None}
+
+
+def _chunks(batch: Batch) -> Iterator[Sequence[LogRecord]]:
+    """A batch's records in pieces that one step may fold."""
+    records = batch.records
+    if batch.topic != "purchases":
+        for at in range(0, len(records), CHUNK_RECORDS):
+            yield records[at : at + CHUNK_RECORDS]
+        return
+    start = size = 0
+    for index, record in enumerate(records):
+        size += len(record.value or b"")
+        if index > start and (size > CHUNK_PURCHASES_BYTES or index - start == CHUNK_PURCHASES):
+            yield records[start:index]
+            start, size = index, len(record.value or b"")
+    if records:
+        yield records[start:]

@@ -121,6 +121,7 @@ class Line(Store):
     def __init__(self, shelf: Shelf) -> None:
         super().__init__(shelf.client, shelf.prefix, shelf.rules.figures)
         self.tokens: list[str] = []
+        self.largest = 0
         self.lost_answers = 0
         self.open = asyncio.Event()
         self.open.set()
@@ -147,6 +148,7 @@ class Line(Store):
     ) -> tuple[WriteAnswer, Guard]:
         """See `Store.write`; its answer is held up, or lost, after Redis has given it."""
         self.tokens.append(token)
+        self.largest = max(self.largest, sum(len(cell.absolute) + len(cell.deltas) for cell in write.cells))
         answer = await super().write(state, write, guard, token, published)
         await self._pass()
         if self.lost_answers:

@@ -33,7 +33,7 @@ def _booked(sums: Sums) -> dict[tuple[str, str], int]:
 
 
 def test_scopes_stand_in_the_catalogues_order() -> None:
-    """`Order.scopes` and an order line's attributes are read by place and by name: both are the catalogue's."""
+    """`Order.scopes` and an order line's attributes are read by place and by name: the catalogue's."""
     names = [kind.name for kind in VALUED_ORDER_SCOPES]
     assert names == "platform surface gateway mini_program country client_os app_version".split()
     assert set(LINE_KINDS) < set(OrderLine.__struct_fields__)

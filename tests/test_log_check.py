@@ -1,4 +1,4 @@
-"""The log must be the one that the state was built from: every way in which it may not be, and what is said."""
+"""The log must be the one that the state was built from: every way in which it may not be."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ MINUTE, DAY = 60_000, 86_400_000
 
 
 def _item(**fields: Any) -> PurchaseItem:
-    return PurchaseItem(**({"product_id": "p", "quantity": 2, "unit_price_minor": 50} | fields))
+    own: dict[str, Any] = {"product_id": "p", "quantity": 2, "unit_price_minor": 50}
+    return PurchaseItem(**(own | fields))
 
 
 def _purchase(*items: PurchaseItem, **fields: Any) -> Purchase:

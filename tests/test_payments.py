@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -64,7 +65,7 @@ def test_two_pairs_of_ids_are_never_one_attempt() -> None:
 
 def test_every_outcome_has_a_state() -> None:
     """The contract's outcomes are all booked."""
-    assert set(payments._STATE_OF_OUTCOME) == set(Outcome.__args__)
+    assert set(payments._STATE_OF_OUTCOME) == set(get_args(Outcome))
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

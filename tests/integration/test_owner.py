@@ -53,7 +53,7 @@ async def test_a_log_is_counted(shelf: Shelf) -> None:
 
 @on_redis()
 async def test_a_refused_write_reads_again_from_what_redis_holds(shelf: Shelf) -> None:
-    """Another owner wrote in between: memory is dropped, every topic opened anew, nothing is counted twice."""
+    """Another owner wrote in between: memory is dropped, all topics opened anew, nothing counts twice."""
     kafka = PlainKafka()
     kafka.append(*(view(f"e{number}", NOON) for number in range(10)), purchase("o", NOON, line("p", 1, 100)))
     ours, other = Station(shelf, kafka), Station(shelf, kafka)
@@ -96,7 +96,7 @@ async def test_batches_in_the_buffer_are_dropped_after_a_refusal(shelf: Shelf) -
 
 @on_redis()
 async def test_a_batch_from_elsewhere_is_not_folded(shelf: Shelf) -> None:
-    """A fetch that does not begin where the memory ends, behind or ahead: read again, nothing lost or doubled."""
+    """A fetch that does not begin where the memory ends, behind or ahead: read again, and right."""
     kafka = PlainKafka()
     kafka.append(*(view(f"e{number}", NOON) for number in range(10)))
     station = Station(shelf, kafka)
@@ -156,10 +156,11 @@ def test_two_owners_of_one_partition(redis_server: RedisServer, seed: int) -> No
 
 @on_redis()
 async def test_many_chunks_and_many_flushes(shelf: Shelf) -> None:
-    """Batches larger than a chunk, flushes on time between them, copies of records forgotten: the same sums."""
+    """Batches larger than a chunk, flushes on time between them, copies forgotten: the same sums."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CHUNK_RECORDS", "CHUNK_PURCHASES", "LEDGER_COPIES_MAX"):
             patch.setattr(module, name, 3)
+        patch.setattr(module, "CHUNK_PURCHASES_BYTES", 700)
         kafka = PlainKafka()
         kafka.append(*_day_of_business(7, 300))
         station = Station(shelf, kafka, max_dirty_cells=400)
@@ -185,6 +186,23 @@ async def test_many_cells_are_saved_before_the_interval_is_over(shelf: Shelf) ->
     await station.read("views", 2_500)
     assert station.owner.counters.writes == 3
     assert station.owner.saved_offsets["off:views"] == "2500"
+
+
+@on_redis()
+async def test_large_orders_are_saved_a_few_at_a_time(shelf: Shelf) -> None:
+    """Orders of 200 lines, each of its own product, creator and brand: no write holds Redis for long."""
+    kafka = PlainKafka()
+    for order in range(12):
+        lines = [f"{order}-{number}" for number in range(200)]
+        each = [line(f"p{n}", 1, 100, creator_id=f"c{n}", brand_id=f"b{n}", live_id=f"L{n}") for n in lines]
+        kafka.append(purchase(f"o{order}", NOON, *each))
+    station = Station(shelf, kafka)
+    await station.owner.take_over()
+    await station.read("purchases")
+    assert station.owner.counters.writes > 3
+    assert 0 < station.line.largest < 80_000
+    await station.finish()
+    assert shelf.cells() == kafka.expected()
 
 
 @on_redis()

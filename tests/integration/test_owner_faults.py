@@ -158,7 +158,7 @@ async def test_released_in_mid_flush(shelf: Shelf) -> None:
 
 @on_redis()
 async def test_taken_over_again_in_mid_flush(shelf: Shelf) -> None:
-    """The same worker gets the partition back while its old write is on its way: the old answer counts not."""
+    """The worker gets the partition back while its old write is on its way: that answer is not used."""
     kafka, station = await _started(shelf, *_views(4))
     await station.read("views", 2)
     station.line.open.clear()
@@ -196,7 +196,7 @@ async def test_a_take_over_that_is_overtaken(shelf: Shelf) -> None:
 
 
 def test_released_while_redis_is_away(new_redis: Callable[..., RedisServer]) -> None:
-    """Whoever waits for Redis on behalf of a partition that is gone stops waiting: batch, flush, take-over."""
+    """Whoever waits for Redis on behalf of a partition that is gone stops: batch, flush, take-over."""
     server = new_redis()
 
     async def story(shelf: Shelf) -> None:
@@ -220,7 +220,7 @@ def test_released_while_redis_is_away(new_redis: Callable[..., RedisServer]) -> 
 def test_folding_waits_for_a_redis_that_is_away(
     new_redis: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch, topic: str
 ) -> None:
-    """Few cells do not mean little memory: after so many records, or bytes of refused ones, reading pauses."""
+    """Few cells do not mean little memory: after many records, or bytes of refused ones, reading pauses."""
     server = new_redis()
     monkeypatch.setattr(module, "UNSAVED_RECORDS_MAX", 3_000 if topic == "views" else 1_000_000)
     monkeypatch.setattr(module, "REFUSED_BYTES_MAX", 1_500_000)
@@ -256,7 +256,7 @@ async def test_a_log_that_is_another_one_is_fatal(shelf: Shelf) -> None:
     before = await shelf.contents()
     for log in (
         kafka.logs["views"][:2],
-        kafka.logs["views"][:4] + [kafka.logs["views"][4]._replace(value=b"")],
+        [*kafka.logs["views"][:4], kafka.logs["views"][4]._replace(value=b"")],
     ):
         other = PlainKafka()
         other.logs["views"] = log
@@ -302,22 +302,21 @@ async def test_a_key_that_is_not_ours_is_fatal_and_leaves_no_hole(shelf: Shelf) 
 async def test_records_that_are_not_ours_are_fatal_and_leave_no_agent(shelf: Shelf) -> None:
     """What an agent lets out Faust acknowledges and skips: a spoiled ledger ends the worker instead."""
     for spoil in ("key", "record"):
-        await shelf.client.flushdb()
-        kafka, station = await _started(
-            shelf, purchase("o", NOON, line("p", 1, 100)), refund("r", "o", NOON, 5)
-        )
+        mine = Shelf(shelf.url, shelf.client, shelf.rules)
+        order = purchase("o", NOON, line("p", 1, 100))
+        _, station = await _started(mine, order, refund("r", "o", NOON, 5))
         await station.read("purchases", 1)
         await station.owner.flush()
         await station.owner.take_over()
         if spoil == "key":
-            await shelf.client.set(shelf.key("orders"), "x")
+            await mine.client.set(mine.key("orders"), "x")
         else:
-            await shelf.client.hset(shelf.key("orders"), "o", "20458:not msgpack")
+            await mine.client.hset(mine.key("orders"), "o", "20458:not msgpack")
         await station.read("purchases")
         assert len(station.fatal) == 1 and "\n" not in str(station.fatal[0])
         assert station.owner.state is None
         await station.owner.flush()
-        assert (await shelf.meta())["off:purchases"] == "1"
+        assert (await mine.meta())["off:purchases"] == "1"
 
 
 @on_redis()

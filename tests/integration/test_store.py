@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import asdict
+from typing import Any
 
 import pytest
 from redis.crc import key_slot
@@ -15,8 +16,23 @@ from streams.store import Applied
 from streams.sums import CellWrite
 from streams.window import Pane
 from tests.driver import PipelineDriver
-from tests.scenario_kit import DAY, HOUR, MINUTE, NOON, SECOND, Sent, event, line, payment, purchase, refund
-from tests.scenario_kit import Scenario, refunded, tick, view
+from tests.scenario_kit import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    Scenario,
+    Sent,
+    event,
+    line,
+    payment,
+    purchase,
+    refund,
+    refunded,
+    tick,
+    view,
+)
 from tests.scenarios import SCENARIOS
 from tests.store_kit import Shelf, on_redis, on_shelf
 from verify.model import CellKey
@@ -62,7 +78,7 @@ def _remembered(state: PartitionState) -> dict[str, object]:
 
 @on_redis()
 async def test_what_is_written_is_loaded(shelf: Shelf) -> None:
-    """Times, offsets, currencies, ids, waiting refunds, panes, trims: a new owner knows what the old one did."""
+    """Times, offsets, ids, waiting refunds, panes, trims: a new owner knows what the old one did."""
     first = await shelf.owner()
     await first.fold(*_busy())
     assert isinstance(await first.save(), Applied)
@@ -82,7 +98,8 @@ async def test_records_are_read_back(shelf: Shelf) -> None:
     found = await shelf.store.read_records(0, names)
     second = await shelf.owner()
     second.state.load_records(found)
-    for mine, theirs in zip(first.state.ledgers, second.state.ledgers, strict=True):
+    ledgers: Any = zip(first.state.ledgers, second.state.ledgers, strict=True)
+    for mine, theirs in ledgers:
         for record_id in names[mine.name]:
             if record_id != "none":
                 assert theirs.get(record_id) == mine.get(record_id) is not None

@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
-from streams import store as module
 from streams.errors import PulseError
 from streams.local.ports import free_port
 from streams.local.redis import RedisServer
@@ -180,7 +180,7 @@ def test_an_operation_that_is_malformed_stops_the_whole_write(
         good = ["H", 2, 2, "a", "1", "R", 4, 1, "x"]
         args: list[Any] = ["", "token", 0, 1, "schema", "1", *good, *operation]
         script: Any = shelf.store._apply
-        with pytest.raises(module.redis_errors.ResponseError):
+        with pytest.raises(ResponseError):
             await script(keys=[shelf.key(name) for name in names], args=args)
         assert await shelf.keys() == []
 
@@ -235,7 +235,7 @@ def test_a_disk_that_cannot_be_written(new_redis: Callable[..., RedisServer]) ->
         await owner.fold(*_full())
         before = await shelf.contents()
         await shelf.client.config_set("save", "3600 1000000")
-        with pytest.raises(module.redis_errors.ResponseError):
+        with pytest.raises(ResponseError):
             await shelf.client.save()
         await shelf.client.bgsave()
         while (await shelf.client.info("persistence"))["rdb_bgsave_in_progress"]:
@@ -279,7 +279,7 @@ def test_no_redis(redis_server: RedisServer) -> None:
     async def story() -> None:
         client = connect(f"redis://127.0.0.1:{free_port()}/0")
         try:
-            with pytest.raises(StoreUnavailableError, match="does not answer: check .* SHOP_PULSE_REDIS"):
+            with pytest.raises(StoreUnavailableError, match=r"does not answer: check .* SHOP_PULSE_REDIS"):
                 await check_server(client)
         finally:
             await client.aclose()
@@ -318,7 +318,7 @@ def test_a_redis_that_evicts(new_redis: Callable[..., RedisServer]) -> None:
     """An eviction policy would delete figures: refused at the start, with the policy that is needed."""
 
     async def story(shelf: Shelf) -> None:
-        with pytest.raises(PulseError, match="maxmemory-policy allkeys-lru.*set it to noeviction"):
+        with pytest.raises(PulseError, match=r"maxmemory-policy allkeys-lru.*set it to noeviction"):
             await shelf.store.check_server()
         await shelf.client.config_set("maxmemory-policy", "noeviction")
         await shelf.store.check_server()
@@ -333,7 +333,7 @@ def test_a_redis_that_is_too_old(
     """7.0 or newer; compared as numbers."""
 
     async def story(shelf: Shelf) -> None:
-        info = await shelf.client.info()
+        info: dict[str, object] = await shelf.client.info()
 
         async def answer() -> dict[str, object]:
             return info | {"redis_version": version}

@@ -44,7 +44,7 @@ async def test_two_first_owners(shelf: Shelf) -> None:
 
 @on_redis()
 async def test_another_vector_refuses_ours(shelf: Shelf) -> None:
-    """Each topic's next offset must be the one that the memory was built on, the token alone is not enough."""
+    """Each topic's next offset must be the one that the memory was built on; the token alone will not do."""
     owner = await shelf.owner()
     await owner.fold(view("e1", NOON), purchase("o", NOON, line("p", 1, 100)))
     await owner.save()
@@ -142,7 +142,7 @@ async def test_a_rollback_that_a_counter_would_not_see(shelf: Shelf) -> None:
 
 @on_redis()
 async def test_a_rollback_to_ones_own_past(shelf: Shelf) -> None:
-    """Redis loses its last second and with it the last write: data and offsets go together, and come again."""
+    """Redis loses its last write: data and offsets go together, and come again."""
     owner = await shelf.owner()
     await owner.fold(view("a", NOON), purchase("o", NOON, line("p", 1, 100)))
     await owner.save()
