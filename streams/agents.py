@@ -18,10 +18,7 @@ from schemas.events import INPUT_TOPICS
 from streams.batch import Batch
 from streams.fleet import Fleet
 from streams.settings import Settings
-from streams.transport import transport_for
-
-# Batches that may wait for an agent; each is a whole fetch.
-WAITING_BATCHES_MAX = 2
+from streams.transport import ALL_BATCHES_AHEAD_MAX, transport_for
 
 
 def create_app(settings: Settings, name: str, folder: Path, fleet: Callable[[], Fleet]) -> faust.App:
@@ -35,7 +32,8 @@ def create_app(settings: Settings, name: str, folder: Path, fleet: Callable[[], 
         datadir=str(folder),
         consumer_group_instance_id=name,
         broker_session_timeout=settings.session_timeout_ms / 1000,
-        stream_buffer_maxsize=WAITING_BATCHES_MAX,
+        # Counts batches. Never full: the transport hands over fewer (see ALL_BATCHES_AHEAD_MAX there).
+        stream_buffer_maxsize=2 * ALL_BATCHES_AHEAD_MAX,
         # Whatever is in an agent's hands at a rebalance is dropped by its epoch: nothing to wait for.
         stream_wait_empty=False,
         topic_allow_declare=False,

@@ -21,6 +21,7 @@ AHEAD_MAX_MS = 10 * 60 * 1000
 LAST_FLUSH_S = 5.0
 
 Hold = Callable[[frozenset[tuple[str, int]]], None]
+Folded = Callable[[Batch], None]
 Hint = Callable[[Mapping[tuple[str, int], int]], Awaitable[None]]
 
 
@@ -28,15 +29,16 @@ class Fleet:
     """The owners of the partition numbers that are assigned to this worker.
 
     `hold(topic partitions)` tells the consumer which of them wait; `hint(next offsets)` tells Kafka, for lag
-    tools, how far Redis is.
+    tools, how far Redis is; `folded(batch)` makes room for the next one.
     """
 
-    def __init__(self, work: Work, watchdog_ms: int, hold: Hold, hint: Hint) -> None:
+    def __init__(self, work: Work, watchdog_ms: int, hold: Hold, hint: Hint, folded: Folded) -> None:
         self.owners: dict[int, Owner] = {}
         self._work = work
         self._watchdog_ms = watchdog_ms
         self._hold = hold
         self._hint = hint
+        self._folded = folded
         self._generation: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: frozenset[tuple[str, int]] = frozenset()
@@ -88,6 +90,7 @@ class Fleet:
         owner = self.owners.get(batch.partition)
         if owner is not None:
             await owner.apply(batch)
+        self._folded(batch)
 
     async def stop(self) -> None:
         """Saves what is in memory, for a few seconds at most, and stops the timers."""

@@ -6,6 +6,7 @@ stops the worker with the command that continues. Nothing is ever reset on its o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,13 @@ from streams.batch import LogRecord
 from streams.errors import PulseError
 from streams.state import Progress
 
+logger = logging.getLogger(__name__)
+
 _ANEW = "to build the figures anew from what the log holds, start with a new SHOP_PULSE_REDIS_PREFIX"
+
+
+class LogUnavailableError(Exception):
+    """Kafka cannot be asked at the moment; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Bounds:
 
 
 class Log(Protocol):
-    """What the check asks of Kafka."""
+    """What the check asks of Kafka. Each raises LogUnavailableError if Kafka does not answer."""
 
     async def partition_counts(self) -> Mapping[str, int]:
         """Partitions of each input topic that exists, by base name."""
@@ -61,6 +68,11 @@ async def start_offsets(log: Log, partition: int, topics: Mapping[str, Progress]
     for topic, progress in topics.items():
         bound = bounds[topic]
         if progress.next_offset is None:
+            if bound.start:
+                logger.warning(
+                    "topic %s partition %d starts at offset %d: figures begin there, not with the shop",
+                    topic, partition, bound.start,
+                )  # fmt: skip
             offsets[topic] = bound.start
             continue
         _check_bounds(topic, partition, progress.next_offset, bound)

@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 
 from streams.batch import Batch, LogRecord
 from streams.errors import PulseError
-from streams.log_check import Log, start_offsets
+from streams.log_check import Log, LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
 from streams.state import PartitionState, Rules, StateWrite
 from streams.store import Applied, AppliedBefore, Guard, Refused, Store, StoreUnavailableError
@@ -140,7 +140,10 @@ class Owner:
             if loaded is None:
                 return
             state, guard = loaded
-            offsets = await start_offsets(self._work.log, self.partition, state.topics)
+            check = partial(start_offsets, self._work.log, self.partition, state.topics)
+            offsets = await self._retry(check, epoch)
+            if offsets is None:
+                return
         except PulseError as error:
             self._work.on_fatal(error)
             return
@@ -193,9 +196,8 @@ class Owner:
         self, state: PartitionState, batch: Batch, chunk: Sequence[LogRecord], next_offset: int
     ) -> bool:
         """False if the partition was taken away meanwhile: the rest of the batch is dropped."""
-        if self._flushing is None:
-            for ledger in state.ledgers:
-                ledger.trim(LEDGER_COPIES_MAX)
+        for ledger in state.ledgers:
+            ledger.trim(LEDGER_COPIES_MAX)
         screened = state.screen(batch.topic, chunk)
         while missing := state.missing(batch.topic, screened):
             read = partial(self._work.store.read_records, self.partition, missing)
@@ -210,9 +212,12 @@ class Owner:
             self._refused_bytes += sum(len(refusal.record.value or b"") for refusal in refusals)
         self._unsaved_records += len(chunk)
         if self._is_full(state):
-            await self.flush()
-        else:
-            await asyncio.sleep(0)
+            # While this half is on its way to Redis the other half gathers.
+            if self._flushing is not None:
+                await asyncio.wait({self._flushing})
+            if self._state is state:
+                self._start_flush()
+        await asyncio.sleep(0)
         return self.epoch == batch.epoch
 
     def _is_full(self, state: PartitionState) -> bool:
@@ -313,7 +318,7 @@ class Owner:
         while epoch == self.epoch:
             try:
                 answer = await ask()
-            except (StoreUnavailableError, OutletUnavailableError) as error:
+            except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
                 if str(error) != self.trouble:
                     logger.error("partition %d waits: %s", self.partition, error)
                 self.trouble = str(error)

@@ -179,8 +179,12 @@ class Store:
         for encoded in raw_waiting.values():
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
-            if isinstance(refund, Refund):
-                state.orders.let_wait(refund, kept)
+            if not isinstance(refund, Refund):
+                raise StoreCorruptError(
+                    f"a refund that waits in partition {partition} can no longer be read; "
+                    "start with a new SHOP_PULSE_REDIS_PREFIX to build the state anew from Kafka"
+                )
+            state.orders.let_wait(refund, kept)
         await self._load_ids(state, keys)
         offsets = {f"off:{topic}": meta.get(f"off:{topic}", "") for topic in INPUT_TOPICS}
         return state, Guard(meta.get("token", ""), offsets)

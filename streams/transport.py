@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
@@ -31,6 +32,10 @@ from streams.settings import Settings
 # the next one is on its way, small enough that the partitions of a topic take turns.
 POLL_RECORDS_MAX = 10_000
 BATCH_RECORDS_MAX = 2_500
+# Batches handed over and not yet folded, of a topic-partition and in all. Faust's own back-pressure lets a
+# partition starve as long as others keep the queue of their topic filled.
+BATCHES_AHEAD_MAX = 2
+ALL_BATCHES_AHEAD_MAX = 16
 FETCH_WAIT_MS = 100
 HEARTBEATS_PER_SESSION = 3
 REQUEST_TIMEOUT_MS = 20_000
@@ -97,6 +102,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.epochs: dict[int, int] = {}
         # Topics of a partition number that are too far ahead of the others in catch-up; replaced whole.
         self.held: frozenset[tuple[str, int]] = frozenset()
+        # Batches handed over and not yet folded, since the partition was opened.
+        self._ahead: Counter[TopicPartition] = Counter()
+        self._room = asyncio.Event()
         self._base_of = {self.settings.topic_prefix + topic: topic for topic in INPUT_TOPICS}
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
@@ -128,12 +136,25 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         try:
             for topic, offset in offsets.items():
-                consumer.seek(TopicPartition(self.settings.topic_prefix + topic, partition), offset)
+                tp = TopicPartition(self.settings.topic_prefix + topic, partition)
+                consumer.seek(tp, offset)
+                self._ahead.pop(tp, None)
         except IllegalStateError:
             # The partition moved on meanwhile: the next assignment opens it where it belongs.
             self.epochs.pop(partition, None)
             return
         self.epochs[partition] = epoch
+        self._room.set()
+
+    def folded(self, batch: Batch) -> None:
+        """A batch is done with: there is room for another one. Called in Faust's loop."""
+        self.thread_loop.call_soon_threadsafe(self._folded, batch)
+
+    def _folded(self, batch: Batch) -> None:
+        # A batch of an older epoch was forgotten when the partition was opened again.
+        if self.epochs.get(batch.partition) == batch.epoch:
+            self._ahead[TopicPartition(self.settings.topic_prefix + batch.topic, batch.partition)] -= 1
+            self._room.set()
 
     async def _fetch_records(
         self,
@@ -152,11 +173,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             while True:
                 if fetcher._subscriptions.reassignment_in_progress:
                     await fetcher._subscriptions.wait_for_assignment()
+                self._room.clear()
                 drained = self._drain(consumer, active_partitions)
                 left = deadline - time.monotonic()
                 if drained or left <= 0 or fetcher._closed:
                     return drained
-                await asyncio.wait([fetcher._create_fetch_waiter()], timeout=left)
+                await self._fetched_or_room(fetcher, left)
+
+    async def _fetched_or_room(self, fetcher: Any, timeout_s: float) -> None:
+        room = asyncio.ensure_future(self._room.wait())
+        fetched = fetcher._create_fetch_waiter()
+        await asyncio.wait([room, fetched], timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        room.cancel()
+        fetched.cancel()
 
     def _drain(self, consumer: aiokafka.AIOKafkaConsumer, active: set[TP]) -> RecordMap:
         """Everything fetched, as one batch per topic-partition, with the positions around it.
@@ -166,6 +195,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher
         drained: dict[TP, list[Batch]] = {}
         room = POLL_RECORDS_MAX
+        in_all = ALL_BATCHES_AHEAD_MAX - self._ahead.total()
         for tp in list(fetcher._records):
             if not fetcher._subscriptions.is_assigned(tp):
                 del fetcher._records[tp]
@@ -173,6 +203,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             epoch = self.epochs.get(tp.partition)
             held = (self._base_of[tp.topic], tp.partition) in self.held
             if epoch is None or held or TP(*tp) not in active or room <= 0:
+                continue
+            if in_all <= 0 or self._ahead[tp] >= BATCHES_AHEAD_MAX:
                 continue
             fetched = fetcher._records[tp]
             if isinstance(fetched, FetchError):
@@ -184,6 +216,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if batch is not None:
                 drained[TP(*tp)] = [batch]
                 room -= len(batch.records)
+                self._ahead[tp] += 1
+                in_all -= 1
         return drained
 
     def _batch_of(

@@ -35,7 +35,7 @@ class Quiet:
 
 
 def watermark_ms(last_ms: int, high_ms: int, is_quiet: bool, now_ms: int) -> int:
-    """The next published watermark; `NEVER_MS` if nothing is known yet. Never falls, never beyond now."""
+    """The next published watermark; `NEVER_MS` if nothing is known yet. Falls only with the clock."""
     candidates = [last_ms]
     if high_ms != NEVER_MS:
         candidates.append(high_ms - DISORDER_MS)

@@ -9,7 +9,8 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -22,12 +23,12 @@ from aiokafka.errors import KafkaError
 from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
 from streams.agents import create_app
-from streams.batch import LogRecord
+from streams.batch import Batch, LogRecord
 from streams.catalogue import FIGURE_SETS
 from streams.errors import PulseError
 from streams.fleet import Fleet
 from streams.kafka_log import partition_counts
-from streams.log_check import Bounds, check_counts
+from streams.log_check import Bounds, LogUnavailableError, check_counts
 from streams.outlet import Outlet
 from streams.owner import Work
 from streams.settings import Settings
@@ -43,7 +44,12 @@ GC_THRESHOLDS = (100_000, 20, 100)
 
 
 def rules_of(settings: Settings) -> Rules:
-    """The rules that figures depend on, from the settings."""
+    """The rules that figures depend on, from the settings. Raises PulseError if two contradict each other."""
+    if settings.unknown_order_wait_ms > settings.purchase_lateness_ms:
+        raise PulseError(
+            "SHOP_PULSE_UNKNOWN_ORDER_WAIT_MS is above SHOP_PULSE_PURCHASE_LATENESS_MS: a refund's id would "
+            "be free again while the refund still waits; lower the first"
+        )
     return Rules(
         partitions=settings.partitions,
         figures=FIGURE_SETS[settings.figures],
@@ -59,6 +65,17 @@ def rules_of(settings: Settings) -> Rules:
         order_horizon_days=settings.order_horizon_days,
         unknown_order_wait_ms=settings.unknown_order_wait_ms,
     )
+
+
+@contextmanager
+def _kafka_answers() -> Iterator[None]:
+    """Raises LogUnavailableError in place of whatever Kafka's client raises."""
+    try:
+        yield
+    except (KafkaError, TimeoutError) as error:
+        raise LogUnavailableError(
+            f"Kafka does not answer: check that it runs and SHOP_PULSE_KAFKA ({error})"
+        ) from error
 
 
 class Worker:
@@ -85,7 +102,7 @@ class Worker:
             name=self._name,
         )
         self._store = work.store
-        self._fleet = Fleet(work, settings.watchdog_ms, self._hold, self._hint)
+        self._fleet = Fleet(work, settings.watchdog_ms, self._hold, self._hint, self._folded)
         self._folder = tempfile.TemporaryDirectory(prefix="shop-pulse-faust-")
         self._app = create_app(settings, self._name, Path(self._folder.name), lambda: self._fleet)
 
@@ -127,13 +144,12 @@ class Worker:
         while not self._ended.is_set():
             try:
                 await self._store.check_server()
-                await check_counts(self, INPUT_TOPICS, self._settings.partitions)
-                await self._outlet.start()
+                with _kafka_answers():
+                    await check_counts(self, INPUT_TOPICS, self._settings.partitions)
+                    await self._outlet.start()
                 return True
-            except StoreUnavailableError as error:
+            except (StoreUnavailableError, LogUnavailableError) as error:
                 trouble = str(error)
-            except KafkaError as error:
-                trouble = f"Kafka does not answer: check that it runs and SHOP_PULSE_KAFKA ({error})"
             if trouble != said:
                 logger.error("%s", trouble)
                 said = trouble
@@ -162,11 +178,16 @@ class Worker:
 
     async def bounds(self, partition: int) -> Mapping[str, Bounds]:
         """See `log_check.Log`."""
-        return await self._thread.bounds(partition)
+        with _kafka_answers():
+            return await self._thread.bounds(partition)
 
     async def record_at(self, topic: str, partition: int, offset: int) -> LogRecord | None:
         """See `log_check.Log`."""
-        return await record_at(self._settings, topic, partition, offset)
+        with _kafka_answers():
+            return await record_at(self._settings, topic, partition, offset)
+
+    def _folded(self, batch: Batch) -> None:
+        self._thread.folded(batch)
 
     def _hold(self, held: frozenset[tuple[str, int]]) -> None:
         self._thread.held = held

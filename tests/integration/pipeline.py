@@ -116,9 +116,9 @@ class Pipeline:
         end(self._children)
 
 
-def wait_until(fact: Callable[[], bool], what: str) -> None:
+def wait_until(fact: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Returns when `fact` holds; fails the test if it never does."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + patience_s
     while not fact():
-        assert time.monotonic() < until, f"waited {PATIENCE_S:.0f} s in vain for: {what}"
+        assert time.monotonic() < until, f"waited {patience_s:.0f} s in vain for: {what}"
         time.sleep(0.1)

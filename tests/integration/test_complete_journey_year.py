@@ -1,0 +1,91 @@
+"""A year of real purchases through the whole pipeline: the API says what a plain data frame says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from streams.local.kafka import KafkaServer
+from streams.local.redis import RedisServer
+from tests.complete_journey_oracle import CENTS, END_DAY, FIRST_DAY, ORDERS, per_day, transactions
+from tests.complete_journey_oracle import per_day_and_store as of_store
+from tests.integration.pipeline import Pipeline, wait_until
+
+DAY_MS = 86_400_000
+STORE = 367
+
+
+def start_of(day: str) -> int:
+    """Start of a day (UTC), in milliseconds."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+class Api:
+    """The read service of a pipeline that has counted the year."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+
+    def money(self, scope: str, from_ms: int, to_ms: int) -> tuple[int, int]:
+        """(orders, GMV in cents) of a range."""
+        url = f"{self._base}/api/v1/kpis?scope={scope}&from_ms={from_ms}&to_ms={to_ms}"
+        with urlopen(url, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        usd = found["money"].get("USD", {"gmv_paid_minor": 0})
+        return found["orders"], usd["gmv_paid_minor"]
+
+    def year(self) -> tuple[int, int]:
+        """(orders, cents) of all the data's days."""
+        return self.money("all", start_of(FIRST_DAY), start_of(END_DAY))
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """Imports the year once, on servers of its own."""
+    folder = tmp_path_factory.mktemp("journey")
+    kafka, redis = KafkaServer(folder / "kafka"), RedisServer(folder / "redis")
+    kafka.start()
+    redis.start()
+    pipeline = Pipeline(kafka, redis, folder, api_port=0)
+    pipeline.create_topics()
+    pipeline.worker()
+    serve = pipeline.start("serve", "serve")
+    sent = pipeline.run("complete-journey")
+    assert sent.returncode == 0, sent.stderr
+    wait_until(lambda: "http://" in serve.said(), "the read service's address")
+    address = next(word for word in serve.said().split() if word.startswith("http://"))
+    made = Api(address.rstrip("/"))
+    wait_until(lambda: made.year()[0] == ORDERS, "the year's last order", patience_s=400)
+    yield made
+    pipeline.end()
+    redis.stop()
+    kafka.stop()
+
+
+def test_the_year(api: Api) -> None:
+    """155 848 orders of 4 596 039.58 USD from 2016-12-31 to 2018-01-03."""
+    assert api.year() == (ORDERS, CENTS)
+
+
+def test_every_day(api: Api) -> None:
+    """Each day's orders and cents equal the data frame's; 2017-01-02 for one has 12 168.21 USD."""
+    days = per_day(transactions())
+    start, end = datetime.fromisoformat(FIRST_DAY), datetime.fromisoformat(END_DAY)
+    for number in range((end - start).days):
+        day = (start + timedelta(days=number)).strftime("%Y-%m-%d")
+        expected = tuple(days.get(day, (0, 0)))
+        assert (day, api.money("all", start_of(day), start_of(day) + DAY_MS)) == (day, expected)
+    assert api.money("all", start_of("2017-01-02"), start_of("2017-01-03"))[1] == 1_216_821
+
+
+def test_a_store(api: Api) -> None:
+    """A store is a creator: its days add up to the data frame's."""
+    days = of_store(transactions(), STORE)
+    total = (sum(day.orders for day in days.values()), sum(day.cents for day in days.values()))
+    assert total[0] > 0
+    assert api.money(f"creator:{STORE}", start_of(FIRST_DAY), start_of(END_DAY)) == total
