@@ -69,6 +69,7 @@ class Fleet:
             self.owners.pop(partition).release()
         for partition in sorted(partitions):
             owner = self.owners.setdefault(partition, Owner(partition, self._work))
+            owner.counters.rebalances += 1
             self._spawn(owner.take_over())
 
     async def on_revoked(self) -> None:

@@ -86,6 +86,8 @@ class Work:
 class Counters:
     """What the owner publishes of itself."""
 
+    rebalances: int = 0
+    takeovers: int = 0
     writes: int = 0
     refused: int = 0
     write_ms: int = 0
@@ -152,6 +154,7 @@ class Owner:
         for topic, offset in offsets.items():
             state.topics[topic].next_offset = offset
         self._state, self._guard = state, guard
+        self.counters.takeovers += 1
         self._quiet = {topic: Quiet() for topic in offsets}
         self._made_progress()
         await self._work.reader.open(self.partition, offsets, epoch)
@@ -362,7 +365,8 @@ class Owner:
             "refused": str(self.counters.refused),
             "write_ms": str(self.counters.write_ms),
             "up_ms": str(self._work.now_ms()),
-            "takeovers": str(self.epoch),
+            "takeovers": str(self.counters.takeovers),
+            "rebalances": str(self.counters.rebalances),
         }
         return facts | {f"lag:{topic}": str(lag) for topic, lag in self.lags().items() if lag is not None}
 

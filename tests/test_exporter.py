@@ -29,6 +29,7 @@ def _survey(trust: Trust = TRUSTED) -> Survey:
     meta = {
         "wm:views": "2500", "ing:views": "3000", "lag:views": "7", "hb:views": "1000", "owner": "w1",
         "write_ms": "250", "writes": "9", "refused": "1", "takeovers": "2", "up_ms": "4000",
+        "rebalances": "3",
     }  # fmt: skip
     verdicts = {
         "accepted|views": 10, "dead_letters.not_json|views": 2, "late|purchases": 1, "misplaced|views": 3,
@@ -86,6 +87,7 @@ def test_the_pipelines_own_state_is_in_base_units() -> None:
     assert samples["shop_pulse_writes", first] == 9
     assert samples["shop_pulse_writes_refused", first] == 1
     assert samples["shop_pulse_takeovers", first] == 2
+    assert samples["shop_pulse_rebalances", first] == 3
     assert samples["shop_pulse_last_write_timestamp_seconds", first] == 4
     assert samples["shop_pulse_owner_info", _labels(partition="0", owner="w1")] == 1
     assert not [labels for _, labels in samples if ("partition", "1") in labels]
