@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import click
 
+from streams import settings
 from streams.errors import PulseError
 
 # name -> module, attribute, one line for `--help` (asking the module would import it)
@@ -67,6 +68,8 @@ class LazyGroup(click.Group):
 @click.version_option(package_name="shop-pulse")
 def cli() -> None:
     """Exact figures of social commerce from Kafka, within seconds."""
+    # Every command refuses a setting with a typing error, also one that reads none itself.
+    settings.load()
 
 
 def main() -> NoReturn:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+# Records folded at a time: bounds the cells that one step can add, and how long the event loop is held.
+CHUNK_RECORDS = 1_000
+# The order service's records have up to 200 lines, each of which touches dozens of cells: also by bytes.
+CHUNK_PURCHASES = 200
+CHUNK_PURCHASES_BYTES = 64 * 1024
 
 
 class LogRecord(Protocol):
@@ -52,3 +58,20 @@ class Batch:
     before: int
     after: int
     records: Sequence[LogRecord]
+
+
+def chunks(batch: Batch) -> Iterator[Sequence[LogRecord]]:
+    """A batch's records in pieces that one step may fold."""
+    records = batch.records
+    if batch.topic != "purchases":
+        for at in range(0, len(records), CHUNK_RECORDS):
+            yield records[at : at + CHUNK_RECORDS]
+        return
+    start = size = 0
+    for index, record in enumerate(records):
+        size += len(record.value or b"")
+        if index > start and (size > CHUNK_PURCHASES_BYTES or index - start == CHUNK_PURCHASES):
+            yield records[start:index]
+            start, size = index, len(record.value or b"")
+    if records:
+        yield records[start:]

@@ -39,7 +39,7 @@ class Fleet:
         self._hold = hold
         self._hint = hint
         self._folded = folded
-        self._generation: int | None = None
+        self._assigned: tuple[frozenset[int], int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: frozenset[tuple[str, int]] = frozenset()
 
@@ -61,9 +61,9 @@ class Fleet:
 
     def on_assigned(self, partitions: frozenset[int], generation: int) -> None:
         """A rebalance ended: takes over what is assigned, drops the rest. Once per generation."""
-        if generation == self._generation:
+        if (partitions, generation) == self._assigned:
             return
-        self._generation = generation
+        self._assigned = (partitions, generation)
         logger.info("assigned partitions: %s", " ".join(map(str, sorted(partitions))) or "none")
         for partition in set(self.owners) - partitions:
             self.owners.pop(partition).release()
@@ -74,10 +74,11 @@ class Fleet:
 
     async def on_revoked(self) -> None:
         """A rebalance began: saves what it can in the time there is, and drops the memory."""
-        self._generation = None
+        self._assigned = None
         await self._last_flush()
         for owner in self.owners.values():
             owner.release()
+        self.owners.clear()
 
     def on_lost_position(self, partition: int, why: str) -> None:
         """The log does not hold what was to be read: the take-over finds out whether that can be mended."""
@@ -89,9 +90,11 @@ class Fleet:
     async def apply(self, batch: Batch) -> None:
         """Hands a batch to its owner; returns when it is folded, so that reading never runs ahead."""
         owner = self.owners.get(batch.partition)
-        if owner is not None:
-            await owner.apply(batch)
-        self._folded(batch)
+        try:
+            if owner is not None:
+                await owner.apply(batch)
+        finally:
+            self._folded(batch)
 
     async def stop(self) -> None:
         """Saves what is in memory, for a few seconds at most, and stops the timers."""
@@ -154,8 +157,12 @@ class Fleet:
     def _check_progress(self, owner: Owner) -> None:
         waiting = owner.trouble or owner.state is None
         reading = [t for t, lag in owner.lags().items() if lag and (t, owner.partition) not in self._held]
+        if not reading or waiting:
+            # The clock starts when there is something to read.
+            owner.made_progress()
+            return
         stuck_ms = self._work.now_ms() - owner.progress_at_ms
-        if reading and not waiting and stuck_ms > self._watchdog_ms:
+        if stuck_ms > self._watchdog_ms:
             self._work.on_fatal(
                 PulseError(
                     f"no progress for {stuck_ms // 1000} s on partition {owner.partition} of "

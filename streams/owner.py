@@ -9,14 +9,15 @@ dropped, loaded again, and its topics are read again from the offsets that Redis
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
 
-from streams.batch import Batch, LogRecord
+from streams.batch import Batch, LogRecord, chunks
 from streams.errors import PulseError
 from streams.log_check import Log, LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
@@ -27,11 +28,6 @@ from streams.watermark import Quiet, watermark_ms
 
 logger = logging.getLogger(__name__)
 
-# Records folded at a time: bounds the cells that one step can add, and how long the event loop is held.
-CHUNK_RECORDS = 1_000
-# The order service's records have up to 200 lines, each of which touches dozens of cells: also by bytes.
-CHUNK_PURCHASES = 200
-CHUNK_PURCHASES_BYTES = 64 * 1024
 # A partition without traffic still publishes its watermarks this often.
 IDLE_WRITE_MS = 1_000
 # A write holds no more records, and no more bytes of refused ones, than this: beside cells they fill memory
@@ -42,6 +38,8 @@ REFUSED_BYTES_MAX = 8 * 1024 * 1024
 LEDGER_COPIES_MAX = 50_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 T = TypeVar("T")
+# Fetch epochs of all owners of this process: a partition that comes back gets one that no batch carries yet.
+_EPOCHS = itertools.count(1)
 
 
 class Outlet(Protocol):
@@ -98,7 +96,7 @@ class Owner:
 
     def __init__(self, partition: int, work: Work) -> None:
         self.partition = partition
-        self.epoch = 0
+        self.epoch = next(_EPOCHS)
         self.counters = Counters()
         self.progress_at_ms = work.now_ms()
         self.trouble = ""
@@ -125,7 +123,7 @@ class Owner:
 
     def release(self) -> None:
         """Drops the memory; what is not saved is read again by the next owner."""
-        self.epoch += 1
+        self.epoch = next(_EPOCHS)
         self._state = None
         self._refusals = {}
         self._unsaved_records = self._refused_bytes = 0
@@ -146,18 +144,25 @@ class Owner:
             offsets = await self._retry(check, epoch)
             if offsets is None:
                 return
+            self._check_not_emptied(guard, offsets)
         except PulseError as error:
             self._work.on_fatal(error)
-            return
-        if epoch != self.epoch:
             return
         for topic, offset in offsets.items():
             state.topics[topic].next_offset = offset
         self._state, self._guard = state, guard
         self.counters.takeovers += 1
         self._quiet = {topic: Quiet() for topic in offsets}
-        self._made_progress()
+        self.made_progress()
         await self._work.reader.open(self.partition, offsets, epoch)
+
+    def _check_not_emptied(self, guard: Guard, offsets: Mapping[str, int]) -> None:
+        """Raises PulseError if Redis was emptied under this owner and the log no longer holds it all."""
+        if self._guard.token and not guard.token and any(offsets.values()):
+            raise PulseError(
+                f"Redis lost the state of partition {self.partition}, and the log no longer holds all of it: "
+                "restore Redis, or start with a new SHOP_PULSE_REDIS_PREFIX to count what the log holds"
+            )
 
     async def apply(self, batch: Batch) -> None:
         """Folds a batch, unless it was read before the last take-over. Raises nothing: see agents.py."""
@@ -188,8 +193,9 @@ class Owner:
             return
         if not batch.records:
             state.topics[batch.topic].next_offset = batch.after
+            self.made_progress()
         left = len(batch.records)
-        for chunk in _chunks(batch):
+        for chunk in chunks(batch):
             left -= len(chunk)
             next_offset = chunk[-1].offset + 1 if left else batch.after
             if not await self._apply_chunk(state, batch, chunk, next_offset):
@@ -209,7 +215,7 @@ class Owner:
                 return False
             state.load_records(found)
         refusals = state.apply(batch.topic, chunk, screened, next_offset)
-        self._made_progress()
+        self.made_progress()
         if refusals:
             self._refusals.setdefault(batch.topic, []).extend(refusals)
             self._refused_bytes += sum(len(refusal.record.value or b"") for refusal in refusals)
@@ -283,7 +289,7 @@ class Owner:
         answered = await self._retry(
             lambda: self._work.store.write(state, write, guard, token, published), epoch
         )
-        if answered is None or epoch != self.epoch:
+        if answered is None:
             return
         answer, next_guard = answered
         self.counters.write_ms = self._work.now_ms() - began_ms
@@ -307,6 +313,7 @@ class Owner:
 
     def _resync(self, why: str) -> None:
         logger.warning("partition %d: %s; reading again from what Redis holds", self.partition, why)
+        self.release()
         self._resyncing = asyncio.get_running_loop().create_task(self.take_over())
         self._resyncing.add_done_callback(self._resync_ended)
 
@@ -331,11 +338,12 @@ class Owner:
             if self.trouble:
                 logger.warning("partition %d goes on", self.partition)
                 self.trouble = ""
-                self._made_progress()
-            return answer
+                self.made_progress()
+            return answer if epoch == self.epoch else None
         return None
 
-    def _made_progress(self) -> None:
+    def made_progress(self) -> None:
+        """The watchdog's clock starts anew."""
         self.progress_at_ms = self._work.now_ms()
 
     def lags(self) -> dict[str, int | None]:
@@ -369,20 +377,3 @@ class Owner:
             "rebalances": str(self.counters.rebalances),
         }
         return facts | {f"lag:{topic}": str(lag) for topic, lag in self.lags().items() if lag is not None}
-
-
-def _chunks(batch: Batch) -> Iterator[Sequence[LogRecord]]:
-    """A batch's records in pieces that one step may fold."""
-    records = batch.records
-    if batch.topic != "purchases":
-        for at in range(0, len(records), CHUNK_RECORDS):
-            yield records[at : at + CHUNK_RECORDS]
-        return
-    start = size = 0
-    for index, record in enumerate(records):
-        size += len(record.value or b"")
-        if index > start and (size > CHUNK_PURCHASES_BYTES or index - start == CHUNK_PURCHASES):
-            yield records[start:index]
-            start, size = index, len(record.value or b"")
-    if records:
-        yield records[start:]

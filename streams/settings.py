@@ -12,6 +12,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from streams.errors import PulseError
 
@@ -90,7 +91,28 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     values = {
         each.name: _parse(name, each, environ[name]) for name, each in fields.items() if name in environ
     }
-    return Settings(**values)  # type: ignore[arg-type]  # _parse gives each field its own type
+    settings = Settings(**values)  # type: ignore[arg-type]  # _parse gives each field its own type
+    _check_addresses(settings)
+    return settings
+
+
+def _check_addresses(settings: Settings) -> None:
+    """PulseError for addresses that no client could use; clients say it in fifty lines."""
+    for server in settings.kafka.split(","):
+        host, _, port = server.rpartition(":")
+        if not host or "[" in host.strip("[]") or not _is_port(port):
+            raise PulseError(f"{PREFIX}KAFKA has {server!r}: give host:port, several separated by commas")
+    try:
+        url = urlsplit(settings.redis)
+        usable = url.scheme in ("redis", "rediss", "unix") and (url.port is None or url.port > 0)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise PulseError(f"{PREFIX}REDIS is no URL of a Redis: give redis://host:port/0")
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 0 < int(text) < 65_536
 
 
 def given(environ: Mapping[str, str] = os.environ) -> frozenset[str]:

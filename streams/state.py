@@ -46,6 +46,16 @@ class Rules:
     order_horizon_days: int
     unknown_order_wait_ms: int
 
+    @property
+    def text(self) -> str:
+        """The rules in one line: figures counted under others must not be gone on with."""
+        kept = " ".join(f"{size.name}={size.retention_ms}" for size in self.sizes)
+        return (
+            f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
+            f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
+            f"platforms={','.join(sorted(self.platforms))}"
+        )
+
     def lateness_ms(self, topic: str) -> int:
         """How far event time may lie behind ingest time."""
         return self.purchase_lateness_ms if topic == PURCHASES else self.traffic_lateness_ms
@@ -354,6 +364,7 @@ class PartitionState:
         `filed` is the oldest day under which this write files anything.
         """
         purchases = self.topics[PURCHASES].ingest_ms
+        rooms = self.topics["livestreams"].ingest_ms
         lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         due: dict[str, int] = {}
@@ -361,7 +372,7 @@ class PartitionState:
             ("identities", purchases, day_of(purchases) - lateness_days - 2),
             ("orders", purchases, past_orders),
             ("attempts", purchases, past_orders),
-            ("lives", self.high_ms, day_of(self.high_ms) - LIVES_KEPT_DAYS),
+            ("lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS),
         ):
             if clock_ms == NEVER_MS:
                 continue

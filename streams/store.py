@@ -172,7 +172,12 @@ class Store:
         pipe.hgetall(keys("waiting"))
         raw_meta, raw_panes, raw_waiting = await guarded(pipe.execute())
         meta = {name.decode(): value.decode() for name, value in raw_meta.items()}
-        _check_meta(meta, partition, rules.partitions)
+        if not meta and (raw_panes or raw_waiting):
+            raise StoreCorruptError(
+                f"figures of partition {partition} are in Redis, but not how far they were counted (was a "
+                "key deleted or evicted?); start with a new SHOP_PULSE_REDIS_PREFIX to build them anew"
+            )
+        _check_meta(meta, partition, rules)
         state = PartitionState(partition, rules)
         _load_meta(state, meta)
         state.sums.load_stored(_panes_of(raw_panes, rules.sizes))
@@ -230,7 +235,7 @@ class Store:
         Sending the same write again is safe as long as its `token` is the same.
         """
         operations = plan(Keys(self._prefix, state.partition), self._figures, write)
-        meta = meta_fields(write, state.rules.partitions, state.trimmed, published)
+        meta = meta_fields(write, state.rules, state.trimmed, published)
         args: list[Arg] = [guard.token, token, len(guard.offsets)]
         args += [arg for pair in guard.offsets.items() for arg in pair]
         args.append(len(meta))
@@ -251,9 +256,10 @@ def _parse(answer: Sequence[Any]) -> WriteAnswer:
             return Refused(answer[1].decode())
 
 
-def _check_meta(meta: Mapping[str, str], partition: int, partitions: int) -> None:
+def _check_meta(meta: Mapping[str, str], partition: int, rules: Rules) -> None:
     if not meta:
         return
+    partitions = rules.partitions
     if meta.get("schema") != SCHEMA:
         raise PulseError(
             f"the state of partition {partition} has schema {meta.get('schema')}, this program writes "
@@ -263,6 +269,11 @@ def _check_meta(meta: Mapping[str, str], partition: int, partitions: int) -> Non
         raise PulseError(
             f"the state was built with {meta.get('partitions')} partitions a topic, now there are "
             f"{partitions}: keys moved; start with a new SHOP_PULSE_REDIS_PREFIX to build it anew from Kafka"
+        )
+    if meta.get("rules") != rules.text:
+        raise PulseError(
+            f"the state was built with other rules ({meta.get('rules')}) than the settings give now "
+            f"({rules.text}); set them back, or start with a new SHOP_PULSE_REDIS_PREFIX"
         )
 
 

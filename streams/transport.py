@@ -37,6 +37,8 @@ BATCH_RECORDS_MAX = 2_500
 BATCHES_AHEAD_MAX = 2
 ALL_BATCHES_AHEAD_MAX = 16
 FETCH_WAIT_MS = 100
+# A broker that answered no fetch for so long is not known to have nothing new.
+UNHEARD_MS = 5_000
 HEARTBEATS_PER_SESSION = 3
 REQUEST_TIMEOUT_MS = 20_000
 
@@ -134,6 +136,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
     async def _open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
         consumer = self._ensure_consumer()
+        self._forget_lost(consumer)
         try:
             for topic, offset in offsets.items():
                 tp = TopicPartition(self.settings.topic_prefix + topic, partition)
@@ -145,6 +148,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return
         self.epochs[partition] = epoch
         self._room.set()
+
+    def _forget_lost(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
+        """Batches of partitions that moved away were dropped in Faust's queues: they take no room here."""
+        mine = {tp.partition for tp in consumer.assignment()}
+        for tp in [tp for tp in self._ahead if tp.partition not in mine]:
+            del self._ahead[tp]
+        for partition in set(self.epochs) - mine:
+            del self.epochs[partition]
 
     def folded(self, batch: Batch) -> None:
         """A batch is done with: there is room for another one. Called in Faust's loop."""
@@ -245,13 +256,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         self.app.loop.call_soon_threadsafe(self.on_lost_position, tp.partition, reason)
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
-        """Records from `next_offset` up to the last stable offset; None before the first fetch."""
+        """Records from `next_offset` up to the last stable offset.
+
+        None if it is not known: before the first fetch, and where the broker was not heard of lately. A
+        broker that is gone must not look like a log without new records.
+        """
         consumer = self._consumer
         tp = TopicPartition(self.settings.topic_prefix + topic, partition)
-        if consumer is None or tp not in consumer.assignment():
+        if consumer is None:
             return None
-        end = consumer.last_stable_offset(tp)
-        return None if end is None or end < 0 else max(0, int(end) - next_offset)
+        try:
+            end = consumer.last_stable_offset(tp)
+            heard_ms = consumer.last_poll_timestamp(tp)
+        except (AssertionError, AttributeError, IllegalStateError):
+            # The assignment is another thread's, and may change under this look.
+            return None
+        if end is None or end < 0 or heard_ms is None:
+            return None
+        lag = max(0, int(end) - next_offset)
+        is_fresh = time.time() * 1000 - heard_ms < UNHEARD_MS
+        return lag if lag or is_fresh else None
 
     async def bounds(self, partition: int) -> Mapping[str, Bounds]:
         """First and next offset of each input topic's partition."""
@@ -298,8 +322,9 @@ class Consumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Faust asks for this at the end of every rebalance: the owners take over, each at its own pace."""
-        partitions = frozenset(tp.partition for tp in self.assignment())
-        self.on_assigned(partitions, self.app.consumer_generation_id)
+        # In this order: an old generation with new partitions is asked for again, the reverse never.
+        generation = self.app.consumer_generation_id
+        self.on_assigned(frozenset(tp.partition for tp in self.assignment()), generation)
         return {}
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
@@ -357,6 +382,8 @@ async def record_at(settings: Settings, topic: str, partition: int, offset: int)
         # With raw records, what comes is one list of records per batch.
         fetched = await consumer.getmany(tp, timeout_ms=REQUEST_TIMEOUT_MS, max_records=1)
         found = [record for records in fetched.get(tp, []) for record in records]
+        if not found and await consumer.position(tp) == offset:
+            raise TimeoutError(f"no answer for {tp.topic} within {REQUEST_TIMEOUT_MS} ms")
         return found[0] if found and found[0].offset == offset else None
     finally:
         await consumer.stop()

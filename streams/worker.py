@@ -35,7 +35,7 @@ from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
 from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
-from streams.window import pane_sizes
+from streams.window import DAY_MS, pane_sizes
 
 logger = logging.getLogger(__name__)
 WAIT_S = 1.0
@@ -49,6 +49,12 @@ def rules_of(settings: Settings) -> Rules:
         raise PulseError(
             "SHOP_PULSE_UNKNOWN_ORDER_WAIT_MS is above SHOP_PULSE_PURCHASE_LATENESS_MS: a refund's id would "
             "be free again while the refund still waits; lower the first"
+        )
+    least_days = 2 * -(-settings.purchase_lateness_ms // DAY_MS) + 2
+    if settings.order_horizon_days < least_days:
+        raise PulseError(
+            f"SHOP_PULSE_ORDER_HORIZON_DAYS is {settings.order_horizon_days}: an order would be forgotten "
+            f"while it can still be repeated; give at least {least_days}"
         )
     return Rules(
         partitions=settings.partitions,
@@ -205,8 +211,10 @@ class Worker:
 def command() -> None:
     """Read the topics and keep the figures in Redis, until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("aiokafka", "faust", "mode"):
+    for noisy in ("faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What aiokafka says once a second while a broker is away, the worker says once, and what to do.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = settings_module.load()
     use_raw_records()
     # Batches are thousands of short-lived objects without cycles: with Python's default every 700 of them

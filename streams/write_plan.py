@@ -9,7 +9,7 @@ from msgspec.msgpack import encode
 
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
-from streams.state import NEVER_MS, Progress, StateWrite
+from streams.state import NEVER_MS, Progress, Rules, StateWrite
 from streams.sums import CellWrite
 from streams.window import DAY_MS, Pane
 
@@ -132,10 +132,10 @@ def _plan_waiting(operations: Operations, keys: Keys, write: StateWrite) -> None
 
 
 def meta_fields(
-    write: StateWrite, partitions: int, trimmed: Mapping[str, int], published: Mapping[str, str]
+    write: StateWrite, rules: Rules, trimmed: Mapping[str, int], published: Mapping[str, str]
 ) -> dict[str, str]:
     """The meta hash after the write; the vector of next offsets is part of it."""
-    fields = {"schema": SCHEMA, "partitions": str(partitions), **published}
+    fields = {"schema": SCHEMA, "partitions": str(rules.partitions), "rules": rules.text, **published}
     if write.high_ms != NEVER_MS:
         fields["h"] = str(write.high_ms)
     if write.currencies:

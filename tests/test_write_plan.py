@@ -25,6 +25,8 @@ FIGURES = FigureSet(
     measures=frozenset(),
 )
 
+RULES = rules_of(Settings())
+
 
 def _write(**fields: object) -> StateWrite:
     nothing: dict[str, object] = {
@@ -156,9 +158,10 @@ def test_meta_says_how_far_everything_is() -> None:
         "carts": Progress(),
     }
     write = _write(currencies=frozenset({"USD", "EUR"}), high_ms=900, progress=progress)
-    assert meta_fields(write, 4, {"orders": 20_000}, {"owner": "w1"}) == {
+    assert meta_fields(write, RULES, {"orders": 20_000}, {"owner": "w1"}) == {
         "schema": "1",
         "partitions": "4",
+        "rules": RULES.text,
         "owner": "w1",
         "h": "900",
         "currencies": "EUR USD",
@@ -171,7 +174,7 @@ def test_meta_says_how_far_everything_is() -> None:
         "last:views": "4:1000:4294967295",
         "off:ads": "0",
     }
-    assert meta_fields(_write(), 4, {}, {}) == {"schema": "1", "partitions": "4"}
+    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "1", "partitions": "4", "rules": RULES.text}
 
 
 def test_a_pane_is_named_by_size_and_start() -> None:

@@ -109,9 +109,10 @@ def command(
     up = read_up(Path(data_dir or environ.get("SHOP_PULSE_DATA_DIR", ".pulse")))
     environ |= {f"SHOP_PULSE_{name}": value for name, value in given.items() if value is not None}
     addresses = Addresses(
-        kafka=kafka or up.get("kafka") or environ.get("SHOP_PULSE_KAFKA", "localhost:9092"),
-        redis=redis_url or up.get("redis") or environ.get("SHOP_PULSE_REDIS", "redis://localhost:6379/0"),
-        api=api or ("" if kafka or redis_url else up.get("api", "")),
+        # What was named, by option or in the environment, comes before what happens to run here.
+        kafka=environ.get("SHOP_PULSE_KAFKA") or up.get("kafka") or "localhost:9092",
+        redis=environ.get("SHOP_PULSE_REDIS") or up.get("redis") or "redis://localhost:6379/0",
+        api=api or ("" if environ.keys() & {"SHOP_PULSE_KAFKA", "SHOP_PULSE_REDIS"} else up.get("api", "")),
         token=environ.get("SHOP_PULSE_TOKEN", ""),
         topic_prefix=environ.get("SHOP_PULSE_TOPIC_PREFIX", "shop."),
         redis_prefix=environ.get("SHOP_PULSE_REDIS_PREFIX", "sp"),

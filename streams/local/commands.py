@@ -68,4 +68,5 @@ class ReadService(Command):
 
     def ready(self) -> bool:
         """Whether it has figures to answer with."""
-        return answers(self.port, "/readyz", self.host)
+        token = self._environment.get("SHOP_PULSE_TOKEN", "")
+        return answers(self.port, "/readyz", self.host, token)

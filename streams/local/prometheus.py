@@ -18,11 +18,12 @@ def installed() -> bool:
     return shutil.which("prometheus") is not None
 
 
-def answers(port: int, path: str, host: str = "127.0.0.1") -> bool:
+def answers(port: int, path: str, host: str = "127.0.0.1", token: str = "") -> bool:
     """Whether a GET of `path` on this machine gives 200 within a second."""
     connection = http.client.HTTPConnection(host, port, timeout=1)
     try:
-        connection.request("GET", path)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        connection.request("GET", path, headers=headers)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

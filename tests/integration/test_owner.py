@@ -10,6 +10,7 @@ import pytest
 
 from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS
+from streams import batch as batch_module
 from streams import owner as module
 from streams.local.redis import RedisServer
 from tests.owner_kit import PlainKafka, Station, eventually
@@ -158,9 +159,10 @@ def test_two_owners_of_one_partition(redis_server: RedisServer, seed: int) -> No
 async def test_many_chunks_and_many_flushes(shelf: Shelf) -> None:
     """Batches larger than a chunk, flushes on time between them, copies forgotten: the same sums."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("CHUNK_RECORDS", "CHUNK_PURCHASES", "LEDGER_COPIES_MAX"):
-            patch.setattr(module, name, 3)
-        patch.setattr(module, "CHUNK_PURCHASES_BYTES", 700)
+        for name in ("CHUNK_RECORDS", "CHUNK_PURCHASES"):
+            patch.setattr(batch_module, name, 3)
+        patch.setattr(batch_module, "CHUNK_PURCHASES_BYTES", 700)
+        patch.setattr(module, "LEDGER_COPIES_MAX", 3)
         kafka = PlainKafka()
         kafka.append(*_day_of_business(7, 300))
         station = Station(shelf, kafka, max_dirty_cells=400)

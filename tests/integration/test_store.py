@@ -308,9 +308,12 @@ async def test_panes_are_marked_by_the_write_that_changed_them(shelf: Shelf) -> 
 @on_redis()
 async def test_panes_of_another_size_are_left_alone(shelf: Shelf) -> None:
     """A size that these settings do not know is neither loaded nor deleted."""
-    await shelf.client.zadd(shelf.key("panes"), {f"2w:{NOON}": 1, f"1m:{NOON}": 1})
+    first = await shelf.owner()
+    await first.fold(view("d", NOON))
+    await first.save()
+    await shelf.client.zadd(shelf.key("panes"), {f"2w:{NOON}": 1})
     owner = await shelf.owner()
-    assert {pane.size.name for pane in owner.state.sums.stored} == {"1m"}
+    assert {pane.size.name for pane in owner.state.sums.stored} == {"10s", "1m", "1h", "1d"}
     await owner.fold(view("e", NOON + DAY * 40))
     await owner.save()
     assert await shelf.client.zscore(shelf.key("panes"), f"2w:{NOON}") == 1
