@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -100,7 +101,8 @@ def _check_addresses(settings: Settings) -> None:
     """PulseError for addresses that no client could use; clients say it in fifty lines."""
     for server in settings.kafka.split(","):
         host, _, port = server.rpartition(":")
-        if not host or "[" in host.strip("[]") or not _is_port(port):
+        # A name, an IPv4 address, or an IPv6 address in brackets.
+        if not re.fullmatch(r"\[[^\[\]]+\]|[^\[\]:]+", host) or not _is_port(port):
             raise PulseError(f"{PREFIX}KAFKA has {server!r}: give host:port, several separated by commas")
     try:
         url = urlsplit(settings.redis)

@@ -10,6 +10,7 @@ import pytest
 from streams import settings
 from streams.errors import PulseError
 from streams.settings import Settings
+from streams.worker import rules_of
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "settings.md"
 
@@ -88,3 +89,36 @@ def test_the_reference_page_is_what_the_code_says() -> None:
     for each in dataclasses.fields(Settings):
         assert f"`SHOP_PULSE_{each.name.upper()}`" in settings.reference()
         assert each.metadata["doc"]
+
+
+@pytest.mark.parametrize("servers", ["", "foo", "foo:bar", ":9092", "a:1,b", "[::1", "a:0", "a:65536"])
+def test_a_kafka_address_that_no_client_can_use_is_one_line(servers: str) -> None:
+    """It is said where settings are read, not by a client in fifty lines."""
+    with pytest.raises(PulseError, match=r"SHOP_PULSE_KAFKA has .*: give host:port"):
+        settings.load({"SHOP_PULSE_KAFKA": servers})
+
+
+@pytest.mark.parametrize("url", ["", "localhost", "http://localhost:6379", "redis://h:abc", "redis://h:0"])
+def test_a_redis_url_that_no_client_can_use_is_one_line(url: str) -> None:
+    """The same for Redis."""
+    with pytest.raises(PulseError, match="SHOP_PULSE_REDIS is no URL of a Redis"):
+        settings.load({"SHOP_PULSE_REDIS": url})
+
+
+@pytest.mark.parametrize(
+    ("kafka", "redis"), [("a:1,b.c:2", "rediss://u:p@h:1/2"), ("[::1]:9092", "unix:///run/redis.sock")]
+)
+def test_addresses_in_all_forms_that_clients_take(kafka: str, redis: str) -> None:
+    """Several brokers, IPv6, TLS, sockets."""
+    found = settings.load({"SHOP_PULSE_KAFKA": kafka, "SHOP_PULSE_REDIS": redis})
+    assert (found.kafka, found.redis) == (kafka, redis)
+
+
+@pytest.mark.parametrize(
+    ("contradiction", "said"),
+    [({"order_horizon_days": 15}, "give at least 16"), ({"unknown_order_wait_ms": 604_800_001}, "lower")],
+)
+def test_settings_that_would_count_money_twice_are_refused(contradiction: dict[str, int], said: str) -> None:
+    """An order must be remembered while it can be repeated, a refund's id while the refund waits."""
+    with pytest.raises(PulseError, match=said):
+        rules_of(Settings(**contradiction))  # type: ignore[arg-type]
