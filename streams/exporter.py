@@ -42,7 +42,7 @@ WORKER_FACTS = (
     ("write_ms", "write_duration_seconds", "How long the last guarded write took.", 1_000),
     ("writes", "writes", "Guarded writes that the partition's worker has made.", 1),
     ("refused", "writes_refused", "Guarded writes that Redis refused because another worker wrote.", 1),
-    ("rebalances", "rebalances", "Rebalances that gave the partition to this worker.", 1),
+    ("rebalances", "rebalances", "Rebalances that the partition's worker has been through.", 1),
     ("takeovers", "takeovers", "Times that it loaded the partition: rebalances, refused writes.", 1),
     ("up_ms", "last_write_timestamp_seconds", "When the partition was last written (worker's clock).", 1_000),
 )  # fmt: skip

@@ -40,6 +40,7 @@ class Fleet:
         self._hint = hint
         self._folded = folded
         self._assigned: tuple[frozenset[int], int] | None = None
+        self._rebalances = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: frozenset[tuple[str, int]] = frozenset()
 
@@ -64,12 +65,15 @@ class Fleet:
         if (partitions, generation) == self._assigned:
             return
         self._assigned = (partitions, generation)
+        self._rebalances += 1
         logger.info("assigned partitions: %s", " ".join(map(str, sorted(partitions))) or "none")
         for partition in set(self.owners) - partitions:
             self.owners.pop(partition).release()
         for partition in sorted(partitions):
-            owner = self.owners.setdefault(partition, Owner(partition, self._work))
-            owner.counters.rebalances += 1
+            owner = self.owners.get(partition) or Owner(partition, self._work)
+            self.owners[partition] = owner
+            # Counted here: a rebalance drops the owners, and their counters with them.
+            owner.counters.rebalances = self._rebalances
             self._spawn(owner.take_over())
 
     async def on_revoked(self) -> None:

@@ -149,17 +149,15 @@ class PartitionState:
             match event:
                 case Purchase():
                     orders.append(event.order_id)
+                    # It may refuse refunds that waited for it, whose ids are then free again.
+                    identities += map(refund_identity, self.orders.waiting.get(event.order_id, ()))
                 case Refund():
                     identities.append(refund_identity(event.refund_id))
                     orders.append(event.order_id)
-                    # An order that settles waiting refunds takes back the identity of one it refuses.
                 case _:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
-        for event in screened.events:
-            if isinstance(event, Purchase):
-                identities += map(refund_identity, self.orders.waiting.get(event.order_id, ()))
         missing = {
             "identities": self.identities.missing(identities),
             "orders": self.orders.orders.missing(orders),
@@ -384,6 +382,6 @@ class PartitionState:
         return due
 
 
-def oldest_stored_minute(ids: IdWindow, ingest_ms: int) -> range:
+def stored_minutes(ids: IdWindow, ingest_ms: int) -> range:
     """Minutes of ids that may be stored for a topic whose stored ingest time is `ingest_ms`."""
     return ids.minutes_to_load(ingest_ms, FUTURE_MS) if ingest_ms != NEVER_MS else range(0)

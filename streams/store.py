@@ -24,7 +24,7 @@ from schemas.events import INPUT_TOPICS, Refund
 from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
-from streams.state import NEVER_MS, PartitionState, Progress, Rules, StateWrite, oldest_stored_minute
+from streams.state import NEVER_MS, PartitionState, Progress, Rules, StateWrite, stored_minutes
 from streams.window import Pane, PaneSize
 from streams.write_plan import SCHEMA, Arg, Keys, meta_fields, plan
 
@@ -198,7 +198,7 @@ class Store:
         wanted = [
             (topic, minute)
             for topic, ids in state.ids.items()
-            for minute in oldest_stored_minute(ids, state.topics[topic].ingest_ms)
+            for minute in stored_minutes(ids, state.topics[topic].ingest_ms)
         ]
         if not wanted:
             return

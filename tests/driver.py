@@ -19,7 +19,7 @@ from schemas.events import INPUT_TOPICS, Refund
 from streams.batch import PlainRecord
 from streams.ledger import WaitingRefund
 from streams.settings import Settings
-from streams.state import PartitionState, Progress, Rules, StateWrite, oldest_stored_minute
+from streams.state import PartitionState, Progress, Rules, StateWrite, stored_minutes
 from streams.verdict import Refusal
 from streams.window import Pane
 from streams.worker import rules_of
@@ -92,7 +92,7 @@ class Saved:
             assert isinstance(refund, Refund)
             state.orders.let_wait(refund, kept)
         for topic, ids in state.ids.items():
-            for minute in oldest_stored_minute(ids, state.topics[topic].ingest_ms):
+            for minute in stored_minutes(ids, state.topics[topic].ingest_ms):
                 if (topic, minute) in self.ids:
                     ids.load(minute, self.ids[topic, minute])
         return state
