@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards tests
 
-.PHONY: setup run test lint typecheck unit bench lock
+.PHONY: setup run test lint typecheck unit bench screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -25,6 +25,9 @@ unit: setup ## unit, property and integration tests; they start their own server
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)
+
+screenshots: setup ## docs/images anew: starts everything, waits until a live sells, and takes pictures
+	@$(PYTHON) -m tests.browser.screenshots
 
 lock: setup ## requirements.lock from pyproject.toml, with hashes and without addresses
 	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --extra dev \

@@ -11,9 +11,10 @@ import click
 
 from schemas import documents
 from streams import settings
-from streams.catalogue import KPIS, QUALITY, SCOPES
 from streams.errors import PulseError
-from streams.kpi import Formula, Kpi, Measure, Ratio, Sum
+from streams.kpi import Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole
+from streams.kpis import KPIS, QUALITY
+from streams.scopes import SCOPES
 
 
 def files() -> dict[str, str]:
@@ -57,6 +58,11 @@ def formula_text(formula: Formula) -> str:
         case Ratio(part, whole, scale):
             scaled = "" if scale == 1 else f"{scale} × "
             return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}"
+        case Whole(measure, divisor):
+            return f"{measure.name} / {divisor}, rounded down"
+        case Quantile(buckets, q):
+            group = buckets[0][1].name.partition(".")[0]
+            return f"quantile {q:g} of {group}, interpolated within buckets"
 
 
 def _in_brackets(formula: Measure | Sum) -> str:

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("streams.local.up", "command", "Start everything on this machine, in one go."),
     "worker": ("streams.worker", "command", "Read the topics and keep the figures."),
     "serve": ("streams.web.serve", "command", "Answer questions: API, metrics and pages."),
+    "token": ("streams.web.token_command", "command", "Make a livestream host's private link."),
     "generate": ("streams.sources.generate", "command", "Send seeded shopping events."),
     "replay": ("streams.dead_letters", "replay", "Send dead letters again, after a fix."),
     "verify": ("verify.command", "command", "Recompute every figure from the log and compare."),

@@ -9,24 +9,45 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 
-from streams.catalogue import ALL, KPIS, MEASURES, PIPELINE, QUALITY, SCOPES
-from streams.kpi import FigureSet, Kpi, Measure, measures_of, nest, value
+from schemas.events import INPUT_TOPICS
+from streams.catalogue import (
+    CAPPED,
+    CHECKOUT_STEPS,
+    EVENT_COUNTS,
+    GMV_PAID,
+    MEASURES,
+    ORDERS_IN_CURRENCY,
+    SESSION_STEPS,
+    TIME_TO_CONVERT,
+    USERS,
+)
+from streams.kpi import FigureSet, Keeping, Kpi, Measure, Quantile, Ratio, measures_of, nest, value
+from streams.kpis import KPIS, QUALITY
+from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, WITH_USERS, pair_value, split_pair
 
 VALUE_CODE_POINTS_MAX = 64
 # JSON numbers are written as 64-bit integers; a sum beyond that is an error, never another number.
 INTEGER_MAX = 2**63 - 1
+USERS_STANDARD_ERROR = 0.0081
 
 Figure = int | float | None
 
-# Users and sessions are not kept yet: null, because a zero would say that there were none.
-STEPS = ("view", "tag_tap", "add_to_cart", "purchase")
-
-_PAIR = re.compile(rf",(?:{'|'.join(SCOPES)}):")
+# Keys that every answer has, null where the kind of scope does not keep them.
+_SESSION_KEYS = tuple(measure.name.removeprefix("sessions.") for measure in SESSION_STEPS)
+_USER_KEYS = tuple(USERS)
+_PAIR = re.compile(rf",({'|'.join(re.escape(kind) for kind in SCOPES if ',' not in kind)}):")
 
 
 class QuestionError(ValueError):
     """A question that cannot be answered; the text says why and what to ask instead."""
+
+
+class UnknownLiveError(QuestionError):
+    """A question about a live that no event has told of."""
 
 
 class FigureTooLarge(ArithmeticError):
@@ -35,115 +56,243 @@ class FigureTooLarge(ArithmeticError):
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A kind of scope and its value; the value of `all` is empty, as in Redis."""
+    """A kind of scope and its value as stored: empty for `all`, of a pair both (`scopes.pair_value`)."""
 
     kind: str
     value: str
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.value}" if self.value else self.kind
+        """As a reader writes it; of a pair above the cap ``kind,kind:other``."""
+        if "," not in self.kind or self.value == OTHER:
+            return f"{self.kind}:{self.value}" if self.value else self.kind
+        named = zip(self.kind.split(","), split_pair(self.value), strict=True)
+        return ",".join(f"{kind}:{of}" for kind, of in named)
 
 
 def parse_scope(text: str, kinds: Collection[str]) -> Scope:
-    """``all`` or ``kind:value``, split at the first colon. Raises QuestionError.
+    """``all``, ``kind:value`` split at the first colon, or a pair ``kind:value,kind:value`` split at the
+    first kind that follows a comma. Raises QuestionError.
 
     `kinds` are the kinds that are kept; a value that never came is no error, its figures are zero.
     """
     if text == ALL.name and ALL.name in kinds:
         return Scope(ALL.name, "")
-    kind, colon, scope_value = text.partition(":")
-    if kind not in kinds or kind == ALL.name or not colon:
-        known = " ".join(name if name == ALL.name else f"{name}:VALUE" for name in SCOPES if name in kinds)
-        raise QuestionError(f"unknown scope {text[:80]!r}; known scopes: {known}")
-    if _PAIR.search(scope_value):
-        raise QuestionError(f"pairs are not kept yet; ask for one scope, for example scope={kind}:VALUE")
-    if not 1 <= len(scope_value) <= VALUE_CODE_POINTS_MAX:
-        raise QuestionError(f"the value after {kind}: has 1 to {VALUE_CODE_POINTS_MAX} characters")
-    return Scope(kind, scope_value)
+    kind, colon, rest = text.partition(":")
+    is_rest = "," in kind and rest == OTHER and kind in kinds
+    if kind not in SCOPES or kind == ALL.name or not colon or ("," in kind and not is_rest):
+        raise QuestionError(f"unknown scope {text[:80]!r}; known scopes: {_known(kinds)}")
+    if is_rest:
+        return Scope(kind, OTHER)
+    values = [rest]
+    if (second := _PAIR.search(rest)) is not None:
+        values = [rest[: second.start()], rest[second.end() :]]
+        kind = f"{kind},{second[1]}"
+        if kind not in SCOPES or _PAIR.search(values[1]):
+            pairs = " ".join(name for name in _known(kinds).split() if "," in name) or "none"
+            raise QuestionError(f"{text[:80]!r} is no pair that is kept; known pairs: {pairs}")
+    if kind not in kinds:
+        raise QuestionError(f"unknown scope {text[:80]!r}; known scopes: {_known(kinds)}")
+    for name, of in zip(kind.split(","), values, strict=True):
+        if not 1 <= len(of) <= VALUE_CODE_POINTS_MAX:
+            raise QuestionError(f"the value after {name}: has 1 to {VALUE_CODE_POINTS_MAX} characters")
+    return Scope(kind, pair_value(*values) if len(values) > 1 else values[0])
+
+
+def _known(kinds: Collection[str]) -> str:
+    """The scopes that can be asked for, as a reader writes them."""
+    return " ".join(
+        name if name == ALL.name else ",".join(f"{each}:VALUE" for each in name.split(","))
+        for name in SCOPES
+        if name in kinds
+    )
+
+
+class Group(StrEnum):
+    """Figures that a cap on values may have left incomplete, each by panes of its own."""
+
+    EVENTS = "events"
+    SESSIONS = "sessions"
+    USERS = "users"
+
+
+_GROUP_OF: Mapping[str, Group] = MappingProxyType(
+    {
+        **{measure.name: Group.EVENTS for measure in EVENT_COUNTS.values()},
+        **{
+            measure.name: Group.SESSIONS
+            for measure in (*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values())
+        },
+        **{measure.name: Group.USERS for measure in USERS.values()},
+    }
+)
+# What each figure reads, by its path: evaluated thousands of times a second.
+_READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
+    {kpi.path: measures_of(kpi.formula) for kpi in (*KPIS, *QUALITY)}
+)
+# Shares and quantiles say something wrong where a part of what they read is counted elsewhere; counts do not.
+_SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
+    {
+        kpi.path: frozenset(_GROUP_OF[each.name] for each in _READS[kpi.path] if each.name in _GROUP_OF)
+        if isinstance(kpi.formula, Ratio | Quantile)
+        else frozenset()
+        for kpi in (*KPIS, *QUALITY)
+    }
+)
+_HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
+_OF_HIGHEST = frozenset(path for path, read in _READS.items() if read[0].name in _HIGHEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What the figures of one scope are made of, by stored measure.
+
+    Attributes:
+        own: over the asked range.
+        users: over the users' range: estimates of distinct users, and what is set against them; None where
+            nothing is known about users.
+        capped: figures of which a part is counted under ``other`` because a cap was met.
+    """
+
+    own: Mapping[str, int]
+    users: Mapping[str, int] | None = None
+    capped: frozenset[Group] = frozenset()
 
 
 def stored_measures(
     kind: str, figures: FigureSet, currencies: Iterable[str], kpis: Iterable[Kpi] = KPIS
 ) -> tuple[str, ...]:
-    """Names in Redis of every measure that the KPIs of this kind of scope read."""
-    read = {measure.name for kpi in kpis if kind in kpi.kinds for measure in measures_of(kpi.formula)}
+    """Names in Redis of every measure in cells that the KPIs of this kind of scope read."""
+    read = {measure.name for kpi in kpis if kind in kpi.kinds for measure in _READS[kpi.path]}
     currencies = tuple(currencies)
     return tuple(
         measure.stored_as(currency)
         for measure in MEASURES
-        if measure.name in read & figures.measures and kind in measure.kinds
+        if measure.name in read & figures.measures
+        and kind in measure.kinds
+        and measure.keeping is not Keeping.SKETCH
         for currency in (currencies if measure.per_currency else (None,))
     )
 
 
-def evaluate(
-    kpi: Kpi, kind: str, totals: Mapping[str, int], currency: str | None, figures: FigureSet
-) -> Figure:
-    """One KPI from totals by stored name; None over nothing or if not kept. Raises FigureTooLarge."""
+def counts_users(kind: str, figures: FigureSet) -> bool:
+    """Whether distinct users are kept for the kind of scope."""
+    return kind in WITH_USERS and all(measure.name in figures.measures for measure in USERS.values())
+
+
+def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
+    """Names in Redis of the measures that are set against users, over the users' range."""
+    measures = (GMV_PAID, ORDERS_IN_CURRENCY)
+    return tuple(measure.stored_as(currency) for currency in currencies for measure in measures)
+
+
+def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
+    """The cells that are above 0 where a cap was met for the kind of scope."""
+    if kind not in CAPPED.kinds or CAPPED.name not in figures.measures:
+        return ()
+    return tuple(f"{CAPPED.name}|{topic}" for topic in INPUT_TOPICS if topic != "purchases")
+
+
+def evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None, figures: FigureSet) -> Figure:
+    """One KPI; None over nothing or if it is not kept or not known. Raises FigureTooLarge."""
+    if not _is_in_set(kpi, figures):
+        return None
+    return _evaluate(kpi, kind, totals, currency)
+
+
+def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
+    return all(measure.name in figures.measures for measure in _READS[kpi.path])
+
+
+def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figure:
+    """One KPI of which every measure is in the figure set."""
+    of = totals.users if kpi.over_users_range else totals.own
+    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
+        return None
+    if kpi.path in _OF_HIGHEST and _READS[kpi.path][0].name not in of:
+        return None  # The highest of nothing.
+    if kpi.over_users_range and currency and _currencies_with_orders(of) != {currency}:
+        return None  # Whose buyers paid in which currency is not known.
 
     def total(measure: Measure) -> int:
-        return totals.get(measure.stored_as(currency), 0)
+        return of.get(measure.stored_as(currency), 0)
 
-    if not all(measure.name in figures.measures for measure in measures_of(kpi.formula)):
-        return None
     figure = value(kpi.formula, kind, total)
     if isinstance(figure, int) and abs(figure) > INTEGER_MAX:
         raise FigureTooLarge(f"{kpi.path} is {figure}: more than 64 bits; ask for a shorter window")
     return figure
 
 
+def _currencies_with_orders(totals: Mapping[str, int]) -> set[str]:
+    orders = f"{ORDERS_IN_CURRENCY.name}:"
+    return {name.removeprefix(orders) for name, n in totals.items() if n and name.startswith(orders)}
+
+
+@lru_cache(maxsize=256)
+def _kept(kind: str, figures: FigureSet) -> tuple[tuple[Kpi, bool, bool], ...]:
+    """Every KPI of the kind, whether it is per currency, and whether the figure set has it."""
+    return tuple((kpi, kpi.per_currency, _is_in_set(kpi, figures)) for kpi in KPIS if kind in kpi.kinds)
+
+
 def flat_figures(
-    kind: str, totals: Mapping[str, int], currencies: Iterable[str], figures: FigureSet
+    kind: str,
+    totals: Totals,
+    currencies: Iterable[str],
+    figures: FigureSet,
+    paths: Collection[str] | None = None,
 ) -> dict[str, Figure]:
-    """Every KPI of the kind by its path, ``*`` replaced by each currency, in the catalogue's order."""
+    """Every KPI of the kind (None) or those at `paths`, by path, ``*`` replaced by each currency, in the
+    catalogue's order."""
     currencies = tuple(currencies)
-    return {
-        kpi.path.replace("*", currency) if currency else kpi.path: evaluate(
-            kpi, kind, totals, currency, figures
-        )
-        for kpi in KPIS
-        if kind in kpi.kinds
-        for currency in (currencies if kpi.per_currency else (None,))
-    }
+    found: dict[str, Figure] = {}
+    for kpi, per_currency, is_in_set in _kept(kind, figures):
+        if paths is not None and kpi.path not in paths:
+            continue
+        for currency in currencies if per_currency else (None,):
+            path = kpi.path.replace("*", currency) if currency else kpi.path
+            found[path] = _evaluate(kpi, kind, totals, currency) if is_in_set else None
+    return found
 
 
 def body(
     kind: str,
-    totals: Mapping[str, int],
+    totals: Totals,
     quality: Mapping[str, int],
     currencies: Iterable[str],
     figures: FigureSet,
+    *,
+    users_range_ms: tuple[int, int] | None = None,
 ) -> dict[str, object]:
-    """The figures of an answer in the contract's order; `quality` are totals over all topics."""
+    """The figures of an answer in the contract's order; `quality` are totals over all topics, the range of
+    users is [from, to) in ms, None where nothing is known about users."""
     kept = nest(flat_figures(kind, totals, currencies, figures))
-    nothing_kept: dict[str, object] = dict.fromkeys(STEPS)
-    ratios = kept.pop("ratios")
-    if not isinstance(ratios, dict):
-        raise TypeError("the catalogue declares no ratios")
-    quality_figures = {kpi.path: evaluate(kpi, PIPELINE.name, quality, None, figures) for kpi in QUALITY}
+    from_ms, to_ms = users_range_ms or (None, None)
+    of_quality = {kpi.path: evaluate(kpi, PIPELINE.name, Totals(quality), None, figures) for kpi in QUALITY}
     return {
         "events": kept.pop("events"),
-        "users": nothing_kept,
-        "sessions": dict(nothing_kept),
+        "users": kept.pop("users", dict.fromkeys(_USER_KEYS)),
+        "sessions": kept.pop("sessions", dict.fromkeys(_SESSION_KEYS)),
         "orders": kept.pop("orders"),
         "items": kept.pop("items"),
         "money": kept.pop("money", {}),
-        "ratios": {**ratios, "purchases_per_view_sessions": None},
-        "users_from_ms": None,
-        "users_to_ms": None,
-        **nest(quality_figures),
+        "ratios": kept.pop("ratios"),
+        "users_from_ms": from_ms,
+        "users_to_ms": to_ms,
+        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms else None,
+        **nest(of_quality),
         **kept,
     }
 
 
 def by_measure(sums: Mapping[str, int], scope_value: str | None = None) -> dict[str, int]:
-    """Totals by stored measure from cells ``measure|value``: of one value, or (None) added over all."""
-    totals: dict[str, int] = {}
-    for cell, amount in sums.items():
-        measure, _, of = cell.partition("|")
-        if scope_value is None or of == scope_value:
-            totals[measure] = totals.get(measure, 0) + amount
-    return totals
+    """Totals by stored measure from cells ``measure|value``: of one value, or (None) over all of them."""
+    if scope_value is None:
+        return added({cell.partition("|")[0]: amount} for cell, amount in sums.items())
+    ending = f"|{scope_value}"
+    return {
+        cell.partition("|")[0]: amount
+        for cell, amount in sums.items()
+        if cell.endswith(ending) and cell.partition("|")[2] == scope_value
+    }
 
 
 def by_value(sums: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -155,10 +304,20 @@ def by_value(sums: Mapping[str, int]) -> dict[str, dict[str, int]]:
     return found
 
 
+def is_highest(cell: str) -> bool:
+    """Whether a cell, or a measure, holds a highest value: never added to another."""
+    return cell.partition("|")[0] in _HIGHEST
+
+
 def added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Mappings of integers added up key by key: the partitions of one request."""
+    """Cells or measures put together name by name, sums added up: the partitions of one request."""
     totals: dict[str, int] = {}
     for part in parts:
         for name, amount in part.items():
-            totals[name] = totals.get(name, 0) + amount
+            if name not in totals:
+                totals[name] = amount
+            elif is_highest(name):
+                totals[name] = max(totals[name], amount)
+            else:
+                totals[name] += amount
     return totals

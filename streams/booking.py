@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import attrgetter
+from types import MappingProxyType
 from typing import NamedTuple
 
 from schemas.events import Event
-from streams.catalogue import ALL, EVENT_COUNTS, LINE_SCOPES, ORDER_SCOPES, PIPELINE
+from streams.catalogue import EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.kpi import FigureSet, Measure
 from streams.ledger import OrderLine
+from streams.scopes import (
+    ALL,
+    LIVE_PRODUCT,
+    ORDER_SCOPES,
+    PIPELINE,
+    PRODUCT_SKU,
+    ROOM,
+    SCOPES,
+    SINGLE_LINE_SCOPES,
+    SINGLE_ORDER_SCOPES,
+    pair_value,
+    room_kind,
+)
 from streams.sums import Sums
-
-# Values of the order-level scopes stand in this order in `Order.scopes` and `Attempt.scopes`.
-VALUED_ORDER_SCOPES = tuple(kind for kind in ORDER_SCOPES if kind is not ALL)
-# The line's attribute that holds the value of a line-level scope has the scope's name.
-LINE_KINDS = tuple(kind.name for kind in LINE_SCOPES)
+from streams.window import MINUTE_MS
 
 _Kept = tuple[str, frozenset[str], int, Sequence[int] | None]
+
+
+# How a line says its value of a line-level scope. The attribute of a single one has the scope's name.
+_LINE_VALUES: Mapping[str, Callable[[OrderLine], str | None]] = MappingProxyType(
+    {
+        **{kind.name: attrgetter(kind.name) for kind in SINGLE_LINE_SCOPES},
+        LIVE_PRODUCT.name: lambda line: None if line.live is None else pair_value(line.live, line.product),
+        PRODUCT_SKU.name: lambda line: None if line.sku is None else pair_value(line.product, line.sku),
+    }
+)
 
 
 class Entry(NamedTuple):
@@ -42,14 +63,20 @@ class Books:
     def __init__(self, figures: FigureSet, sums: Sums) -> None:
         self._sums = sums
         self._measures = figures.measures
-        kinds = {kind.name for kind in figures.kinds}
-        self._kinds = tuple(kind for kind in figures.kinds if kind is not PIPELINE)
-        self._keeps_all = ALL.name in kinds
-        self._keeps_pipeline = PIPELINE.name in kinds
+        kinds = figures.kinds
+        self._event_kinds = [kind for kind in kinds if kind.name in SCOPES]
+        self._keeps_all = ALL in kinds
+        self._keeps_pipeline = PIPELINE in kinds
+        self._keeps_rooms = ROOM in kinds
+        # Where the values of an order-level scope stand in `Order.scopes` and `Attempt.scopes`.
+        places = {kind.fields[0]: place for place, kind in enumerate(SINGLE_ORDER_SCOPES)}
         self._order_kinds = [
-            (i, kind.name) for i, kind in enumerate(VALUED_ORDER_SCOPES) if kind.name in kinds
+            (kind.name, [places[field] for field in kind.fields])
+            for kind in ORDER_SCOPES
+            if kind in kinds and kind is not ALL
         ]
-        self._line_kinds = [name for name in LINE_KINDS if name in kinds]
+        names = {kind.name for kind in kinds}
+        self._line_kinds = [(name, value_of) for name, value_of in _LINE_VALUES.items() if name in names]
 
     def book(
         self,
@@ -70,21 +97,28 @@ class Books:
             for name, _, amount, _ in kept:
                 if amount:
                     cells[name, ""] += amount
-        for index, kind in self._order_kinds:
-            value = scopes[index]
+        for kind, at in self._order_kinds:
+            value = _joined([scopes[place] for place in at])
             if value is None:
                 continue
             cells = self._sums.cells_of(kind, start_ms)
             for name, kinds, amount, _ in kept:
                 if amount and kind in kinds:
                     cells[name, value] += amount
-        for kind in self._line_kinds if lines else ():
-            self._book_lines(kind, start_ms, kept, lines)
+        for kind, value_of in self._line_kinds if lines else ():
+            self._book_lines(kind, start_ms, kept, lines, value_of)
 
-    def _book_lines(self, kind: str, start_ms: int, kept: list[_Kept], lines: Sequence[OrderLine]) -> None:
+    def _book_lines(
+        self,
+        kind: str,
+        start_ms: int,
+        kept: list[_Kept],
+        lines: Sequence[OrderLine],
+        value_of: Callable[[OrderLine], str | None],
+    ) -> None:
         places: dict[str, list[int]] = {}
         for place, line in enumerate(lines):
-            value = getattr(line, kind)
+            value = value_of(line)
             if value is not None:
                 places.setdefault(value, []).append(place)
         if not places:
@@ -96,11 +130,35 @@ class Books:
                 if amount and kind in kinds:
                     cells[name, value] += amount
 
+    def book_rooms(
+        self,
+        time_ms: int,
+        currency: str,
+        lines: Sequence[OrderLine],
+        values_minor: Sequence[int],
+        quantities: Sequence[int],
+    ) -> None:
+        """Books what each live of an order sold, by minute and by product, on the live's own hashes."""
+        if not self._keeps_rooms:
+            return
+        minute = f"m{time_ms // MINUTE_MS % 60}"
+        orders, gmv = ORDERS_IN_CURRENCY.stored_as(currency), GMV_PAID.stored_as(currency)
+        counted = set[str]()
+        for line, value_minor, quantity in zip(lines, values_minor, quantities, strict=True):
+            if line.live is None:
+                continue
+            cells = self._sums.cells_of(room_kind(line.live), self._sums.finest.start_of(time_ms))
+            cells[gmv, minute] += value_minor
+            cells[ITEMS.name, f"p{line.product}"] += quantity
+            if line.live not in counted:
+                counted.add(line.live)
+                cells[orders, minute] += 1
+
     def on_event(self, event: Event, amount: int) -> None:
         """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster)."""
         measure = EVENT_COUNTS[type(event)]
-        for kind in self._kinds:
-            value = "" if kind.field is None else getattr(event, kind.field, None)
+        for kind in self._event_kinds:
+            value = _joined([getattr(event, field, None) for field in kind.fields])
             if value is not None and kind.name in measure.kinds and measure.name in self._measures:
                 self._sums.add(kind.name, event.event_time_ms, measure.name, value, amount)
 
@@ -110,3 +168,16 @@ class Books:
         """Counts a record (or its money) of a topic, by ingest time."""
         if self._keeps_pipeline and measure.name in self._measures:
             self._sums.add(PIPELINE.name, ingest_ms, measure.stored_as(currency), topic, amount)
+
+
+def _joined(values: Sequence[str | None]) -> str | None:
+    """The stored value of a scope: empty for the whole shop, None where one of a pair is missing."""
+    match values:
+        case []:
+            return ""
+        case [value]:
+            return value
+        case [str(first), str(second)]:
+            return pair_value(first, second)
+        case _:
+            return None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -19,11 +19,13 @@ from prometheus_client.registry import Collector
 
 from schemas.events import INPUT_TOPICS
 from streams.answer import evaluate
-from streams.catalogue import KPIS
+from streams.catalogue import SESSIONS_EXPIRED
 from streams.kpi import FigureSet, Kpi, is_kept
+from streams.kpis import KPIS
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
+from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError
 from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_survey
 from streams.trust import State
@@ -69,6 +71,11 @@ class Exporter:
         self._top_k = top_k
         self._one_at_a_time = asyncio.Lock()
         self._rendered: tuple[float, bytes] | None = None
+        self._sources: list[Callable[[], Iterable[Metric]]] = []
+
+    def add(self, source: Callable[[], Iterable[Metric]]) -> None:
+        """Exposes what `source` tells at each reading (see `gauge`), also while Redis does not answer."""
+        self._sources.append(source)
 
     async def render(self) -> bytes:
         """The exposition text (CONTENT_TYPE), never older than a second."""
@@ -84,13 +91,14 @@ class Exporter:
         except (StoreUnavailableError, StoreCorruptError):
             survey = None
         # Thousands of samples take tens of milliseconds; answers need not wait for them.
-        return await asyncio.to_thread(expose, survey, self._model.figures)
+        further = [metric for source in self._sources for metric in source()]
+        return await asyncio.to_thread(expose, survey, self._model.figures, further)
 
 
-def expose(survey: Survey | None, figures: FigureSet) -> bytes:
-    """The exposition text of a survey; None: Redis does not answer."""
+def expose(survey: Survey | None, figures: FigureSet, further: Iterable[Metric] = ()) -> bytes:
+    """The exposition text of a survey (None: Redis does not answer) and of `further` families."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families(survey, figures)))
+    registry.register(_Families((*families(survey, figures), *further)))
     return generate_latest(registry)
 
 
@@ -111,11 +119,12 @@ class _Families(Collector):
 
 def families(survey: Survey | None, figures: FigureSet) -> Iterable[Metric]:
     """Every metric family of a survey."""
-    yield _gauge("build_info", "The version that answers.", ("version",), {(version("shop-pulse"),): 1})
-    yield _gauge("redis_up", "Whether Redis answered this reading.", (), {(): int(survey is not None)})
+    yield gauge("build_info", "The version that answers.", ("version",), {(version("shop-pulse"),): 1})
+    yield gauge("redis_up", "Whether Redis answered this reading.", (), {(): int(survey is not None)})
     if survey is not None:
         yield from _kpis(survey, figures)
         yield from _trust(survey.windows)
+        yield from _limits(survey)
         yield from _verdicts(survey.verdicts)
         yield from _topics(survey.metas)
         yield from _workers(survey.metas)
@@ -160,7 +169,7 @@ def _trust(windows: Iterable[WindowSurvey]) -> Iterable[Metric]:
             state.add_metric([each.window, name.value], int(each.trust.state is name))
         silent |= each.trust.silent_topics
     yield from (as_of, complete, state)
-    yield _gauge(
+    yield gauge(
         "source_silent",
         "Whether the topic's source has stopped sending.",
         ("topic",),
@@ -168,14 +177,35 @@ def _trust(windows: Iterable[WindowSurvey]) -> Iterable[Metric]:
     )
 
 
+def _limits(survey: Survey) -> Iterable[Metric]:
+    capped: dict[tuple[str, ...], float] = {
+        (kind, each.window): int(met) for each in survey.windows for kind, met in each.capped.items()
+    }
+    yield gauge(
+        "capped",
+        "Whether a cap on the number of values was met: events beyond are counted as other.",
+        ("scope_kind", "window"),
+        capped,
+    )
+    yield gauge(
+        "viewers_now",
+        "Viewers as the latest heartbeat told, of the last minute.",
+        ("scope_kind", "scope"),
+        {(LIVE.name, live): n for live, n in survey.viewers_now.items()},
+    )
+
+
 def _verdicts(cells: Mapping[str, int]) -> Iterable[Metric]:
     records: dict[tuple[str, ...], float] = {}
     misplaced: dict[tuple[str, ...], float] = {}
     late_gmv: dict[tuple[str, ...], float] = {}
+    expired: dict[tuple[str, ...], float] = {}
     for cell, amount in sorted(cells.items()):
         measure, _, topic = cell.partition("|")
         if measure == "misplaced":
             misplaced[(topic,)] = amount
+        elif measure == SESSIONS_EXPIRED.name:
+            expired[(topic,)] = amount
         elif measure.startswith(LATE_GMV):
             late_gmv[(measure.removeprefix(LATE_GMV),)] = amount
         elif measure.startswith(DEAD_LETTERS):
@@ -183,21 +213,25 @@ def _verdicts(cells: Mapping[str, int]) -> Iterable[Metric]:
         else:
             records[(topic, measure, "")] = amount
     last = f"of the last {VERDICTS_WINDOW}, by ingest time"
-    yield _gauge(
+    yield gauge(
         "records_last_hour",
         f"Records {last}: each has exactly one verdict.",
         ("topic", "verdict", "reason"),
         records,
     )
-    yield _gauge(
+    yield gauge(
         "misplaced_records_last_hour",
         f"Records {last}, whose key belongs to another partition.",
         ("topic",),
         misplaced,
     )
-    yield _gauge(
-        "late_gmv_last_hour_minor", f"Line values of late purchases {last}.", ("currency",), late_gmv
+    yield gauge(
+        "sessions_expired_last_hour",
+        f"Events {last}, of sessions that began more than a day before.",
+        ("topic",),
+        expired,
     )
+    yield gauge("late_gmv_last_hour_minor", f"Line values of late purchases {last}.", ("currency",), late_gmv)
 
 
 def _topics(metas: tuple[Meta, ...]) -> Iterable[Metric]:
@@ -207,7 +241,7 @@ def _topics(metas: tuple[Meta, ...]) -> Iterable[Metric]:
             for p, meta in enumerate(metas):
                 if (number := meta.number(prefix + topic)) is not None:
                     samples[(topic, str(p))] = number / parts
-        yield _gauge(name, help_text, ("topic", "partition"), samples)
+        yield gauge(name, help_text, ("topic", "partition"), samples)
 
 
 def _workers(metas: tuple[Meta, ...]) -> Iterable[Metric]:
@@ -216,17 +250,18 @@ def _workers(metas: tuple[Meta, ...]) -> Iterable[Metric]:
         for p, meta in enumerate(metas):
             if (number := meta.number(fact)) is not None:
                 samples[(str(p),)] = number / parts
-        yield _gauge(name, help_text, ("partition",), samples)
+        yield gauge(name, help_text, ("partition",), samples)
     owners: dict[tuple[str, ...], float] = {}
     for p, meta in enumerate(metas):
         if "owner" in meta.fields:
             owners[(str(p), meta.fields["owner"])] = 1
-    yield _gauge("owner_info", "Which worker writes the partition.", ("partition", "owner"), owners)
+    yield gauge("owner_info", "Which worker writes the partition.", ("partition", "owner"), owners)
 
 
-def _gauge(
+def gauge(
     name: str, help_text: str, labels: tuple[str, ...], samples: Mapping[tuple[str, ...], float]
 ) -> Metric:
+    """A family of gauges: its name without the prefix, and samples by the values of its labels."""
     family = GaugeMetricFamily(PREFIX + name, help_text, labels=labels)
     for values, amount in samples.items():
         family.add_metric(values, amount)

@@ -7,14 +7,16 @@ Events are counted per kind of scope with `Counter` over zipped columns, which r
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
 from schemas.events import Event
-from streams.catalogue import ALL, EVENT_COUNTS, GATEWAY, PIPELINE
+from streams.admission import TOPIC_OF
+from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.kpi import FigureSet
+from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
 
@@ -30,12 +32,17 @@ class EventCounter:
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
         self._keeps_all = ALL in figures.kinds
-        valued = [kind for kind in figures.kinds if kind not in (ALL, GATEWAY, PIPELINE)]
-        self._kinds = [kind.name for kind in valued]
-        self._columns = _columns_getter([kind.field or "" for kind in valued])
+        valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
+        self._singles = [kind for kind in valued if len(kind.fields) == 1]
+        self._pairs = [kind for kind in valued if len(kind.fields) == 2]
+        self._fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
+        self._columns = _columns_getter(self._fields)
 
     def count(self, events: Sequence[Event], times_ms: Sequence[int]) -> None:
-        """Adds 1 per event and scope, in the pane of its event time."""
+        """Adds 1 per event and scope, in the pane of its event time. The events are of one topic.
+
+        Panes that `Sums.admission` does not know must have been loaded before.
+        """
         names = [self._names.get(event.__class__) for event in events]
         if None in names:  # heartbeats, and what the figure set leaves out
             keep = [index for index, name in enumerate(names) if name is not None]
@@ -47,20 +54,58 @@ class EventCounter:
         size_ms = self._sums.finest.size_ms
         starts = [time_ms - time_ms % size_ms for time_ms in times_ms]
         # Each pair of pane and measure as a small number: what is counted below then hashes faster.
-        numbers: dict[tuple[int, str | None], int] = {}
+        numbers: dict[tuple[int, Any], int] = {}
         heads = [numbers.setdefault(pair, len(numbers)) for pair in zip(starts, names, strict=True)]
+        pairs = list(numbers)
         if self._keeps_all:
-            self._add(ALL.name, numbers, Counter(zip(heads, repeat(""))))
-        for kind, column in zip(self._kinds, self._columns(events), strict=True):
-            if any(value is not None for value in set(column)):
-                self._add(kind, numbers, Counter(zip(heads, column, strict=True)))
+            self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
+        columns = dict(zip(self._fields, self._columns(events), strict=True))
+        columns = {field: column for field, column in columns.items() if set(column) != {None}}
+        for kind in self._singles:
+            column = columns.get(kind.fields[0])
+            if column is not None:
+                self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
+        for kind in self._pairs:
+            first, second = map(columns.get, kind.fields)
+            if first is not None and second is not None:
+                counts = Counter(zip(heads, first, second, strict=True))
+                self._add(
+                    kind.name,
+                    pairs,
+                    {
+                        (head, pair_value(one, two)): count
+                        for (head, one, two), count in counts.items()
+                        if one is not None and two is not None
+                    },
+                )
 
-    def _add(self, kind: str, numbers: Iterable[tuple[int, Any]], counts: Counter[Any]) -> None:
-        cells = [(self._sums.cells_of(kind, start_ms), name) for start_ms, name in numbers]
+    def _add(
+        self, kind: str, numbers: Sequence[tuple[int, str]], counts: Mapping[tuple[int, Any], int]
+    ) -> None:
+        """Adds counts by (index in `numbers`, value), which stand in the order of their first events."""
+        found: dict[int, set[str]] = {start_ms: set() for start_ms, _ in numbers}
+        cells = [(self._sums.cells_of(kind, start_ms), name, found[start_ms]) for start_ms, name in numbers]
         for (head, value), count in counts.items():
             if value is not None:
-                into, name = cells[head]
+                into, name, values = cells[head]
                 into[name, value] += count
+                values.add(value)
+        admission = self._sums.admission
+        if kind not in admission.kinds:
+            return
+        topic = TOPIC_OF[numbers[0][1]]
+        refused = admission.admit(
+            topic, kind, found, lambda: ((numbers[head][0], value) for head, value in counts)
+        )
+        for head, value in counts if refused else ():
+            start_ms, name = numbers[head]
+            if value in refused.get(start_ms, ()):
+                # No pane will keep it apart: then it need not be kept apart until the write, either.
+                into = cells[head][0]
+                amount = into.pop((name, value))
+                into[name, OTHER] += amount
+                if admission.counts_moved:
+                    into[CAPPED.name, topic] += amount
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:

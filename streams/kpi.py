@@ -27,31 +27,44 @@ class ScopeKind:
     """A dimension by which figures are kept, for example ``live``.
 
     Attributes:
-        name: as written before the colon in ``scope=live:L1`` and in Redis keys.
-        field: the event's attribute that holds the value; None for the whole shop.
+        name: as written before the colon in ``scope=live:L1`` and in Redis keys; of a pair both names with a
+            comma between.
+        fields: the event's attributes that hold the value: none for the whole shop, two for a pair.
         level: how an order counts in it.
+        sizes: names of the pane sizes kept for it; empty for all that the figure set keeps.
     """
 
     name: str
-    field: str | None
+    fields: tuple[str, ...]
     level: Level
+    sizes: frozenset[str] = frozenset()
+
+
+class Keeping(StrEnum):
+    """How a measure is kept, and so how panes and partitions are put together."""
+
+    SUM = "sum"
+    MAX = "max"
+    SKETCH = "sketch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A sum kept per pane and scope.
+    """A number kept per pane and scope: a sum, a highest value, or a sketch of distinct users.
 
     Attributes:
         name: as stored; a measure per currency is stored as ``name:CUR``.
         help: one sentence.
         kinds: names of the scope kinds it is kept for.
         per_currency: amounts of different currencies are never added.
+        keeping: sketches stand in keys of their own, all else in cells.
     """
 
     name: str
     help: str
     kinds: frozenset[str]
     per_currency: bool = False
+    keeping: Keeping = Keeping.SUM
 
     def stored_as(self, currency: str | None) -> str:
         """The name in Redis; `currency` is ignored where the measure is not per currency."""
@@ -76,7 +89,29 @@ class Ratio:
     whole_units: bool = False
 
 
-Formula = Measure | Sum | Ratio
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """How many whole times `divisor` goes into a measure: milliseconds as seconds, for example."""
+
+    measure: Measure
+    divisor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """The value below which the share `q` of the counted lies, interpolated within its bucket.
+
+    Attributes:
+        buckets: (upper end, count above the end before and up to this one), ascending; the first bucket
+            begins at 0.
+        q: between 0 and 1.
+    """
+
+    buckets: tuple[tuple[int, Measure], ...]
+    q: float
+
+
+Formula = Measure | Sum | Ratio | Whole | Quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +121,12 @@ class Kpi:
     Attributes:
         path: place in the answer, for example ``events.view``; ``money.*.x`` stands once per currency.
         formula: what it is, over measures.
-        unit: ``count``, ``minor`` (minor units of the currency) or ``ratio``.
+        unit: ``count``, ``minor`` (minor units of the currency), ``seconds`` or ``ratio``.
         help: one sentence for the reference, the gauge and the panel.
         source: where the definition comes from.
         kinds: scope kinds whose answers carry it; elsewhere the key is absent.
+        over_users_range: taken over ``users_from_ms`` to ``users_to_ms``, the whole panes of sketches that
+            the asked range touches.
     """
 
     path: str
@@ -98,6 +135,7 @@ class Kpi:
     help: str
     source: str
     kinds: frozenset[str]
+    over_users_range: bool = False
 
     @property
     def per_currency(self) -> bool:
@@ -124,6 +162,10 @@ def measures_of(formula: Formula) -> tuple[Measure, ...]:
             return plus + minus
         case Ratio(part, whole):
             return measures_of(part) + measures_of(whole)
+        case Whole(measure):
+            return (measure,)
+        case Quantile(buckets):
+            return tuple(measure for _, measure in buckets)
 
 
 def is_kept(formula: Formula, kind: str) -> bool:
@@ -147,6 +189,21 @@ def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int |
                 return None
             exact = Fraction(dividend) * scale / Fraction(divisor)
             return round(exact) if whole_units else float(exact)
+        case Whole(measure, divisor):
+            return total(measure) // divisor
+        case Quantile(buckets, q):
+            return _quantile([(upper, total(measure)) for upper, measure in buckets], q)
+
+
+def _quantile(counts: list[tuple[int, int]], q: float) -> float | None:
+    """Linear between the ends of the bucket that holds the rank q x total; None over nothing."""
+    rank = q * sum(count for _, count in counts)
+    below, lower = 0, 0
+    for upper, count in counts:
+        if count and below + count >= rank:
+            return lower + (upper - lower) * (rank - below) / count
+        below, lower = below + count, upper
+    return None
 
 
 def nest(flat: Mapping[str, object]) -> dict[str, object]:

@@ -1,16 +1,16 @@
 """Records that are not sums: orders, payment attempts, identities of the order service's records.
 
 They live in Redis, one hash per ledger, and are read before the fold by the ids that a batch names; a
-copy stays in memory while it is unsaved. Each is filed under a day, by which it is deleted once no rule
-can ask for it again; the rules themselves judge by the record's own times, so that a verdict never
-depends on when the deletion ran.
+copy stays in memory while it is unsaved, or was asked for lately. Each is filed under a day, by which it
+is deleted once no rule can ask for it again, or is kept for good; the rules themselves judge by the
+record's own times, so that a verdict never depends on when the deletion ran.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -28,6 +28,7 @@ class OrderLine(msgspec.Struct, array_like=True, gc=False):
     affiliate: str | None
     left_minor: int
     commission_bps: int
+    sku: str | None = None
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -82,7 +83,17 @@ class WaitingRefund(msgspec.Struct, array_like=True):
     headers: list[tuple[str, bytes | None]]
 
 
-R = TypeVar("R", Order, Attempt, Identity)
+class Filed(Protocol):
+    """What a ledger needs of its records, which are msgspec structs (`array_like`: small).
+
+    `filed_day` is the day, since 1970, under which the record is filed; below 0 it is kept for good.
+    """
+
+    @property
+    def filed_day(self) -> int: ...
+
+
+R = TypeVar("R", bound=Filed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +104,7 @@ class LedgerWrite:
         name: name of the ledger's hash.
         records: encoded records by id; each starts with its day and a colon, so that Redis can tell a
             record that was filed anew from the one that a day's list names.
-        filed: ids by the day under which they are filed, those that are new.
+        filed: ids by the day under which they are filed, those that are new; not what is kept for good.
     """
 
     name: str
@@ -102,39 +113,66 @@ class LedgerWrite:
 
 
 class Ledger(Generic[R]):
-    """One kind of record of one partition: copies of what is in Redis, and what is not yet saved."""
+    """One kind of record of one partition: copies of what is in Redis, and what is not yet saved.
+
+    Copies stand in two generations, so that those in use outlive those that are not, at no cost for
+    keeping them in order.
+    """
 
     def __init__(self, name: str, record_type: type[R]) -> None:
         self.name = name
         self._decoder: msgspec.msgpack.Decoder[R] = msgspec.msgpack.Decoder(record_type)
         self._encoder = msgspec.msgpack.Encoder()
-        self._known: dict[str, R | None] = {}
+        # What was asked for since the older generation was the young one; None: Redis holds nothing.
+        self._young: dict[str, R | None] = {}
+        self._old: dict[str, R | None] = {}
         self._unsaved: dict[str, R] = {}
+        # What the last write took: until it is answered, Redis may hold something older.
         self._on_the_way: dict[str, R] = {}
         self._filed: dict[int, list[str]] = {}
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Ids that must be read from Redis before the fold asks for them."""
-        return [record_id for record_id in dict.fromkeys(ids) if record_id not in self._known]
+        young = self._young
+        return [
+            record_id
+            for record_id in dict.fromkeys(ids)
+            if record_id not in young and not self._rejuvenate(record_id)
+        ]
+
+    def _rejuvenate(self, record_id: str) -> bool:
+        if record_id not in self._old:
+            return False
+        self._young[record_id] = self._old.pop(record_id)
+        return True
 
     def load(self, found: Mapping[str, bytes | None]) -> None:
         """What Redis answered for `missing` ids; None where it holds nothing."""
         for record_id, encoded in found.items():
             if encoded is None:
-                self._known[record_id] = None
+                self._young[record_id] = None
             else:
-                self._known[record_id] = self._decoder.decode(encoded[encoded.index(b":") + 1 :])
+                self._young[record_id] = self._decoder.decode(encoded[encoded.index(b":") + 1 :])
 
     def get(self, record_id: str) -> R | None:
         """The record, if there is one. Raises KeyError if it was not loaded before."""
-        return self._known[record_id]
+        if record_id not in self._young:
+            self._rejuvenate(record_id)
+        return self._young[record_id]
+
+    def peek(self, record_id: str) -> R | None:
+        """The record as far as memory knows; None also where it was not loaded."""
+        return self._young.get(record_id) or self._old.get(record_id)
 
     def put(self, record_id: str, record: R) -> None:
-        """Creates or changes a record; the next guarded write saves it."""
-        before = self._known.get(record_id)
-        if before is None or before.filed_day != record.filed_day:
+        """Creates or changes a record; the next guarded write saves it.
+
+        A record that was got may be changed in place, but for its day: that takes a new one.
+        """
+        before = self.peek(record_id)
+        if record.filed_day >= 0 and (before is None or before.filed_day != record.filed_day):
             self._filed.setdefault(record.filed_day, []).append(record_id)
-        self._known[record_id] = self._unsaved[record_id] = record
+        self._young[record_id] = self._unsaved[record_id] = record
 
     @property
     def dirty(self) -> int:
@@ -155,9 +193,15 @@ class Ledger(Generic[R]):
         return write
 
     def trim(self, copies_max: int) -> None:
-        """Forgets copies once there are too many, but those that Redis may not hold yet."""
-        if len(self._known) > copies_max:
-            self._known = {**self._on_the_way, **self._unsaved}
+        """Forgets copies that were not asked for lately, but those that Redis may not hold yet.
+
+        Once the young generation holds more than half of `copies_max`, it becomes the old one, and the old
+        one is forgotten. Must not run between `missing` and the `get` that relies on it.
+        """
+        if len(self._young) > copies_max // 2:
+            # In this order: where a record was changed since it was taken, the young copy is the newest.
+            self._old = {**self._on_the_way, **self._unsaved, **self._young}
+            self._young = {}
 
 
 def day_of(time_ms: int) -> int:

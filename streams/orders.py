@@ -11,14 +11,15 @@ from schemas.codec import Reason
 from schemas.events import Event, Purchase, Refund
 from streams import catalogue
 from streams.batch import LogRecord, PlainRecord
-from streams.booking import VALUED_ORDER_SCOPES, Books, Entry
+from streams.booking import Books, Entry
 from streams.ledger import Identity, Ledger, Order, OrderLine, WaitingRefund, day_of
 from streams.refunds import split
+from streams.scopes import SINGLE_ORDER_SCOPES
 from streams.verdict import Refusal
 from streams.window import MINUTE_MS
 
 TOPIC = "purchases"
-_ORDER_FIELDS = tuple(kind.field or "" for kind in VALUED_ORDER_SCOPES)
+_ORDER_FIELDS = tuple(kind.fields[0] for kind in SINGLE_ORDER_SCOPES)
 _BPS = 10_000
 _NEVER_MS = 1 << 62
 
@@ -40,6 +41,7 @@ def lines_of(purchase: Purchase) -> list[OrderLine]:
             affiliate=item.affiliate_id or purchase.affiliate_id,
             left_minor=item.quantity * item.unit_price_minor - item.seller_discount_minor,
             commission_bps=item.commission_bps,
+            sku=item.sku_id,
         )
         for item in purchase.items
     ]
@@ -128,6 +130,7 @@ class OrderBook:
             Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
         )
         self._books.book(order.time_ms, order.scopes, entries, lines)
+        self._books.book_rooms(order.time_ms, currency, lines, values, quantities)
 
     def accept_refund(
         self, event: Refund, record: LogRecord, ingest_ms: int, excluded: bool

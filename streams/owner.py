@@ -21,10 +21,11 @@ from streams.batch import Batch, LogRecord, chunks
 from streams.errors import PulseError
 from streams.log_check import Log, LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
-from streams.state import PartitionState, Rules, StateWrite
+from streams.state import Missing, PartitionState, Rules, StateWrite
 from streams.store import Applied, AppliedBefore, Guard, Refused, Store, StoreUnavailableError
 from streams.verdict import Refusal
 from streams.watermark import Quiet, watermark_ms
+from streams.window import Pane
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,12 @@ IDLE_WRITE_MS = 1_000
 # too, and while Redis or Kafka is away nothing else would make the folding wait.
 UNSAVED_RECORDS_MAX = 100_000
 REFUSED_BYTES_MAX = 8 * 1024 * 1024
-# Copies of orders, attempts and identities kept in memory.
+# Copies of the records of a ledger (orders, sessions, ...) kept in memory.
 LEDGER_COPIES_MAX = 50_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 T = TypeVar("T")
+Records = dict[str, dict[str, bytes | None]]
+CellNames = dict[tuple[str, Pane], list[str]]
 # Fetch epochs of all owners of this process: a partition that comes back gets one that no batch carries yet.
 _EPOCHS = itertools.count(1)
 
@@ -209,11 +212,11 @@ class Owner:
             ledger.trim(LEDGER_COPIES_MAX)
         screened = state.screen(batch.topic, chunk)
         while missing := state.missing(batch.topic, screened):
-            read = partial(self._work.store.read_records, self.partition, missing)
-            found = await self._retry(read, batch.epoch)
+            found = await self._retry(partial(self._read, missing), batch.epoch)
             if found is None:
                 return False
-            state.load_records(found)
+            state.load_records(found[0])
+            state.sums.admission.load(found[1])
         refusals = state.apply(batch.topic, chunk, screened, next_offset)
         self.made_progress()
         if refusals:
@@ -228,6 +231,12 @@ class Owner:
                 self._start_flush()
         await asyncio.sleep(0)
         return self.epoch == batch.epoch
+
+    async def _read(self, missing: Missing) -> tuple[Records, CellNames]:
+        store = self._work.store
+        records = await store.read_records(self.partition, missing.records) if missing.records else {}
+        names = await store.cell_names(self.partition, missing.cells) if missing.cells else {}
+        return records, names
 
     def _is_full(self, state: PartitionState) -> bool:
         return (
@@ -304,8 +313,13 @@ class Owner:
             for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
                 if not left:
                     state.trimmed[name] = day
+            for pane in answer.emptied:
+                state.users.forget(pane)
+            state.sums.expire_again(answer.unfinished)
         else:
             assert isinstance(answer, AppliedBefore)
+            # Whether something is left in them is not known: they are deleted once more.
+            state.sums.expire_again(write.expired_panes)
 
     async def _send(self, topic: str, refused: list[Refusal]) -> bool:
         await self._work.outlet.send(topic, self.partition, refused)

@@ -15,14 +15,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
-from streams.catalogue import GMV_PAID, KPIS, ORDERS_IN_CURRENCY
+from streams.answer import is_highest
+from streams.catalogue import CAPPED, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
+from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
 from streams.window import Pane
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
 VALUES_A_PANE = 1_000
-PANES_REMEMBERED = 4_096
+# Some 100 bytes each.
+VALUES_REMEMBERED = 1_000_000
+# A pane is held whole while it is walked: under an attack on the number of values tens of MB.
+WALKS_AT_ONCE = 4
 
 VIEWS = frozenset(
     measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
@@ -36,7 +41,7 @@ class Tally:
     """What is remembered of a pane, or of several added up.
 
     Attributes:
-        totals: per stored measure, over all values.
+        totals: per stored measure, over all values; highest values have no total.
         gmv: per currency, the largest values' GMV paid.
         views: the largest values' view events.
     """
@@ -48,7 +53,9 @@ class Tally:
     def add_cell(self, cell: str, amount: int) -> None:
         """Adds one cell ``measure|value``."""
         measure, _, of = cell.partition("|")
-        self.totals[measure] = self.totals.get(measure, 0) + amount
+        if measure == CAPPED.name or is_highest(measure):
+            return
+        _add(self.totals, measure, amount)
         if measure.startswith(_GMV):
             _add(self.gmv.setdefault(measure.removeprefix(_GMV), {}), of, amount)
         elif measure in VIEWS:
@@ -69,6 +76,11 @@ class Tally:
         """Forgets all but the largest values."""
         self.gmv = {currency: _largest(values) for currency, values in self.gmv.items()}
         self.views = _largest(self.views)
+
+    @property
+    def size(self) -> int:
+        """Values that it holds."""
+        return len(self.totals) + len(self.views) + sum(map(len, self.gmv.values()))
 
     def order(self, limit: int) -> list[str]:
         """The first values by GMV paid, then by views, then by name.
@@ -94,12 +106,15 @@ class Ranking:
         self._store = store
         # (p, kind, pane) -> (mark when its walk began, tally); the least recently used goes first.
         self._known: OrderedDict[tuple[int, str, Pane], tuple[float, Tally]] = OrderedDict()
-        self._seqs: dict[int, int] = {}
+        self._values = 0
+        # p -> (seq, who had loaded it for which time)
+        self._seen: dict[int, tuple[int, tuple[str | None, ...]]] = {}
+        self._walks = asyncio.Semaphore(WALKS_AT_ONCE)
 
     async def tally(self, kind: str, panes: Sequence[Pane], metas: Sequence[Meta]) -> Tally:
         """The kind's tally over the panes of all partitions, whose metas were just read."""
         for p, meta in enumerate(metas):
-            self._forget_if_rolled_back(p, meta.number("seq") or 0)
+            self._forget_if_rolled_back(p, meta)
         parts = await asyncio.gather(*(self._of_partition(p, kind, panes) for p in range(len(metas))))
         total = Tally()
         for part in parts:
@@ -115,14 +130,21 @@ class Ranking:
 
     async def _of_pane(self, p: int, kind: str, pane: Pane, mark: float) -> Tally:
         key = (p, kind, pane)
-        known = self._known.pop(key, None)
+        known = self._known.get(key)
         if known is None or known[0] != mark:
             # A change during the walk raises the mark, so the pane is walked again next time.
-            known = (mark, await self._walk(p, kind, pane))
+            async with self._walks:
+                known = (mark, await self._walk(p, kind, pane))
+        self._forget(key)
         self._known[key] = known
-        while len(self._known) > PANES_REMEMBERED:
-            self._known.popitem(last=False)
+        self._values += known[1].size
+        while self._values > VALUES_REMEMBERED:
+            self._forget(next(iter(self._known)))
         return known[1]
+
+    def _forget(self, key: tuple[int, str, Pane]) -> None:
+        known = self._known.pop(key, None)
+        self._values -= known[1].size if known else 0
 
     async def _walk(self, p: int, kind: str, pane: Pane) -> Tally:
         cells: dict[str, int] = {}
@@ -134,12 +156,18 @@ class Ranking:
         tally.cut()
         return tally
 
-    def _forget_if_rolled_back(self, p: int, seq: int) -> None:
-        """A Redis that lost its last second counts up again, and may reach the same marks otherwise."""
-        if seq < self._seqs.get(p, 0):
+    def _forget_if_rolled_back(self, p: int, meta: Meta) -> None:
+        """A Redis that lost its last second counts up again, and may reach the same marks otherwise.
+
+        Its owner notices at the next write and loads the partition again: so also after a seq that seems
+        to have gone on, nothing older than the load is trusted.
+        """
+        seq, loaded = meta.number("seq") or 0, (meta.fields.get("owner"), meta.fields.get("takeovers"))
+        before = self._seen.get(p, (seq, loaded))
+        if seq < before[0] or loaded != before[1]:
             for key in [key for key in self._known if key[0] == p]:
-                del self._known[key]
-        self._seqs[p] = seq
+                self._forget(key)
+        self._seen[p] = (seq, loaded)
 
 
 def remaining(totals: Mapping[str, int], parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

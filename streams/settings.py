@@ -66,6 +66,11 @@ class Settings:
     retention_1d_ms: int = _count(69_120_000_000, "how long panes of a day (UTC) are kept")
     order_horizon_days: int = _count(90, "how long an order can be refunded, in event time", high=3_650)
     unknown_order_wait_ms: int = _count(604_800_000, "how long a refund waits for its order, in ingest time")
+    scope_values_max: int = _count(
+        20_000,
+        "values of a kind of scope (products, lives, …) that a topic counts apart, by partition and pane; "
+        "what is above is counted under `other`",
+    )
     max_dirty_cells: int = _count(20_000, "cells that may wait for a guarded write before reading pauses")
     watchdog_ms: int = _count(60_000, "lag without progress for so long ends the worker")
     session_timeout_ms: int = _count(

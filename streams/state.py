@@ -10,27 +10,33 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
 from zlib import crc32
 
 from schemas.codec import Reason
-from schemas.events import INPUT_TOPICS, Event, LiveStart, Payment, Purchase, Refund, SourceHeartbeat
+from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
+from streams.admission import CellKey
 from streams.batch import LogRecord
 from streams.booking import Books
 from streams.fold import EventCounter
+from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
-from streams.ledger import Attempt, Identity, Ledger, LedgerWrite, Order, WaitingRefund, day_of
-from streams.orders import OrderBook, event_identity, is_repeated, money_hash, refund_identity
-from streams.payments import PaymentBook, attempt_id_of
+from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
+from streams.order_service import OrderService
+from streams.products import ProductBook
+from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.sums import CellWrite, Sums
+from streams.users import BUYERS_KEPT_DAYS, SketchWrite, UserSketches
 from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
 from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
 NEVER_MS = -1
-# Lives are remembered this long past their start, by event time, for the window `live`.
-LIVES_KEPT_DAYS = 36
+# Topics of which what happened last, by event time and then offset, is kept.
+_BY_OFFSET = frozenset({"livestreams", "catalogue"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +51,7 @@ class Rules:
     purchase_lateness_ms: int
     order_horizon_days: int
     unknown_order_wait_ms: int
+    scope_values_max: int
 
     @property
     def text(self) -> str:
@@ -53,6 +60,7 @@ class Rules:
         return (
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
+            f"values={self.scope_values_max} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -81,12 +89,29 @@ class Progress:
     last: tuple[int, int, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """What has to be read from Redis before a chunk can be counted.
+
+    Attributes:
+        records: ids by ledger.
+        cells: hashes of cells whose fields' names are wanted: what their panes admitted before.
+    """
+
+    records: Mapping[str, list[str]]
+    cells: Sequence[CellKey]
+
+    def __bool__(self) -> bool:
+        return bool(self.records or self.cells)
+
+
 @dataclass(slots=True)
 class StateWrite:
     """Everything unsaved of one partition: the content of one guarded write."""
 
     cells: list[CellWrite]
     expired_panes: list[Pane]
+    sketches: SketchWrite
     new_ids: dict[str, dict[int, bytes]]
     expired_ids: dict[str, list[int]]
     ledgers: list[LedgerWrite]
@@ -102,71 +127,77 @@ class PartitionState:
     """The memory of one partition number. Built anew from Redis after every assignment and refusal."""
 
     def __init__(self, partition: int, rules: Rules) -> None:
+        figures = rules.figures
         self.partition = partition
         self.rules = rules
         self.high_ms = NEVER_MS
-        self.currencies: set[str] = set()
         self.topics = {topic: Progress() for topic in INPUT_TOPICS}
         self.ids = {
             topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
         }
-        self.sums = Sums(rules.figures, rules.sizes)
+        self.sums = Sums(figures, rules.sizes, rules.scope_values_max)
         self.trimmed: dict[str, int] = {}
-        self.identities = Ledger("identities", Identity)
         self._screens = {
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
         }
         self._placement = Placement(partition, rules.partitions)
-        self._books = Books(rules.figures, self.sums)
-        self._counter = EventCounter(rules.figures, self.sums)
-        horizon = rules.order_horizon_days
-        self.orders = OrderBook(self._books, Ledger("orders", Order), horizon, rules.unknown_order_wait_ms)
-        self.payments = PaymentBook(self._books, Ledger("attempts", Attempt), horizon)
+        self._books = Books(figures, self.sums)
+        self._counter = EventCounter(figures, self.sums)
+        self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms)
+        self.users = UserSketches(figures, self.sums.admission)
+        self.rooms = RoomBook(figures, self.sums, rules.traffic_lateness_ms)
+        self.products = ProductBook(figures)
+        self.service = OrderService(
+            self._books,
+            self.sessions,
+            self.users,
+            horizon_minutes=rules.horizon_minutes(PURCHASES),
+            horizon_days=rules.order_horizon_days,
+            wait_ms=rules.unknown_order_wait_ms,
+        )
+        self.ledgers: tuple[Ledger[Any], ...] = (
+            *self.service.ledgers,
+            self.sessions.records,
+            self.rooms.rooms,
+            self.rooms.creators,
+            self.products.records,
+        )
         self._lives: dict[str, int] = {}
 
     @property
-    def ledgers(self) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Attempt]]:
-        """The ledgers whose records are read before the fold."""
-        return self.identities, self.orders.orders, self.payments.attempts
-
-    @property
     def dirty(self) -> int:
-        """How much the next write would save: cells and records."""
-        return self.sums.dirty + sum(ledger.dirty for ledger in self.ledgers)
+        """How much the next write would save, in cells: a record is worth one, a sketch's user a third."""
+        return self.sums.dirty + self.users.dirty // 3 + sum(ledger.dirty for ledger in self.ledgers)
 
     def screen(self, topic: str, records: Sequence[LogRecord]) -> Screened:
         """Verdicts 1 to 9 of a chunk; changes nothing."""
         return self._screens[topic].screen(records, self.topics[topic].ingest_ms, self._placement)
 
-    def missing(self, topic: str, screened: Screened) -> dict[str, list[str]]:
-        """Ids by ledger that must be loaded before `apply`; empty if all are in memory."""
-        if topic != PURCHASES:
-            return {}
-        identities: list[str] = []
-        orders: list[str] = []
-        attempts: list[str] = []
-        for event in screened.events:
-            match event:
-                case Purchase():
-                    orders.append(event.order_id)
-                    # It may refuse refunds that waited for it, whose ids are then free again.
-                    identities += map(refund_identity, self.orders.waiting.get(event.order_id, ()))
-                case Refund():
-                    identities.append(refund_identity(event.refund_id))
-                    orders.append(event.order_id)
-                case _:
-                    identities.append(event_identity(event.event_id))
-                    if isinstance(event, Payment):
-                        attempts.append(attempt_id_of(event))
-        missing = {
-            "identities": self.identities.missing(identities),
-            "orders": self.orders.orders.missing(orders),
-            "attempts": self.payments.attempts.missing(attempts),
+    def missing(self, topic: str, screened: Screened) -> Missing:
+        """What must be loaded before `apply`; empty if all is in memory.
+
+        To be asked again after loading: which records are wanted may depend on records.
+        """
+        events = screened.events
+        wanted = {self.sessions.records.name: self.sessions.ids(topic, events, screened.ingest_ms)}
+        cells: list[CellKey] = []
+        if topic == PURCHASES:
+            wanted |= self.service.wanted(events)
+        else:
+            cells = self.sums.admission.unknown(screened.times_ms)
+        if topic == "livestreams":
+            wanted |= self.rooms.ids(events)
+        elif topic == "catalogue":
+            wanted[self.products.records.name] = self.products.ids(events)
+        records = {
+            ledger.name: absent
+            for ledger in self.ledgers
+            if (ids := wanted.get(ledger.name)) and (absent := ledger.missing(ids))
         }
-        return {name: ids for name, ids in missing.items() if ids}
+        return Missing(records, cells)
 
     def load_records(self, found: Mapping[str, Mapping[str, bytes | None]]) -> None:
-        """What the store answered for `missing`."""
+        """What the store answered for the records of `missing`."""
         for ledger in self.ledgers:
             ledger.load(found.get(ledger.name, {}))
 
@@ -183,8 +214,11 @@ class PartitionState:
         self._count_late_money(topic, screened)
         self._count_by_ingest(topic, catalogue.MISPLACED, screened.misplaced)
         if topic == PURCHASES:
-            refusals += self._apply_purchases(screened)
-            self.orders.expire_waiting(screened.end_ingest_ms)
+            judged = self.service.apply(screened)
+            refusals += judged.refusals
+            for event, record in judged.taken:
+                self._rise(PURCHASES, event.event_time_ms)
+                self._note(PURCHASES, event, record.timestamp)
         else:
             self._apply_traffic(topic, screened)
             self.ids[topic].expire(screened.end_ingest_ms)
@@ -198,7 +232,7 @@ class PartitionState:
     def _count_late_money(self, topic: str, screened: Screened) -> None:
         for event, ingest_ms in screened.late_events:
             if isinstance(event, Purchase):
-                self.currencies.add(event.currency)
+                self.service.currencies.add(event.currency)
                 value = sum(
                     item.quantity * item.unit_price_minor - item.seller_discount_minor for item in event.items
                 )
@@ -230,6 +264,7 @@ class PartitionState:
             if not events:
                 return
         self._rise(topic, max(times_ms))
+        offsets = [screened.records[index].offset for index in fresh] if topic in _BY_OFFSET else []
         if topic == "livestreams" or SourceHeartbeat in {event.__class__ for event in events}:
             for index, event in enumerate(events):
                 self._note(topic, event, screened.records[fresh[index]].timestamp)
@@ -240,8 +275,16 @@ class PartitionState:
             events = [events[index] for index in real]
             ingest_ms = [ingest_ms[index] for index in real]
             times_ms = [times_ms[index] for index in real]
+            offsets = [offsets[index] for index in real] if offsets else []
         self._count_by_ingest(topic, catalogue.ACCEPTED, ingest_ms)
         self._counter.count(events, times_ms)
+        # After the counting: it decides which values have a place of their own.
+        self.users.add(topic, events)
+        self.sessions.accept(topic, events, ingest_ms, partial(self.sums.admission.allows, topic))
+        if topic == "livestreams":
+            self.rooms.accept(events, offsets, ingest_ms)
+        elif topic == "catalogue":
+            self.products.accept(events, offsets)
 
     def _note(self, topic: str, event: Event, timestamp: int) -> None:
         """What is kept of an accepted event besides counts."""
@@ -257,87 +300,13 @@ class PartitionState:
         progress.high_ms = max(progress.high_ms, time_ms)
         self.high_ms = max(self.high_ms, time_ms)
 
-    def _apply_purchases(self, screened: Screened) -> list[Refusal]:
-        refusals: list[Refusal] = []
-        columns = zip(screened.events, screened.records, screened.ingest_ms, strict=True)
-        for event, record, ingest_ms in columns:
-            self.orders.expire_waiting(ingest_ms)
-            refused, measure = self._judge_purchase_event(event, record, ingest_ms)
-            refusals += refused
-            self._books.on_pipeline(ingest_ms, PURCHASES, measure, 1)
-            if measure is catalogue.ACCEPTED or measure is catalogue.EXCLUDED:
-                self._rise(PURCHASES, event.event_time_ms)
-                self._note(PURCHASES, event, record.timestamp)
-        return refusals
-
-    def _judge_purchase_event(
-        self, event: Event, record: LogRecord, ingest_ms: int
-    ) -> tuple[list[Refusal], Measure]:
-        """Verdicts 10 and 11 of a record of the order service, and its bookings if it is new."""
-        horizon = self.rules.horizon_minutes(PURCHASES)
-        excluded = event.traffic != "real"
-        counted = catalogue.EXCLUDED if excluded else catalogue.ACCEPTED
-        conflict = catalogue.DEAD_LETTERS[Reason.CONFLICTING_DUPLICATE]
-        match event:
-            case Purchase():
-                known_order = self.orders.orders.get(event.order_id)
-                if known_order and is_repeated(known_order, ingest_ms, horizon):
-                    return self._repeated(event, record, known_order.money_hash)
-                self.currencies.add(event.currency)
-                refusals = list(self.orders.accept_purchase(event, ingest_ms, excluded))
-                for refund_id in self.orders.take_refused():
-                    self._forget_identity(refund_id)
-                return refusals, counted
-            case Refund():
-                identity = refund_identity(event.refund_id)
-                known = self.identities.get(identity)
-                if known and is_repeated(known, ingest_ms, horizon):
-                    return self._repeated(event, record, known.money_hash)
-                refusal = self.orders.accept_refund(event, record, ingest_ms, excluded)
-                if refusal:
-                    return [refusal], conflict
-                self.currencies.add(event.currency)
-                self._take_identity(identity, event, ingest_ms, money_hash(event))
-            case _:
-                identity = event_identity(event.event_id)
-                known = self.identities.get(identity)
-                if known and is_repeated(known, ingest_ms, horizon):
-                    return [], catalogue.DUPLICATES
-                self._take_identity(identity, event, ingest_ms, 0)
-                if isinstance(event, Payment) and not excluded:
-                    self.payments.accept(event, record.offset, ingest_ms)
-        if not excluded and not isinstance(event, SourceHeartbeat):
-            self._books.on_event(event, 1)
-        return [], counted
-
-    @staticmethod
-    def _repeated(
-        event: Purchase | Refund, record: LogRecord, known_hash: int
-    ) -> tuple[list[Refusal], Measure]:
-        if money_hash(event) == known_hash:
-            return [], catalogue.DUPLICATES
-        detail = "the same id was accepted before with other amounts"
-        refusal = Refusal(record, Reason.CONFLICTING_DUPLICATE, detail)
-        return [refusal], catalogue.DEAD_LETTERS[Reason.CONFLICTING_DUPLICATE]
-
-    def _take_identity(self, identity: str, event: Event, ingest_ms: int, money: int) -> None:
-        accepted_ms = max(ingest_ms, event.event_time_ms)
-        record = Identity(day_of(accepted_ms), accepted_ms // MINUTE_MS, money)
-        self.identities.put(identity, record)
-
-    def _forget_identity(self, refund_id: str) -> None:
-        """A waiting refund that its order refuses was never accepted: the id is free again."""
-        identity = refund_identity(refund_id)
-        known = self.identities.get(identity)
-        if known:
-            self.identities.put(identity, Identity(known.filed_day, NEVER_MS, 0))
-
     def take(self) -> StateWrite:
         """Everything unsaved, in one step; what is counted after this call belongs to the next write."""
         cells, expired_panes = self.sums.take(self.high_ms)
         unsaved = {topic: ids.take_unsaved() for topic, ids in self.ids.items()}
         lives, self._lives = self._lives, {}
-        waiting, self.orders.changed_waiting = self.orders.changed_waiting, {}
+        orders = self.service.orders
+        waiting, orders.changed_waiting = orders.changed_waiting, {}
         ledgers = [ledger.take() for ledger in self.ledgers]
         filed = {ledger.name: min(ledger.filed) for ledger in ledgers if ledger.filed}
         if lives:
@@ -345,13 +314,14 @@ class PartitionState:
         return StateWrite(
             cells=cells,
             expired_panes=expired_panes,
+            sketches=self.users.take(self.high_ms),
             new_ids={topic: ids for topic, (ids, _) in unsaved.items() if ids},
             expired_ids={topic: minutes for topic, (_, minutes) in unsaved.items() if minutes},
             ledgers=ledgers,
             trims=self._trims(filed),
             waiting=waiting,
             lives=lives,
-            currencies=frozenset(self.currencies),
+            currencies=frozenset(self.service.currencies),
             high_ms=self.high_ms,
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
         )
@@ -363,6 +333,9 @@ class PartitionState:
         """
         purchases = self.topics[PURCHASES].ingest_ms
         rooms = self.topics["livestreams"].ingest_ms
+        # Sessions are made of several topics' events: none may be behind.
+        topics = [self.topics[topic] for topic in SESSION_TOPICS]
+        behind = min(max(progress.ingest_ms, progress.watermark_ms) for progress in topics)
         lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         due: dict[str, int] = {}
@@ -370,7 +343,10 @@ class PartitionState:
             ("identities", purchases, day_of(purchases) - lateness_days - 2),
             ("orders", purchases, past_orders),
             ("attempts", purchases, past_orders),
+            ("buyers", purchases, day_of(purchases) - lateness_days - BUYERS_KEPT_DAYS - 1),
+            ("sessions", behind, last_needless_day(behind)),
             ("lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS),
+            ("rooms", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1),
         ):
             if clock_ms == NEVER_MS:
                 continue

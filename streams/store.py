@@ -26,11 +26,15 @@ from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
 from streams.state import NEVER_MS, PartitionState, Progress, Rules, StateWrite, stored_minutes
 from streams.window import Pane, PaneSize
-from streams.write_plan import SCHEMA, Arg, Keys, meta_fields, plan
+from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
 
 VERSION_MIN = (7, 0)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
+# Hashes whose names are asked for together: one may hold a hundred thousand.
+HASHES_AT_ONCE = 16
+# How errors begin that come of keys which another program wrote; INVALIDOBJ: a sketch that is broken within.
+CORRUPT = ("MALFORMED", "WRONGTYPE", "INVALIDOBJ")
 T = TypeVar("T")
 
 
@@ -52,11 +56,21 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The write is in Redis: values of incremented fields, and what trimmed lists still hold, in order."""
+    """The write is in Redis.
+
+    Attributes:
+        seq: number of the write.
+        increments: values of incremented fields, in order.
+        left: what trimmed lists still hold, in order.
+        emptied: expired panes of sketches of which nothing is left: to be forgotten.
+        unfinished: expired panes of cells that still hold rooms: to be expired again with the next write.
+    """
 
     seq: int
     increments: Sequence[int]
     left: Sequence[int]
+    emptied: Sequence[Pane] = ()
+    unfinished: Sequence[Pane] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +134,9 @@ async def guarded(answer: Awaitable[T]) -> T:
     try:
         return await answer
     except redis_errors.ResponseError as error:
-        if "MALFORMED" in str(error) or "WRONGTYPE" in str(error):
+        if str(error).startswith("TOOLARGE"):
+            raise too_large(str(error).removeprefix("TOOLARGE ")) from error
+        if any(code in str(error) for code in CORRUPT):
             raise StoreCorruptError(
                 f"Redis holds what Shop Pulse did not write: {error}; "
                 "use another SHOP_PULSE_REDIS_PREFIX to start anew beside it"
@@ -170,9 +186,10 @@ class Store:
         pipe.hgetall(keys("meta"))
         pipe.zrange(keys("panes"), 0, -1)
         pipe.hgetall(keys("waiting"))
-        raw_meta, raw_panes, raw_waiting = await guarded(pipe.execute())
+        pipe.zrange(keys("userpanes"), 0, -1)
+        raw_meta, raw_panes, raw_waiting, raw_user_panes = await guarded(pipe.execute())
         meta = {name.decode(): value.decode() for name, value in raw_meta.items()}
-        if not meta and (raw_panes or raw_waiting):
+        if not meta and (raw_panes or raw_waiting or raw_user_panes):
             raise StoreCorruptError(
                 f"figures of partition {partition} are in Redis, but not how far they were counted (was a "
                 "key deleted or evicted?); start with a new SHOP_PULSE_REDIS_PREFIX to build them anew"
@@ -181,6 +198,7 @@ class Store:
         state = PartitionState(partition, rules)
         _load_meta(state, meta)
         state.sums.load_stored(_panes_of(raw_panes, rules.sizes))
+        state.users.load_stored(_panes_of(raw_user_panes, state.users.sizes))
         for encoded in raw_waiting.values():
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
@@ -189,7 +207,7 @@ class Store:
                     f"a refund that waits in partition {partition} can no longer be read; "
                     "start with a new SHOP_PULSE_REDIS_PREFIX to build the state anew from Kafka"
                 )
-            state.orders.let_wait(refund, kept)
+            state.service.orders.let_wait(refund, kept)
         await self._load_ids(state, keys)
         offsets = {f"off:{topic}": meta.get(f"off:{topic}", "") for topic in INPUT_TOPICS}
         return state, Guard(meta.get("token", ""), offsets)
@@ -222,6 +240,24 @@ class Store:
             for (name, wanted), found in zip(ids.items(), answers, strict=True)
         }
 
+    async def cell_names(
+        self, partition: int, hashes: Sequence[tuple[str, Pane]]
+    ) -> dict[tuple[str, Pane], list[str]]:
+        """Names of all cells (``measure|value``) of a kind of scope in a pane; empty where there is none.
+
+        For a memory that was just loaded: if another owner wrote meanwhile, Redis refuses its first write.
+        """
+        keys = Keys(self._prefix, partition)
+        found: dict[tuple[str, Pane], list[str]] = {}
+        for at in range(0, len(hashes), HASHES_AT_ONCE):
+            asked = hashes[at : at + HASHES_AT_ONCE]
+            pipe = self._client.pipeline(transaction=False)
+            for kind, pane in asked:
+                pipe.hkeys(keys.cells(kind, pane))
+            for place, names in zip(asked, await guarded(pipe.execute()), strict=True):
+                found[place] = [name.decode() for name in names]
+        return found
+
     async def write(
         self,
         state: PartitionState,
@@ -243,13 +279,20 @@ class Store:
         args += operations.args
         answer = await guarded(self._apply(keys=list(operations.keys), args=args))
         offsets = {name: meta.get(name, "") for name in guard.offsets}
-        return _parse(answer), Guard(token, offsets)
+        return _parse(answer, operations), Guard(token, offsets)
 
 
-def _parse(answer: Sequence[Any]) -> WriteAnswer:
+def _parse(answer: Sequence[Any], operations: Operations) -> WriteAnswer:
     match answer[0]:
         case b"OK":
-            return Applied(int(answer[1]), [int(value) for value in answer[2]], [int(n) for n in answer[3]])
+            seq, increments, left, swept = int(answer[1]), *(list(map(int, part)) for part in answer[2:])
+            return Applied(
+                seq,
+                increments,
+                left,
+                emptied=[pane for pane in operations.swept_sketches if not swept.pop(0)],
+                unfinished=[pane for pane in operations.swept_rooms if swept.pop(0)],
+            )
         case b"DONE":
             return AppliedBefore()
         case _:
@@ -279,7 +322,7 @@ def _check_meta(meta: Mapping[str, str], partition: int, rules: Rules) -> None:
 
 def _load_meta(state: PartitionState, meta: Mapping[str, str]) -> None:
     state.high_ms = int(meta.get("h", NEVER_MS))
-    state.currencies.update(meta.get("currencies", "").split())
+    state.service.currencies.update(meta.get("currencies", "").split())
     for topic in INPUT_TOPICS:
         last = meta.get(f"last:{topic}")
         offset = meta.get(f"off:{topic}")

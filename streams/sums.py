@@ -8,10 +8,11 @@ makes its value known. So no cell has to be read before it is added to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from streams.admission import SCOPE_VALUES_MAX, Admission, CellKey
 from streams.kpi import FigureSet
 from streams.window import MINUTE_MS, Pane, PaneSize
 
@@ -22,8 +23,6 @@ EXPIRED_PANES_MAX = 500
 # More known values than this are forgotten all at once: the next writes are deltas, and teach them again.
 KNOWN_CELLS_MAX = 1_000_000
 
-CellKey = tuple[str, Pane]  # (kind of scope, pane)
-
 
 @dataclass(slots=True)
 class CellWrite:
@@ -33,6 +32,8 @@ class CellWrite:
     pane: Pane
     absolute: dict[str, int] = field(default_factory=dict)
     deltas: dict[str, int] = field(default_factory=dict)
+    # Raised to this where it is lower: writing one twice changes nothing, so none needs to be known.
+    highest: dict[str, int] = field(default_factory=dict)
 
 
 def field_name(measure: str, value: str) -> str:
@@ -40,12 +41,29 @@ def field_name(measure: str, value: str) -> str:
     return f"{measure}|{value}"
 
 
-class Sums:
-    """The sums of one partition number: what is new since the last write, and what Redis is known to hold."""
+def _named(amounts: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    return {field_name(*name): amount for name, amount in amounts.items() if amount}
 
-    def __init__(self, figures: FigureSet, sizes: tuple[PaneSize, ...]) -> None:
+
+class Sums:
+    """The sums of one partition number: what is new since the last write, and what Redis is known to hold.
+
+    `scope_values_max` is how many values of a kind of scope have traffic cells of their own: see `admission`.
+    """
+
+    def __init__(
+        self, figures: FigureSet, sizes: tuple[PaneSize, ...], scope_values_max: int = SCOPE_VALUES_MAX
+    ) -> None:
         self.sizes = tuple(size for size in sizes if size.name in figures.sizes)
         self.finest = self.sizes[0]
+        self.admission = Admission(figures, self.sizes, scope_values_max)
+        # Kinds that are not kept at every size, by the part of the stored kind before a colon.
+        self._sizes_of = {
+            kind.name: tuple(size for size in self.sizes if size.name in kind.sizes)
+            for kind in figures.kinds
+            if kind.sizes
+        }
+        self._highest: defaultdict[tuple[str, int], dict[tuple[str, str], int]] = defaultdict(dict)
         self.stored: set[Pane] = set()
         self._new: defaultdict[tuple[str, int], defaultdict[tuple[str, str], int]] = defaultdict(
             lambda: defaultdict(int)
@@ -60,6 +78,7 @@ class Sums:
         """The panes that Redis holds already: a pane not among them is known to be empty."""
         self.stored.update(panes)
         self._uncertain.update(self.stored)
+        self.admission.load_stored(self.stored)
 
     def add(self, kind: str, time_ms: int, measure: str, value: str, amount: int) -> None:
         """Adds to one cell. `time_ms` is the time whose pane it falls into."""
@@ -69,10 +88,16 @@ class Sums:
         """The new sums of a kind in the finest pane that starts at `start_ms`, to be added to in bulk."""
         return self._new[kind, start_ms]
 
+    def raise_to(self, kind: str, time_ms: int, measure: str, value: str, amount: int) -> None:
+        """Makes one cell at least `amount`. `time_ms` is the time whose pane it falls into."""
+        cells = self._highest[kind, self.finest.start_of(time_ms)]
+        cells[measure, value] = max(amount, cells.get((measure, value), amount))
+
     @property
     def dirty(self) -> int:
         """Cells that the next write touches, at most."""
-        return sum(map(len, self._new.values())) * len(self.sizes)
+        new = sum(map(len, self._new.values())) + sum(map(len, self._highest.values()))
+        return new * len(self.sizes)
 
     def take(self, high_ms: int) -> tuple[list[CellWrite], list[Pane]]:
         """(writes, panes to delete) for everything added since the last call; nothing waits behind.
@@ -85,22 +110,34 @@ class Sums:
         for pane in expired:
             self.stored.discard(pane)
             self._uncertain.discard(pane)
-        writes = [self._write_of(key, cells) for key, cells in self._rolled_up(high_ms)]
-        self.stored.update(write.pane for write in writes)
+        writes = {key: self._write_of(key, cells) for key, cells in self._rolled_up(high_ms)}
+        for (kind, start_ms), found in self._highest.items():
+            for pane in self._panes(kind, start_ms, high_ms):
+                highest = writes.setdefault((kind, pane), CellWrite(kind, pane)).highest
+                for name, amount in found.items():
+                    highest[field_name(*name)] = max(amount, highest.get(field_name(*name), amount))
+        self.stored.update(pane for _, pane in writes)
         self._forget_old(high_ms)
+        self.admission.end_turn(self.stored, expired)
         self._new.clear()
-        return writes, expired
+        self._highest.clear()
+        return list(writes.values()), expired
+
+    def _panes(self, kind: str, start_ms: int, high_ms: int) -> Iterator[Pane]:
+        """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up."""
+        for size in self._sizes_of.get(kind.partition(":")[0], self.sizes):
+            pane = Pane(size, size.start_of(start_ms))
+            if size.is_written(pane.start_ms, high_ms):
+                yield pane
 
     def _rolled_up(self, high_ms: int) -> Iterator[tuple[CellKey, dict[str, int]]]:
         cells: defaultdict[CellKey, defaultdict[str, int]] = defaultdict(lambda: defaultdict(int))
         for (kind, start_ms), added in self._new.items():
-            named = {field_name(*name): amount for name, amount in added.items() if amount}
-            for size in self.sizes:
-                pane = Pane(size, size.start_of(start_ms))
-                if not named or not size.is_written(pane.start_ms, high_ms):
-                    continue
+            named = _named(added)
+            for pane in self._panes(kind, start_ms, high_ms) if named else ():
                 into = cells[kind, pane]
-                for name, amount in named.items():
+                kept = self.admission.resolved(kind, pane, added)
+                for name, amount in (named if kept is added else _named(kept)).items():
                     into[name] += amount
         yield from cells.items()
 
@@ -120,6 +157,10 @@ class Sums:
             else:
                 write.absolute[name] = known[name] = before + amount
         return write
+
+    def expire_again(self, panes: Iterable[Pane]) -> None:
+        """Panes past their retention of which Redis still holds something: the next write deletes more."""
+        self.stored.update(panes)
 
     def learn(self, writes: Iterable[CellWrite], results: Iterator[int]) -> None:
         """Values that Redis answered for the deltas of `writes`, in their order."""

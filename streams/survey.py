@@ -7,25 +7,29 @@ unbounded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from streams.answer import by_value, stored_measures
-from streams.catalogue import ALL, KPIS, PIPELINE, PLATFORM, SURFACE
+from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
+from streams.details import DetailsPlan
 from streams.kpi import Kpi
-from streams.ranking import Ranking, Tally, remaining
-from streams.read_model import Plan, ReadModel, View
-from streams.read_store import HashRequest, Meta, cells
+from streams.kpis import KPIS
+from streams.ranking import Ranking, remaining
+from streams.read_model import ReadModel
+from streams.read_store import HashRequest, Meta, Request, cells
+from streams.reading import Moment, View
+from streams.rooms import viewers_now
+from streams.scopes import ALL, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE
+from streams.sheet import Sheet
 from streams.trust import Trust
-from streams.window import WindowError
+from streams.window import WindowError, named_range
 
 WINDOWS = ("5m", "30m")
 RANKING_WINDOW = "30m"
 VERDICTS_WINDOW = "1h"
 # Kinds whose values are a closed list, and kinds of which the largest values are named.
 CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
-RANKED_KINDS = ("gateway", "live", "product")
-OTHER = "other"
+RANKED_KINDS = ("gateway", LIVE.name, "product")
 
 # One gauge per event type and named id would be the bulk of all series; those are asked of the API.
 RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith("events_by_type."))
@@ -33,89 +37,136 @@ RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith("events_by_ty
 
 @dataclass(frozen=True, slots=True)
 class ScopeTotals:
-    """Totals by stored measure of one scope, and the KPIs that are shown of it."""
+    """What one scope's figures are made of, and the KPIs that are shown of it."""
 
     kind: str
     value: str
-    totals: Mapping[str, int]
+    totals: Totals
     kpis: tuple[Kpi, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSurvey:
-    """One window: its trust, and the totals of each scope."""
+    """One window: its trust, the totals of each scope, and by kind whether a cap on values was met."""
 
     window: str
     currencies: tuple[str, ...]
     trust: Trust
     scopes: tuple[ScopeTotals, ...]
+    capped: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """A moment's survey; `verdicts` are cells ``measure|topic`` of the last hour."""
+    """A moment's survey; `verdicts` are cells ``measure|topic`` of the last hour, `viewers_now` by live."""
 
     metas: tuple[Meta, ...]
     windows: tuple[WindowSurvey, ...]
     verdicts: Mapping[str, int]
+    viewers_now: Mapping[str, int]
 
 
 async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
     """Reads it. Raises StoreUnavailableError. A window that the settings don't keep is left out."""
     top: dict[str, list[str]] = {}
-    view = await _view(model, RANKING_WINDOW, lambda _plan: [])
-    if view is not None:
+    try:
+        view, asked = await model.over(RANKING_WINDOW)
         for kind in RANKED_KINDS:
             if kind in model.kinds:
-                tally = await _tally(ranking, kind, view)
+                tally = await ranking.tally(kind, asked.panes, view.metas)
                 # A value of the very name "other" can't be told from the rest, so it is part of the rest.
                 top[kind] = [of for of in tally.order(top_k + 1) if of != OTHER][:top_k]
-    windows = [await _window(model, ranking, window, top) for window in WINDOWS]
-    last = await _view(model, VERDICTS_WINDOW, lambda plan: [cells(PIPELINE.name, plan.ranges[0].panes)])
-    metas = last.metas if last else tuple(read.meta for read in await model.store.read())
-    return Survey(metas, tuple(each for each in windows if each), last.sums(0) if last else {})
-
-
-async def _view(model: ReadModel, window: str, requests: Callable[[Plan], list[HashRequest]]) -> View | None:
-    try:
-        return await model.view((model.named(window),), requests)
     except WindowError:
-        return None
+        top = {}
+    windows = [await _window(model, ranking, window, top) for window in WINDOWS]
+    verdicts, viewers, metas = await _pipeline(model, top.get(LIVE.name, []))
+    return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
 
 
-async def _tally(ranking: Ranking, kind: str, view: View) -> Tally:
-    return await ranking.tally(kind, view.plan.ranges[0].panes, view.metas)
+async def _pipeline(
+    model: ReadModel, lives: Sequence[str]
+) -> tuple[Mapping[str, int], Mapping[str, int], tuple[Meta, ...]]:
+    """Verdicts of the last hour, viewers now by live, and the metas."""
+    details = DetailsPlan(lives=tuple(lives))
+    try:
+        view, asked = await model.over(
+            VERDICTS_WINDOW, lambda asked, _moment: [cells(PIPELINE.name, asked.panes), *details.requests]
+        )
+    except WindowError:
+        return {}, {}, await model.metas()
+    rooms = details.read(view).rooms
+    viewers = {live: viewers_now(room, view.moment.now_ms) for live, room in rooms.items()}
+    known = {live: n for live, n in viewers.items() if n is not None}
+    return view.sums(cells(PIPELINE.name, asked.panes)), known, view.metas
+
+
+class _WindowPlan:
+    """What is read of one window. Raises WindowError if it is not kept."""
+
+    def __init__(self, model: ReadModel, window: str, top: Mapping[str, list[str]], moment: Moment) -> None:
+        self.range = model.range(named_range(window, moment.now_ms), moment)
+        self.currencies = moment.currencies
+        panes = self.range.panes
+        self.closed = {kind: cells(kind, panes) for kind in CLOSED_KINDS if kind in model.kinds}
+        self.named: dict[str, HashRequest] = {}
+        for kind, values in top.items():
+            measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
+            # Without a value there is nothing to ask; an empty list of fields would mean all of them.
+            fields = [f"{measure}|{of}" for of in values for measure in measures]
+            self.named[kind] = cells(kind, panes if values else (), fields)
+        # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
+        with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
+        with_users += [(LIVE.name, of) for of in top.get(LIVE.name, [])]
+        self.sheets = {
+            (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
+            for kind, of in dict.fromkeys(with_users)
+            if kind in model.kinds
+        }
+        self.caps = {
+            kind: cells(kind, panes, capped)
+            for kind in model.kinds
+            if (capped := capped_cells(kind, model.figures))
+        }
+
+    @property
+    def requests(self) -> list[Request]:
+        """All of it."""
+        sheets = [request for sheet in self.sheets.values() for request in sheet.requests]
+        return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets]
+
+    def totals(self, view: View, kind: str, value: str, own: Mapping[str, int]) -> Totals:
+        """Of one scope; `own` is what it has in cells."""
+        sheet = self.sheets.get((kind, value))
+        if sheet is not None:
+            return sheet.totals(view)
+        return Totals(own, capped=frozenset(Group) if self.is_capped(view, kind) else frozenset())
+
+    def is_capped(self, view: View, kind: str) -> bool:
+        """Whether the cap on values was met for the kind."""
+        return kind in self.caps and any(view.sums(self.caps[kind]).values())
 
 
 async def _window(
     model: ReadModel, ranking: Ranking, window: str, top: Mapping[str, list[str]]
 ) -> WindowSurvey | None:
-    closed = [kind for kind in CLOSED_KINDS if kind in model.kinds]
-
-    def requests(plan: Plan) -> list[HashRequest]:
-        panes = plan.ranges[0].panes
-        named = [_named_cells(model, plan, kind, values) for kind, values in top.items()]
-        return [*(cells(kind, panes) for kind in closed), *named]
-
-    view = await _view(model, window, requests)
-    if view is None:
+    try:
+        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, moment))
+    except WindowError:
         return None
     scopes: list[ScopeTotals] = []
-    for index, kind in enumerate(closed):
-        for of, totals in sorted(by_value(view.sums(index)).items()):
-            scopes.append(ScopeTotals(kind, of, totals, KPIS))
-    for index, (kind, values) in enumerate(top.items(), start=len(closed)):
-        found = by_value(view.sums(index))
-        rest = remaining((await _tally(ranking, kind, view)).totals, found.values())
-        for of in values:
-            scopes.append(ScopeTotals(kind, of, found.get(of, {}), RANKED_KPIS))
+    for kind, request in plan.closed.items():
+        for of, own in sorted(view.values(request).items()):
+            scopes.append(ScopeTotals(kind, of, plan.totals(view, kind, of, own), KPIS))
+    for kind, request in plan.named.items():
+        found = view.values(request)
+        tally = await ranking.tally(kind, plan.range.panes, view.metas)
+        for of in top[kind]:
+            totals = plan.totals(view, kind, of, found.get(of, {}))
+            scopes.append(ScopeTotals(kind, of, totals, RANKED_KPIS))
+        rest = plan.totals(view, kind, OTHER, remaining(tally.totals, found.values()))
         scopes.append(ScopeTotals(kind, OTHER, rest, RANKED_KPIS))
-    trusted = await model.trust(view, view.plan.ranges[0], ALL.name if closed else model.kinds[0])
-    return WindowSurvey(window, view.plan.currencies, trusted, tuple(scopes))
-
-
-def _named_cells(model: ReadModel, plan: Plan, kind: str, values: list[str]) -> HashRequest:
-    measures = stored_measures(kind, model.figures, plan.currencies, RANKED_KPIS)
-    # Without a value there is nothing to ask; an empty list of fields would mean all of them.
-    panes = plan.ranges[0].panes if values else ()
-    return cells(kind, panes, [f"{measure}|{of}" for of in values for measure in measures])
+    trusted = await model.trust(
+        view, (plan.range.from_ms, plan.range.to_ms), ALL.name if plan.closed else model.kinds[0]
+    )
+    capped = {kind: plan.is_capped(view, kind) for kind in plan.caps}
+    return WindowSurvey(window, plan.currencies, trusted, tuple(scopes), capped)

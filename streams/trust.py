@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from schemas.events import INPUT_TOPICS, TYPES_OF_TOPIC
 from streams.catalogue import EVENT_COUNTS
@@ -47,8 +48,10 @@ class Trust:
     silent_topics: frozenset[str]
 
 
+@cache
 def topics_read_by(kind: str) -> tuple[str, ...]:
-    """The topics with an event type that is counted for this kind of scope; its money comes with them."""
+    """The topics with an event type that is counted for this kind of scope; its money, sessions and users
+    come with them."""
     counted = {cls for cls, measure in EVENT_COUNTS.items() if kind in measure.kinds}
     return tuple(topic for topic in INPUT_TOPICS if counted & TYPES_OF_TOPIC[topic])
 

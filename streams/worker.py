@@ -24,10 +24,10 @@ from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
 from streams.agents import create_app
 from streams.batch import Batch, LogRecord
-from streams.catalogue import FIGURE_SETS
 from streams.errors import PulseError
 from streams.fleet import Fleet
 from streams.kafka_log import partition_counts
+from streams.kpis import FIGURE_SETS
 from streams.log_check import Bounds, LogUnavailableError, check_counts
 from streams.outlet import Outlet
 from streams.owner import Work
@@ -70,6 +70,7 @@ def rules_of(settings: Settings) -> Rules:
         purchase_lateness_ms=settings.purchase_lateness_ms,
         order_horizon_days=settings.order_horizon_days,
         unknown_order_wait_ms=settings.unknown_order_wait_ms,
+        scope_values_max=settings.scope_values_max,
     )
 
 

@@ -7,17 +7,24 @@ from dataclasses import dataclass, field
 
 from msgspec.msgpack import encode
 
+from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
+from streams.scopes import ROOM
 from streams.state import NEVER_MS, Progress, Rules, StateWrite
 from streams.sums import CellWrite
 from streams.window import DAY_MS, Pane
 
-SCHEMA = "1"
+SCHEMA = "2"
 # Lua's `unpack` fails near 8 000 values; a slice is even, so that pairs stay together.
 SLICE_MAX = 4_000
 # Records of one past day deleted with one write: bounds how long Redis is held.
 TRIM_MAX = 1_000
+# Keys of past panes that have an index (sketches, rooms) deleted with one write, of either kind; the rest go
+# with the next ones. Of sketches as many as the write touches, if these are more: what is left cannot grow.
+SWEEP_MAX = 1_000
+# What Redis can add up: see apply.lua.
+AMOUNT_MAX = 2**63 - 1
 
 Arg = str | bytes | int
 
@@ -36,18 +43,35 @@ class Keys:
         """Hash of a pane's cells for one kind of scope."""
         return self("cells", kind, pane.size.name, pane.start_ms)
 
+    def sketch(self, pane: Pane, name: str) -> str:
+        """Sketch of a pane's users; `name` is ``step:kind:value``."""
+        return self("users", pane.size.name, pane.start_ms, name)
+
 
 def pane_member(pane: Pane) -> str:
     """A pane in the index of panes."""
     return f"{pane.size.name}:{pane.start_ms}"
 
 
+def too_large(cell: str) -> PulseError:
+    """What a sum beyond 64 bits comes to: a wrong figure is never written in its place."""
+    return PulseError(
+        f"a sum no longer fits into 64 bits ({cell}): look for absurd amounts in the log (they are in minor "
+        "units); with a log that has none of them, start with a new SHOP_PULSE_REDIS_PREFIX"
+    )
+
+
 @dataclass(slots=True)
 class Operations:
-    """Operations of one write, and the keys that they name."""
+    """Operations of one write, and the keys that they name.
+
+    The script answers what is left of each sweep: of sketches' panes first, then of panes of cells.
+    """
 
     keys: dict[str, int] = field(default_factory=dict)
     args: list[Arg] = field(default_factory=list)
+    swept_sketches: list[Pane] = field(default_factory=list)
+    swept_rooms: list[Pane] = field(default_factory=list)
 
     def position(self, key: str) -> int:
         """The key's place in KEYS, from 1."""
@@ -61,11 +85,20 @@ class Operations:
             self.args += [code, position, len(part)]
             self.args += part
 
+    def sweep(self, index: str, panes: str, pane: Pane, ends: tuple[str, str], limit: int) -> None:
+        """Deletes keys by the names in an index: up to `limit`, of those named `ends` around a name.
+
+        With the last name the pane leaves the sorted set `panes`.
+        """
+        limit = min(max(limit, 1), SLICE_MAX)
+        self.add("E", index, [self.position(panes), pane_member(pane), *ends, limit])
+
 
 def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     """All operations of a write; `keys("meta")` stands first among the keys."""
     operations = Operations()
     operations.position(keys("meta"))
+    _plan_sketches(operations, keys, write)
     _plan_cells(operations, keys, write.cells)
     _plan_expired(operations, keys, figures, write.expired_panes)
     for topic, by_minute in write.new_ids.items():
@@ -88,25 +121,74 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     return operations
 
 
+def _plan_sketches(operations: Operations, keys: Keys, write: StateWrite) -> None:
+    names: dict[Pane, list[Arg]] = {}
+    # First of all operations: see `check_sketch` in apply.lua.
+    for (pane, name), users in write.sketches.members.items():
+        operations.add("P", keys.sketch(pane, name), users)
+        names.setdefault(pane, []).append(name)
+    for pane, sketches in names.items():
+        operations.add("S", keys("usersindex", pane_member(pane)), sketches)
+    if names:
+        operations.add("Z", keys("userpanes"), [pane_member(pane) for pane in names])
+    operations.swept_sketches = write.sketches.expired
+    for pane in operations.swept_sketches:
+        operations.sweep(
+            keys("usersindex", pane_member(pane)),
+            keys("userpanes"),
+            pane,
+            (keys.sketch(pane, ""), ""),
+            max(SWEEP_MAX, len(write.sketches.members)) // len(operations.swept_sketches),
+        )
+
+
 def _plan_cells(operations: Operations, keys: Keys, cells: Iterable[CellWrite]) -> None:
     panes: dict[str, None] = {}
+    rooms: dict[str, list[Arg]] = {}
     for cell in cells:
         key = keys.cells(cell.kind, cell.pane)
-        for code, amounts in (("H", cell.absolute), ("I", cell.deltas)):
+        for code, amounts in (("H", cell.absolute), ("I", cell.deltas), ("M", cell.highest)):
             if amounts:
-                # Decimal strings: a Lua number is a double, and amounts must stay exact.
-                operations.add(code, key, [arg for name, n in amounts.items() for arg in (name, str(n))])
+                operations.add(code, key, _amounts(key, amounts))
         panes[pane_member(cell.pane)] = None
+        if ":" in cell.kind:
+            rooms.setdefault(pane_member(cell.pane), []).append(cell.kind)
+    for pane, kinds in rooms.items():
+        operations.add("S", keys("index", pane), kinds)
     if panes:
         operations.add("Z", keys("panes"), list(panes))
 
 
+def _amounts(key: str, amounts: Mapping[str, int]) -> list[Arg]:
+    args: list[Arg] = []
+    for name, amount in amounts.items():
+        if abs(amount) > AMOUNT_MAX:
+            raise too_large(f"{name} of {key}: {amount}")
+        # Decimal strings: a Lua number is a double, and amounts must stay exact.
+        args += [name, str(amount)]
+    return args
+
+
 def _plan_expired(operations: Operations, keys: Keys, figures: FigureSet, panes: Sequence[Pane]) -> None:
+    gone: list[Arg] = []
     for pane in panes:
         for kind in figures.kinds:
-            operations.add("U", keys.cells(kind.name, pane))
-    if panes:
-        operations.add("X", keys("panes"), [pane_member(pane) for pane in panes])
+            if kind is not ROOM and (not kind.sizes or pane.size.name in kind.sizes):
+                operations.add("U", keys.cells(kind.name, pane))
+        if ROOM in figures.kinds and pane.size.name in ROOM.sizes:
+            operations.swept_rooms.append(pane)
+        else:
+            gone.append(pane_member(pane))
+    if gone:
+        operations.add("X", keys("panes"), gone)
+    for pane in operations.swept_rooms:
+        operations.sweep(
+            keys("index", pane_member(pane)),
+            keys("panes"),
+            pane,
+            (keys("cells", ""), f":{pane_member(pane)}"),
+            SWEEP_MAX // len(operations.swept_rooms),
+        )
 
 
 def _plan_ledger(operations: Operations, keys: Keys, ledger: LedgerWrite) -> None:

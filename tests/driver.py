@@ -23,7 +23,7 @@ from streams.state import PartitionState, Progress, Rules, StateWrite, stored_mi
 from streams.verdict import Refusal
 from streams.window import Pane
 from streams.worker import rules_of
-from verify.model import CellKey, DeadLetter, LogRecord, RecordId
+from verify.model import CellKey, DeadLetter, LogRecord, RecordId, put_together
 
 CHUNK = 7
 
@@ -34,6 +34,10 @@ class Saved:
 
     cells: defaultdict[tuple[str, Pane], dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     panes: set[Pane] = field(default_factory=set)
+    # Whole sets in place of sketches, by pane and name.
+    users: defaultdict[Pane, defaultdict[str, set[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
+    )
     ids: defaultdict[tuple[str, int], bytes] = field(default_factory=lambda: defaultdict(bytes))
     ledgers: defaultdict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
     waiting: dict[str, bytes] = field(default_factory=dict)
@@ -49,6 +53,8 @@ class Saved:
         for cell in write.cells:
             stored = self.cells[cell.kind, cell.pane]
             stored.update(cell.absolute)
+            for name, amount in cell.highest.items():
+                stored[name] = max(amount, stored.get(name, amount))
             for name, amount in cell.deltas.items():
                 stored[name] = stored.get(name, 0) + amount
                 answers.append(stored[name])
@@ -58,10 +64,18 @@ class Saved:
             for key in [key for key in self.cells if key[1] == pane]:
                 del self.cells[key]
         self._save_identities(write)
+        self._save_sketches(state, write)
         self.lives |= {live: min(start, self.lives.get(live, start)) for live, start in write.lives.items()}
         self.currencies, self.high_ms, self.progress = write.currencies, write.high_ms, write.progress
         self.trimmed = dict(state.trimmed)
         state.sums.learn(write.cells, iter(answers))
+
+    def _save_sketches(self, state: PartitionState, write: StateWrite) -> None:
+        for (pane, name), users in write.sketches.members.items():
+            self.users[pane][name] |= set(users)
+        for pane in write.sketches.expired:
+            self.users.pop(pane, None)
+            state.users.forget(pane)
 
     def _save_identities(self, write: StateWrite) -> None:
         for topic, by_minute in write.new_ids.items():
@@ -82,15 +96,16 @@ class Saved:
         """The memory that a new owner builds from what is saved."""
         state = PartitionState(partition, rules)
         state.high_ms = self.high_ms
-        state.currencies.update(self.currencies)
+        state.service.currencies.update(self.currencies)
         state.topics.update({topic: replace(progress) for topic, progress in self.progress.items()})
         state.trimmed = dict(self.trimmed)
         state.sums.load_stored(self.panes)
+        state.users.load_stored(self.users)
         for encoded in self.waiting.values():
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
             assert isinstance(refund, Refund)
-            state.orders.let_wait(refund, kept)
+            state.service.orders.let_wait(refund, kept)
         for topic, ids in state.ids.items():
             for minute in stored_minutes(ids, state.topics[topic].ingest_ms):
                 if (topic, minute) in self.ids:
@@ -140,8 +155,11 @@ class PipelineDriver:
     ) -> None:
         screened = state.screen(topic, chunk)
         ledgers = self.saved[partition].ledgers
-        missing = state.missing(topic, screened)
-        state.load_records({name: {i: ledgers[name].get(i) for i in ids} for name, ids in missing.items()})
+        while missing := state.missing(topic, screened):
+            state.load_records(
+                {name: {i: ledgers[name].get(i) for i in ids} for name, ids in missing.records.items()}
+            )
+            state.sums.admission.load({place: self.saved[partition].cells[place] for place in missing.cells})
         refusals = state.apply(topic, chunk, screened, next_offset)
         self._refusals[partition] += [(topic, refusal) for refusal in refusals]
 
@@ -171,13 +189,24 @@ class PipelineDriver:
 
     def cells(self) -> dict[CellKey, int]:
         """Every cell that is not zero, added up over the partitions."""
-        total: defaultdict[CellKey, int] = defaultdict(int)
+        total: dict[CellKey, int] = {}
         for saved in self.saved.values():
             for (kind, pane), fields in saved.cells.items():
                 for name, amount in fields.items():
                     measure, _, value = name.partition("|")
-                    total[kind, value, pane.size.name, pane.start_ms, measure] += amount
+                    key = (kind, value, pane.size.name, pane.start_ms, measure)
+                    put_together(total, key, measure, amount)
         return {key: amount for key, amount in total.items() if amount}
+
+    def user_counts(self) -> dict[CellKey, int]:
+        """How many users each sketch holds, by (kind, value, size, start, step), over the partitions."""
+        total: defaultdict[CellKey, int] = defaultdict(int)
+        for saved in self.saved.values():
+            for pane, by_name in saved.users.items():
+                for name, users in by_name.items():
+                    step, kind, value = name.split(":", 2)
+                    total[kind, value, pane.size.name, pane.start_ms, step] += len(users)
+        return dict(total)
 
 
 def run(

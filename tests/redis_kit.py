@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import msgspec
 import redis
 
 from schemas.events import INPUT_TOPICS
@@ -58,6 +59,38 @@ class Shop:
             self.client.zadd(f"{self.prefix}:{{{p}}}:panes", {f"{size}:{start_ms}": self.seq})
         self.meta(p, seq=self.seq)
 
+    def highest(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
+        """Raises cells of one scope in the panes of each size; ``max__viewers`` is ``max.viewers``."""
+        for size, size_ms in SIZES_MS.items():
+            key = f"{self.prefix}:{{{p}}}:cells:{kind}:{size}:{time_ms - time_ms % size_ms}"
+            for name, amount in amounts.items():
+                cell = f"{stored_name(name)}|{value}"
+                stored = self.client.hget(key, cell)
+                if stored is None or int(stored) < amount:
+                    self.client.hset(key, cell, amount)
+
+    def room(self, time_ms: int, live_id: str, cells: Mapping[str, int], p: int = 0) -> None:
+        """Adds to a live's own hash of the hour; cells as stored, for example ``orders:USD|m5``."""
+        start_ms = time_ms - time_ms % SIZES_MS["1h"]
+        for cell, amount in cells.items():
+            self.client.hincrby(f"{self.prefix}:{{{p}}}:cells:room:{live_id}:1h:{start_ms}", cell, amount)
+        self.client.sadd(f"{self.prefix}:{{{p}}}:index:1h:{start_ms}", f"room:{live_id}")
+
+    def users(self, time_ms: int, step: str, kind: str, value: str, *ids: str, p: int = 0) -> None:
+        """Adds users to the sketches of one step and scope, in the panes of each size that has them."""
+        for size in ("1m", "1h", "1d"):
+            pane = f"{size}:{time_ms - time_ms % SIZES_MS[size]}"
+            sketch = f"{step}:{kind}:{value}"
+            self.client.pfadd(f"{self.prefix}:{{{p}}}:users:{pane}:{sketch}", *ids)
+            self.client.sadd(f"{self.prefix}:{{{p}}}:usersindex:{pane}", sketch)
+            self.client.zadd(f"{self.prefix}:{{{p}}}:userpanes", {pane: self.seq})
+
+    def record(self, p: int, ledger: str, record_id: str, record: msgspec.Struct) -> None:
+        """A record of a ledger; its first field is the day under which it is filed."""
+        fields = msgspec.msgpack.encode(record)
+        day = msgspec.msgpack.decode(fields)[0]
+        self.client.hset(f"{self.prefix}:{{{p}}}:{ledger}", record_id, b"%d:%b" % (day, fields))
+
     def meta(self, p: int, **fields: object) -> None:
         """Sets meta fields; ``wm__views`` is ``wm:views`` and ``wm__tag_taps`` is ``wm:tag-taps``."""
         for name, value in fields.items():
@@ -72,7 +105,7 @@ class Shop:
     def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
         """Every partition written once, all topics read up to `watermark_ms`."""
         for p in range(self.partitions):
-            self.meta(p, token="0" * 32, schema=1, seq=self.seq, partitions=self.partitions)
+            self.meta(p, token="0" * 32, schema=2, seq=self.seq, partitions=self.partitions)
             self.meta(p, h=watermark_ms, currencies=currencies)
             for topic in INPUT_TOPICS:
                 self.client.hset(f"{self.prefix}:{{{p}}}:meta", f"wm:{topic}", watermark_ms)

@@ -20,6 +20,20 @@ NOON = MONDAY + 12 * HOUR
 
 Sum = tuple[CellKey, int]
 
+OF_SESSIONS = ("sessions.", "checkouts.", "time_to_convert.")
+"""Every view begins a session: only scenarios that name these measures speak of them."""
+
+
+TOPIC_OF = {
+    "view": "views",
+    "mini_program_open": "views",
+    "tag_tap": "tag-taps",
+    "add_to_cart": "carts",
+    "begin_checkout": "carts",
+    "live_join": "livestreams",
+    "live_like": "livestreams",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
@@ -47,8 +61,9 @@ class Scenario:
     """Records and what comes of them.
 
     `cells` are all cells that are not zero among those of `kinds`, `sizes` and measures that begin with one
-    of `measures`, added up over the partitions. `settings` are fields of the settings that differ from their
-    defaults.
+    of `measures`, added up over the partitions; no word of `measures` means all but those of sessions.
+    `users` are numbers of distinct users, likewise, with a step as measure; None says nothing of users.
+    `settings` are fields of the settings that differ from their defaults.
     """
 
     name: str
@@ -57,7 +72,8 @@ class Scenario:
     cells: Mapping[CellKey, int]
     kinds: tuple[str, ...] = ("all",)
     sizes: tuple[str, ...] = ("1d",)
-    measures: tuple[str, ...] = ("",)
+    measures: tuple[str, ...] = ()
+    users: Mapping[CellKey, int] | None = None
     dead_letters: frozenset[DeadLetter] = frozenset()
     late: frozenset[RecordId] = frozenset()
     partitions: int = 1
@@ -79,8 +95,22 @@ class Scenario:
         return {
             key: amount
             for key, amount in cells.items()
-            if key[0] in self.kinds and key[2] in self.sizes and key[4].startswith(self.measures) and amount
+            if key[0] in self.kinds and key[2] in self.sizes and self._speaks_of(key[4]) and amount
         }
+
+    def selected_users(self, users: Mapping[CellKey, int]) -> dict[CellKey, int] | None:
+        """Those of `users` that the scenario speaks of; None where it says nothing of users."""
+        if self.users is None:
+            return None
+        return {key: n for key, n in users.items() if key[0] in self.kinds and key[2] in self.sizes}
+
+    def _speaks_of(self, measure: str) -> bool:
+        return measure.startswith(self.measures) if self.measures else not measure.startswith(OF_SESSIONS)
+
+
+def pair(kinds: str, first: str, second: str) -> str:
+    """A pair's scope for `cell`: kind:value as it is stored, the first value's length in front."""
+    return f"{kinds}:{len(first)}:{first}{second}"
 
 
 def cell(measure: str, amount: int, scope: str = "all", size: str = "1d", start: int = MONDAY) -> Sum:
@@ -107,6 +137,23 @@ def view(event_id: str, at: int, *, ts: int | None = None, partition: int = 0, *
     """A view; `ts` is its Kafka timestamp where that is not the event time."""
     value = event("view", event_id, at, **more)
     return Sent(topic="views", value=value, at=at if ts is None else ts, partition=partition)
+
+
+def step(kind: str, event_id: str, at: int, /, *, ts: int | None = None, **more: Any) -> Sent:
+    """A shopper's event in the topic that its type belongs to; tag taps and carts are of p1."""
+    own: dict[str, Any] = {"product_id": "p1"} if kind in ("tag_tap", "add_to_cart") else {}
+    if kind == "add_to_cart":
+        own |= {"quantity": 1, "unit_price_minor": 100, "currency": "USD"}
+    value = event(kind, event_id, at, **(own | more))
+    return Sent(topic=TOPIC_OF[kind], value=value, at=at if ts is None else ts)
+
+
+def in_room(kind: str, event_id: str, at: int, /, *, ts: int | None = None, **more: Any) -> Sent:
+    """An event of live L1 itself, keyed by it; partition 0 of 1."""
+    head = {"event_id": event_id, "event_type": kind, "event_time_ms": at, "platform": "tiktok"}
+    value = head | {"live_id": "L1"} | more
+    key = str(value["live_id"]).encode()
+    return Sent(topic="livestreams", value=value, at=at if ts is None else ts, key=key)
 
 
 def line(product_id: str, quantity: int, unit_price_minor: int, **more: Any) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class Shelf:
                     held[key] = await self.client.hgetall(key)
                 case b"list":
                     held[key] = await self.client.lrange(key, 0, -1)
+                case b"set":
+                    held[key] = await self.client.smembers(key)
                 case b"zset":
                     held[key] = await self.client.zrange(key, 0, -1, withscores=True)
                 case _:
@@ -82,10 +84,10 @@ class Shelf:
         """Every cell that is not zero, read as `verify` reads it."""
         reader = RedisCells(self.url, self.prefix)
         try:
-            found = reader.snapshot(0)
+            found = reader.snapshot(0, sketches_most=0)
         finally:
             reader.close()
-        assert found.unlisted == set()
+        assert (found.unlisted, found.unlisted_users, found.unknown) == (set(), set(), set())
         return flat_cells(found.panes)
 
     async def owner(self) -> Memory:
@@ -112,8 +114,9 @@ class Memory:
     async def fold_chunk(self, topic: str, chunk: list[PlainRecord]) -> None:
         """Folds records of one topic, at their offsets."""
         screened = self.state.screen(topic, chunk)
-        missing = self.state.missing(topic, screened)
-        self.state.load_records(await self.store.read_records(0, missing) if missing else {})
+        while missing := self.state.missing(topic, screened):
+            self.state.load_records(await self.store.read_records(0, missing.records))
+            self.state.sums.admission.load(await self.store.cell_names(0, missing.cells))
         self.state.apply(topic, chunk, screened, chunk[-1].offset + 1)
 
     async def save(self) -> WriteAnswer:
@@ -128,6 +131,9 @@ class Memory:
             for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
                 if not left:
                     self.state.trimmed[name] = day
+            for pane in answer.emptied:
+                self.state.users.forget(pane)
+            self.state.sums.expire_again(answer.unfinished)
             self.guard = guard
         return answer
 

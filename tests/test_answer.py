@@ -10,37 +10,57 @@ from hypothesis import strategies as st
 
 from streams.answer import (
     INTEGER_MAX,
+    Figure,
     FigureTooLarge,
+    Group,
     QuestionError,
     Scope,
+    Totals,
     added,
     body,
     by_measure,
     by_value,
+    capped_cells,
+    counts_users,
     flat_figures,
     parse_scope,
     stored_measures,
 )
-from streams.catalogue import FIGURE_SETS, SCOPES
+from streams.kpis import FIGURE_SETS, KPIS
+from streams.scopes import SCOPES, pair_value
 
 ALL_FIGURES = FIGURE_SETS["all"]
 KINDS = tuple(SCOPES)
+NOTHING = Totals({}, {})
+USERS_RANGE = (60_000, 120_000)
 
-# CONTRACT §4 word by word: key order is part of what a reader sees. Null: not kept in this release.
+# CONTRACT §4: key order is part of what a reader sees. Figures over nothing are null.
 CONTRACT_BODY = """
 {"events":   {"view": 0, "product_impression": 0, "tag_tap": 0, "add_to_cart": 0, "begin_checkout": 0,
               "purchase": 0},
- "users":    {"view": null, "tag_tap": null, "add_to_cart": null, "purchase": null},
- "sessions": {"view": null, "tag_tap": null, "add_to_cart": null, "purchase": null},
+ "users":    {"view": 0, "tag_tap": 0, "add_to_cart": 0, "purchase": 0},
+ "sessions": {"view": 0, "tag_tap": 0, "add_to_cart": 0, "purchase": 0},
  "orders": 0, "items": 0,
  "money": {"USD": {"gmv_paid_minor": 0, "buyer_paid_minor": 0, "refunds_minor": 0,
                    "refunds_of_purchases_minor": 0, "gmv_net_minor": 0, "commission_minor": 0,
-                   "aov_minor": null, "gmv_per_1000_view_events_minor": null}},
+                   "aov_minor": null, "gmv_per_1000_view_events_minor": null,
+                   "gmv_per_buyer_minor": null}},
  "ratios": {"tag_taps_per_view_events": null, "orders_per_tag_tap": null,
-            "purchases_per_view_sessions": null},
- "users_from_ms": null, "users_to_ms": null,
- "quality": {"accepted": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "excluded": 0, "misplaced": 0}}
+            "purchases_per_view_sessions": null, "tag_taps_per_view_sessions": null,
+            "add_to_carts_per_tag_tap_sessions": null, "purchases_per_add_to_cart_sessions": null,
+            "cart_abandonment_per_add_to_cart_sessions": null,
+            "checkout_abandonment_per_begin_checkout_sessions": null, "repeat_buyers_per_buyers": null},
+ "users_from_ms": 60000, "users_to_ms": 120000, "users_standard_error": 0.0081,
+ "quality": {"accepted": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "excluded": 0,
+             "sessions_expired": 0, "misplaced": 0},
+ "checkouts": {"begin_checkout": 0, "payment_started": 0, "payment_authorised": 0, "purchase": 0},
+ "time_to_convert": {"p50_seconds": null, "p90_seconds": null},
+ "viewers": {"peak": null, "average": null, "watch_seconds": 0}}
 """
+
+
+def _flat(kind: str, totals: dict[str, int], *currencies: str, figures: str = "all") -> dict[str, Figure]:
+    return flat_figures(kind, Totals(totals), currencies, FIGURE_SETS[figures])
 
 
 @pytest.mark.parametrize(
@@ -53,10 +73,16 @@ CONTRACT_BODY = """
         ("product:1,2", Scope("product", "1,2")),
         ("creator: Zoë 🛍", Scope("creator", " Zoë 🛍")),
         ("app_version:" + "x" * 64, Scope("app_version", "x" * 64)),
+        ("live:L1,product:p1", Scope("live,product", pair_value("L1", "p1"))),
+        ("live:a,b:c,product:p,q:r", Scope("live,product", pair_value("a,b:c", "p,q:r"))),
+        ("platform:tiktok,surface:live", Scope("platform,surface", pair_value("tiktok", "live"))),
+        ("platform:tiktok,gateway:g:1", Scope("platform,gateway", pair_value("tiktok", "g:1"))),
+        ("live,product:other", Scope("live,product", "other")),
     ],
 )
-def test_a_scope_is_split_at_its_first_colon(text: str, expected: Scope) -> None:
-    """Everything behind the first colon is the value, whatever it contains; it is answered as written."""
+def test_a_scope_is_read_as_it_is_written(text: str, expected: Scope) -> None:
+    """Everything behind the first colon is the value, but for a second kind of a pair behind a comma; it is
+    answered as written. What is above the cap of a pair has a name of its own."""
     assert parse_scope(text, KINDS) == expected
     assert str(expected) == text
 
@@ -73,12 +99,20 @@ def test_a_scope_is_split_at_its_first_colon(text: str, expected: Scope) -> None
         ("LIVE:1", "unknown scope"),
         ("live:", "1 to 64 characters"),
         ("live:" + "x" * 65, "1 to 64 characters"),
-        ("live:L1,product:p1", "pairs are not kept yet"),
-        ("platform:tiktok,surface:live", "pairs are not kept yet"),
+        ("product:p1,live:L1", "no pair that is kept; known pairs: platform:VALUE,surface:VALUE"),
+        ("live:L1,product:p1,product:p2", "no pair that is kept"),
+        ("platform:x,surface:live,gateway:g", "no pair that is kept"),
+        ("creator:c,platform:x", "no pair that is kept"),
+        ("live:,product:p", "value after live: has 1 to 64 characters"),
+        ("live:L,product:" + "x" * 65, "value after product: has 1 to 64 characters"),
+        ("live,product:p", "unknown scope"),
+        ("product,sku:1:ab", "unknown scope"),
+        ("room:L1", "unknown scope"),
+        ("room:L1:m5", "unknown scope"),
     ],
 )
 def test_a_scope_that_cannot_be_answered_says_why(text: str, reason: str) -> None:
-    """Unknown kinds, missing values and pairs are refused with one line."""
+    """Unknown and internal kinds, missing values and other pairs are refused with one line."""
     with pytest.raises(QuestionError, match=reason) as caught:
         parse_scope(text, KINDS)
     assert "\n" not in str(caught.value)
@@ -100,24 +134,37 @@ def test_any_text_is_a_scope_or_a_question_error(text: str) -> None:
 
 
 def test_an_empty_answer_is_the_contracts() -> None:
-    """Keys, nesting and order are those of CONTRACT §4; ratios over nothing and unkept figures are null."""
-    answer = body("live", {}, {}, ("USD",), ALL_FIGURES)
+    """Keys, nesting and order are those of CONTRACT §4; ratios and highest values over nothing are null."""
+    answer = body("live", NOTHING, {}, ("USD",), ALL_FIGURES, users_range_ms=USERS_RANGE)
     by_type = answer.pop("events_by_type")
     assert isinstance(by_type, dict)
     assert set(by_type.values()) == {0}
     assert json.dumps(answer) == json.dumps(json.loads(CONTRACT_BODY))
 
 
+def test_figures_of_people_are_null_where_they_are_not_kept() -> None:
+    """By country there are neither users nor sessions: their keys stay, what only sessions have is absent."""
+    answer = body("country", Totals({}), {}, ("USD",), ALL_FIGURES)
+    assert answer["users"] == dict.fromkeys(["view", "tag_tap", "add_to_cart", "purchase", "repeat_purchase"])
+    assert answer["sessions"] == dict.fromkeys(["view", "tag_tap", "add_to_cart", "purchase"])
+    people = [answer[f"users_{name}"] for name in ("from_ms", "to_ms", "standard_error")]
+    assert people == [None, None, None]
+    assert not {"checkouts", "time_to_convert", "viewers"} & set(answer)
+    assert counts_users("product", ALL_FIGURES)
+    assert not counts_users("live,product", ALL_FIGURES)
+    assert not counts_users("live", FIGURE_SETS["funnel-gmv"])
+
+
 def test_without_a_currency_there_is_no_money() -> None:
     """Before the first amount no currency is known: money is empty, not absent."""
-    assert body("all", {}, {}, (), ALL_FIGURES)["money"] == {}
+    assert body("all", NOTHING, {}, (), ALL_FIGURES)["money"] == {}
 
 
 @pytest.mark.parametrize("kind", SCOPES)
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     """Line-level scopes have no payments; unattributed refunds belong to all and platform."""
-    answer = body(kind, {}, {}, ("EUR",), ALL_FIGURES)
-    line_level = kind in {"product", "creator", "live", "brand", "merchant", "affiliate"}
+    answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
+    line_level = kind in {"product", "creator", "live", "brand", "merchant", "affiliate", "live,product"}
     assert ("payments" in answer) is not line_level
     money = answer["money"]
     assert isinstance(money, dict)
@@ -131,7 +178,7 @@ def test_figures_follow_their_formulas() -> None:
         "events.purchase": 3, "items": 7, "orders:USD": 2, "gmv_paid:USD": 1001,
         "refunds_of_purchases:USD": 1, "refunds:USD": 5, "orders:EUR": 1, "gmv_paid:EUR": 9,
     }  # fmt: skip
-    flat = flat_figures("live", totals, ("EUR", "USD"), ALL_FIGURES)
+    flat = _flat("live", totals, "EUR", "USD")
     assert flat["events.view"] == 16
     assert flat["orders"] == flat["events.purchase"] == 3
     assert flat["money.USD.gmv_net_minor"] == 1000
@@ -146,15 +193,94 @@ def test_figures_follow_their_formulas() -> None:
 def test_views_per_gateway_do_not_exist() -> None:
     """Ratios over views are null by gateway, even with amounts there."""
     totals = {"gmv_paid:USD": 5, "events.purchase": 1, "orders:USD": 1}
-    flat = flat_figures("gateway", totals, ("USD",), ALL_FIGURES)
+    flat = _flat("gateway", totals, "USD")
     assert flat["money.USD.gmv_per_1000_view_events_minor"] is None
     assert flat["money.USD.aov_minor"] == 5
+
+
+def test_sessions_and_their_shares() -> None:
+    """Shares are over the step that their name says; abandonment is what did not purchase."""
+    totals = {
+        "sessions.view": 8, "sessions.tag_tap": 6, "sessions.add_to_cart": 4, "sessions.purchase": 1,
+        "checkouts.begin_checkout": 5, "checkouts.purchase": 2,
+        "time_to_convert.60": 3, "time_to_convert.90": 1,
+    }  # fmt: skip
+    flat = _flat("platform,surface", totals)
+    assert flat["ratios.purchases_per_view_sessions"] == 0.125
+    assert flat["ratios.tag_taps_per_view_sessions"] == 0.75
+    assert flat["ratios.cart_abandonment_per_add_to_cart_sessions"] == 0.75
+    assert flat["ratios.checkout_abandonment_per_begin_checkout_sessions"] == 0.6
+    assert flat["checkouts.begin_checkout"] == 5
+    assert flat["time_to_convert.p50_seconds"] == 45 + 15 * 2 / 3
+    assert flat["time_to_convert.p90_seconds"] == pytest.approx(60 + 30 * 0.6)
+
+
+def test_users_and_what_is_set_against_them_have_a_range_of_their_own() -> None:
+    """GMV a buyer and repeat buyers are of the users' range, all else of the asked one."""
+    users = {"users.purchase": 3, "users.repeat_purchase": 1, "gmv_paid:USD": 1000, "orders:USD": 4}
+    flat = flat_figures("all", Totals({"gmv_paid:USD": 700}, users), ("USD",), ALL_FIGURES)
+    assert flat["users.purchase"] == 3
+    assert flat["ratios.repeat_buyers_per_buyers"] == 1 / 3
+    assert flat["money.USD.gmv_per_buyer_minor"] == 333
+    assert flat["money.USD.gmv_paid_minor"] == 700
+
+
+def test_buyers_of_several_currencies_are_not_told_apart() -> None:
+    """Where orders of two currencies are in the range, GMV a buyer is null in both; a currency without an
+    order there is none of the two."""
+    users = {"users.purchase": 3, "gmv_paid:USD": 1000, "orders:USD": 4, "gmv_paid:EUR": 5, "orders:EUR": 0}
+    flat = flat_figures("all", Totals({}, users), ("EUR", "USD"), ALL_FIGURES)
+    assert (flat["money.USD.gmv_per_buyer_minor"], flat["money.EUR.gmv_per_buyer_minor"]) == (333, None)
+    flat = flat_figures("all", Totals({}, users | {"orders:EUR": 1}), ("EUR", "USD"), ALL_FIGURES)
+    assert (flat["money.USD.gmv_per_buyer_minor"], flat["money.EUR.gmv_per_buyer_minor"]) == (None, None)
+
+
+def test_viewers_over_nothing_are_not_zero() -> None:
+    """Without a heartbeat nobody knows how many watched; with one the highest and the average are known."""
+    assert _flat("live", {})["viewers.peak"] is None
+    flat = _flat("live", {"max.viewers": 9, "watch_ms": 50_500, "covered_ms": 10_000})
+    assert (flat["viewers.peak"], flat["viewers.average"], flat["viewers.watch_seconds"]) == (9, 5.05, 50)
+
+
+def _known_figures(capped: frozenset[Group]) -> set[str]:
+    every = {measure: 4 for measure in stored_measures("live", ALL_FIGURES, ("USD",))}
+    users = {f"users.{step}": 2 for step in ("view", "purchase")}
+    users |= {"gmv_paid:USD": 4, "orders:USD": 1}
+    flat = flat_figures("live", Totals(every, users, capped), ("USD",), ALL_FIGURES)
+    return {path for path, figure in flat.items() if figure is not None}
+
+
+def test_a_met_cap_spoils_shares_and_leaves_counts_and_money() -> None:
+    """Where events are counted under `other`, no share or quantile over them is told; AOV is money only."""
+    paths = {kpi.path.replace("*", "USD") for kpi in KPIS if "live" in kpi.kinds}
+    # Repeat buyers are kept of whole orders only.
+    paths.remove("ratios.repeat_buyers_per_buyers")
+    assert _known_figures(frozenset()) == paths
+    spoilt = paths - _known_figures(frozenset(Group))
+    ratios = {path for path in paths if path.startswith("ratios.")}
+    assert spoilt == ratios | {
+        "money.USD.gmv_per_1000_view_events_minor",
+        "money.USD.gmv_per_buyer_minor",
+        "time_to_convert.p50_seconds",
+        "time_to_convert.p90_seconds",
+    }
+    of_users = {"money.USD.gmv_per_buyer_minor"}
+    assert paths - _known_figures(frozenset({Group.USERS})) == of_users
+    of_sessions = {path for path in spoilt if "sessions" in path or path.startswith("time_to")}
+    assert paths - _known_figures(frozenset({Group.SESSIONS})) == of_sessions
+
+
+def test_caps_are_looked_up_by_topic_where_there_are_any() -> None:
+    """Purchases are never capped, nor kinds with a closed list of values."""
+    cells = capped_cells("product", ALL_FIGURES)
+    assert "capped|views" in cells and "capped|purchases" not in cells
+    assert capped_cells("platform,surface", ALL_FIGURES) == capped_cells("gateway", ALL_FIGURES) == ()
 
 
 def test_dead_letters_are_the_sum_of_all_reasons() -> None:
     """`quality.dead_letters` adds up every reason of the closed list."""
     quality = {"accepted": 5, "dead_letters.not_json": 2, "dead_letters.conflicting_duplicate": 1, "late": 4}
-    answer = body("all", {}, quality, (), ALL_FIGURES)["quality"]
+    answer = body("all", NOTHING, quality, (), ALL_FIGURES)["quality"]
     assert isinstance(answer, dict)
     assert answer["dead_letters"] == 3
     assert answer["late"] == 4
@@ -162,7 +288,7 @@ def test_dead_letters_are_the_sum_of_all_reasons() -> None:
 
 def test_figures_that_the_worker_does_not_keep_are_null() -> None:
     """With the bench's figures an order count is null: a zero would say that nothing was sold."""
-    flat = flat_figures("live", {"gmv_paid:USD": 5}, ("USD",), FIGURE_SETS["funnel-gmv"])
+    flat = _flat("live", {"gmv_paid:USD": 5}, "USD", figures="funnel-gmv")
     assert flat["money.USD.gmv_paid_minor"] == 5
     assert flat["items"] is None
     assert flat["money.USD.aov_minor"] is None
@@ -171,9 +297,9 @@ def test_figures_that_the_worker_does_not_keep_are_null() -> None:
 def test_a_figure_beyond_64_bits_is_an_error() -> None:
     """JSON integers have 64 bits; the largest fits, one more is refused by name."""
     fits = {"gmv_paid:USD": INTEGER_MAX}
-    assert flat_figures("live", fits, ("USD",), ALL_FIGURES)["money.USD.gmv_paid_minor"] == INTEGER_MAX
+    assert _flat("live", fits, "USD")["money.USD.gmv_paid_minor"] == INTEGER_MAX
     with pytest.raises(FigureTooLarge, match=r"gmv_paid_minor is 9223372036854775808"):
-        flat_figures("live", {"gmv_paid:USD": INTEGER_MAX + 1}, ("USD",), ALL_FIGURES)
+        _flat("live", {"gmv_paid:USD": INTEGER_MAX + 1}, "USD")
 
 
 def test_only_what_formulas_read_is_asked_of_redis() -> None:
@@ -183,6 +309,7 @@ def test_only_what_formulas_read_is_asked_of_redis() -> None:
         stored
     )
     assert not {"events.view", "unattributed_refunds:EUR", "pay.cancelled", "accepted"} & set(stored)
+    assert not [name for name in stored_measures("all", ALL_FIGURES, ()) if name.startswith("users.")]
     assert len(stored) == len(set(stored))
 
 
@@ -192,6 +319,18 @@ def test_cells_are_split_at_the_first_bar() -> None:
     assert by_measure(sums, "a") == {"items": 3, "orders:USD": 1}
     assert by_measure(sums) == {"items": 5, "orders:USD": 1}
     assert by_value(sums) == {"a|b": {"items": 2}, "a": {"items": 3, "orders:USD": 1}}
+
+
+def test_highest_values_are_never_added() -> None:
+    """Over panes, partitions and values the highest one holds, at any size of integer."""
+    parts = [
+        {"max.viewers|a": -5, "items|a": 1},
+        {"max.viewers|a": -7, "items|a": 2},
+        {"max.viewers|b": 2**70},
+    ]
+    sums = added(parts)
+    assert sums == {"max.viewers|a": -5, "items|a": 3, "max.viewers|b": 2**70}
+    assert by_measure(sums) == {"max.viewers": 2**70, "items": 3}
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers())))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from streams import catalogue
-from streams.booking import LINE_KINDS, VALUED_ORDER_SCOPES, Books, Entry
-from streams.catalogue import FIGURE_SETS, PIPELINE
+from streams.booking import Books, Entry
 from streams.kpi import FigureSet
+from streams.kpis import FIGURE_SETS
 from streams.ledger import OrderLine
+from streams.scopes import PIPELINE, SINGLE_LINE_SCOPES, SINGLE_ORDER_SCOPES
 from streams.settings import Settings
 from streams.sums import Sums
 from streams.worker import rules_of
@@ -18,7 +19,7 @@ NOTHING = FigureSet(name="nothing", kinds=(PIPELINE,), sizes=frozenset({"1m"}), 
 
 
 def _line(product: str, **values: str) -> OrderLine:
-    absent = dict.fromkeys(LINE_KINDS[1:])
+    absent = dict.fromkeys(kind.name for kind in SINGLE_LINE_SCOPES[1:])
     return OrderLine(product=product, left_minor=0, commission_bps=0, **(absent | values))
 
 
@@ -34,9 +35,9 @@ def _booked(sums: Sums) -> dict[tuple[str, str], int]:
 
 def test_scopes_stand_in_the_catalogues_order() -> None:
     """`Order.scopes` and an order line's attributes are read by place and by name: the catalogue's."""
-    names = [kind.name for kind in VALUED_ORDER_SCOPES]
+    names = [kind.name for kind in SINGLE_ORDER_SCOPES]
     assert names == "platform surface gateway mini_program country client_os app_version".split()
-    assert set(LINE_KINDS) < set(OrderLine.__struct_fields__)
+    assert {kind.name for kind in SINGLE_LINE_SCOPES} < set(OrderLine.__struct_fields__)
 
 
 def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> None:
@@ -53,6 +54,7 @@ def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> No
         ("all", "gmv_paid:USD|"): 7,
         ("platform", "gmv_paid:USD|tiktok"): 7,
         ("gateway", "gmv_paid:USD|adyen"): 7,
+        ("platform,gateway", "gmv_paid:USD|6:tiktokadyen"): 7,
         ("app_version", "gmv_paid:USD|1.0"): 7,
         ("all", "unattributed_refunds:EUR|"): 5,
         ("platform", "unattributed_refunds:EUR|tiktok"): 5,
@@ -68,17 +70,34 @@ def test_lines_add_up_in_each_value() -> None:
         Entry(catalogue.ITEMS, 0, by_line=[1, 20, 300]),
         Entry(catalogue.ORDERS_IN_CURRENCY, 1, "USD"),
     )
-    books.book(NOON, (None,) * len(VALUED_ORDER_SCOPES), entries, lines)
+    books.book(NOON, (None,) * len(SINGLE_ORDER_SCOPES), entries, lines)
     assert _booked(sums) == {
         ("all", "orders:USD|"): 1,
         ("product", "items|p"): 301,
         ("product", "items|q"): 20,
         ("live", "items|L"): 21,
         ("brand", "items|b"): 20,
+        ("live,product", "items|1:Lp"): 1,
+        ("live,product", "items|1:Lq"): 20,
+        ("live,product", "orders:USD|1:Lp"): 1,
+        ("live,product", "orders:USD|1:Lq"): 1,
         ("product", "orders:USD|p"): 1,
         ("product", "orders:USD|q"): 1,
         ("live", "orders:USD|L"): 1,
         ("brand", "orders:USD|b"): 1,
+    }
+
+
+def test_a_live_keeps_what_it_sold_by_minute_and_by_product() -> None:
+    """One hash per live and hour: an order once a minute, its GMV, and the units of each product."""
+    sums = Sums(FIGURE_SETS["all"], SIZES)
+    books = Books(FIGURE_SETS["all"], sums)
+    lines = [_line("p", live="L"), _line("q", live="L"), _line("q", live="M"), _line("p")]
+    books.book_rooms(NOON + 61_000, "USD", lines, [5, 70, 900, 1], [1, 2, 3, 4])
+    writes, _ = sums.take(NOON)
+    assert {(write.kind, write.pane.size.name): write.absolute for write in writes} == {
+        ("room:L", "1h"): {"gmv_paid:USD|m1": 75, "orders:USD|m1": 1, "items|pp": 1, "items|pq": 2},
+        ("room:M", "1h"): {"gmv_paid:USD|m1": 900, "orders:USD|m1": 1, "items|pq": 3},
     }
 
 

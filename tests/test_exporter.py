@@ -9,8 +9,9 @@ from importlib.metadata import version
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.catalogue import FIGURE_SETS, KPIS
-from streams.exporter import expose, gauge_name
+from streams.answer import Group, Totals
+from streams.exporter import expose, gauge, gauge_name
+from streams.kpis import FIGURE_SETS, KPIS
 from streams.read_store import Meta
 from streams.survey import RANKED_KPIS, ScopeTotals, Survey, WindowSurvey
 from streams.trust import State, Trust
@@ -21,10 +22,19 @@ TRUSTED = Trust(as_of_ms=1_500, completeness=0.5, state=State.OPEN, silent_topic
 
 
 def _survey(trust: Trust = TRUSTED) -> Survey:
+    whole = {
+        "events.view": 8,
+        "gmv_paid:USD": 100,
+        "orders:USD": 2,
+        "sessions.view": 4,
+        "sessions.purchase": 1,
+    }
+    users = {"users.view": 6, "users.purchase": 2, "gmv_paid:USD": 150, "orders:USD": 3}
+    live = {"events.tag_tap": 2, "events.view": 4, "max.viewers": 9}
     scopes = (
-        ScopeTotals("all", "", {"events.view": 8, "gmv_paid:USD": 100, "orders:USD": 2}, KPIS),
-        ScopeTotals("live", 'L"1\n', {"events.tag_tap": 2}, RANKED_KPIS),
-        ScopeTotals("gateway", "adyen", {"pay.attempts": 4, "pay.authorised": 3}, RANKED_KPIS),
+        ScopeTotals("all", "", Totals(whole, users), KPIS),
+        ScopeTotals("live", 'L"1\n', Totals(live, capped=frozenset(Group)), RANKED_KPIS),
+        ScopeTotals("gateway", "adyen", Totals({"pay.attempts": 4, "pay.authorised": 3}), RANKED_KPIS),
     )
     meta = {
         "wm:views": "2500", "ing:views": "3000", "lag:views": "7", "hb:views": "1000", "owner": "w1",
@@ -33,9 +43,10 @@ def _survey(trust: Trust = TRUSTED) -> Survey:
     }  # fmt: skip
     verdicts = {
         "accepted|views": 10, "dead_letters.not_json|views": 2, "late|purchases": 1, "misplaced|views": 3,
-        "late_gmv:USD|purchases": 500,
+        "late_gmv:USD|purchases": 500, "sessions_expired|carts": 6,
     }  # fmt: skip
-    return Survey((Meta(meta), Meta()), (WindowSurvey("5m", ("USD",), trust, scopes),), verdicts)
+    window = WindowSurvey("5m", ("USD",), trust, scopes, {"live": True, "product": False})
+    return Survey((Meta(meta), Meta()), (window,), verdicts, {"L1": 7})
 
 
 def _samples(survey: Survey | None) -> Samples:
@@ -62,6 +73,30 @@ def test_figures_carry_scope_window_and_currency() -> None:
     assert samples["shop_pulse_events_tag_tap", _labels(**live)] == 2
     gateway = {"scope_kind": "gateway", "scope": "adyen", "window": "5m"}
     assert samples["shop_pulse_payments_success_rate", _labels(**gateway)] == 0.75
+
+
+def test_people_have_gauges_of_their_own() -> None:
+    """Sessions, users over their own range, and viewers; where a cap was met, no share of it is told."""
+    samples = _samples(_survey())
+    whole = _labels(scope_kind="all", scope="", window="5m")
+    assert samples["shop_pulse_sessions_view", whole] == 4
+    assert samples["shop_pulse_purchases_per_view_sessions", whole] == 0.25
+    assert samples["shop_pulse_users_view", whole] == 6
+    usd = _labels(scope_kind="all", scope="", window="5m", currency="USD")
+    assert samples["shop_pulse_gmv_per_buyer_minor", usd] == 75
+    live = _labels(scope_kind="live", scope='L"1\n', window="5m")
+    assert samples["shop_pulse_viewers_peak", live] == 9
+    assert ("shop_pulse_tag_taps_per_view_events", live) not in samples
+    assert ("shop_pulse_users_view", live) not in samples
+    assert samples["shop_pulse_viewers_now", _labels(scope_kind="live", scope="L1")] == 7
+    assert samples["shop_pulse_capped", _labels(scope_kind="live", window="5m")] == 1
+    assert samples["shop_pulse_capped", _labels(scope_kind="product", window="5m")] == 0
+
+
+def test_others_add_gauges_of_their_own() -> None:
+    """What the service counts about itself stands beside the figures, also while Redis does not answer."""
+    text = expose(None, FIGURES, [gauge("stream_clients", "Streams that are open.", (), {(): 3})]).decode()
+    assert "shop_pulse_stream_clients 3.0" in text
 
 
 def test_what_cannot_be_said_has_no_sample() -> None:
@@ -105,7 +140,7 @@ def test_trust_is_exported_with_every_window() -> None:
 
 
 def test_records_of_the_last_hour_have_one_verdict_each() -> None:
-    """Misplaced is counted beside: the sum over verdicts is the number of records."""
+    """Misplaced and expired are counted beside: the sum over verdicts is the number of records."""
     samples = _samples(_survey())
     records = {
         (dict(labels)["topic"], dict(labels)["verdict"], dict(labels)["reason"]): n
@@ -118,6 +153,7 @@ def test_records_of_the_last_hour_have_one_verdict_each() -> None:
         ("purchases", "late", ""): 1,
     }
     assert samples["shop_pulse_misplaced_records_last_hour", _labels(topic="views")] == 3
+    assert samples["shop_pulse_sessions_expired_last_hour", _labels(topic="carts")] == 6
     assert samples["shop_pulse_late_gmv_last_hour_minor", _labels(currency="USD")] == 500
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kpi import Kpi, Measure, Ratio, Sum, is_kept, measures_of, nest, value
+from streams.kpi import Kpi, Measure, Quantile, Ratio, Sum, Whole, is_kept, measures_of, nest, value
 
 HERE = frozenset({"all", "live"})
 TAPS = Measure(name="taps", help="", kinds=HERE)
@@ -91,3 +91,25 @@ def test_a_figure_cannot_be_a_group() -> None:
     """Two declarations that contradict each other fail instead of hiding one another."""
     with pytest.raises(TypeError, match="figure and a group"):
         nest({"a": 1, "a.b": 2})
+
+
+def test_whole_units_are_rounded_down() -> None:
+    """A second that is not over yet is not counted."""
+    assert value(Whole(TAPS, 1_000), "all", _totals(taps=1_999)) == 1
+    assert measures_of(Whole(TAPS, 1_000)) == (TAPS,)
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"), [(0.25, 10 / 3), (0.5, 20 / 3), (0.75, 10.0), (0.9, 26.0), (1, 30)]
+)
+def test_a_quantile_is_interpolated_within_its_bucket(q: float, expected: float) -> None:
+    """Three of four lie at 0 to 10, one at 20 to 30: ranks are spread evenly within each bucket."""
+    taps, views, gmv = (Measure(name=name, help="", kinds=HERE) for name in ("taps", "views", "gmv"))
+    formula = Quantile(((10, taps), (20, views), (30, gmv)), q)
+    counts = _totals(taps=6, views=0, gmv=2)
+    assert value(formula, "all", counts) == pytest.approx(expected)
+
+
+def test_a_quantile_of_nothing_is_none() -> None:
+    """Without a count there is no time to tell, not even 0."""
+    assert value(Quantile(((10, TAPS),), 0.5), "all", _totals(taps=0)) is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.ledger import Identity, Ledger, Order, OrderLine, day_of
 
@@ -64,24 +66,97 @@ def test_a_record_is_filed_again_only_under_another_day() -> None:
     assert write.records["a"].startswith(b"9:")
 
 
-def test_copies_are_forgotten_only_when_saved_and_many() -> None:
-    """The limit holds for copies; a record that Redis may not hold yet is never read back old."""
+def test_a_record_without_a_day_is_kept_for_good() -> None:
+    """Below 0 it is filed nowhere, so no day takes it along; it can be filed later."""
+    ledger = _ledger()
+    ledger.put("a", Identity(-1, 1, 0))
+    write = ledger.take()
+    assert write.filed == {}
+    ledger.load({"b": write.records["a"]})
+    assert ledger.get("b") == Identity(-1, 1, 0)
+    ledger.put("b", Identity(-1, 2, 0))
+    ledger.put("a", Identity(3, 2, 0))
+    assert ledger.take().filed == {3: ["a"]}
+
+
+def test_copies_in_use_outlive_the_others() -> None:
+    """A copy is forgotten when it was not asked for while half of the copies allowed came in."""
+    ledger = _ledger()
+    ledger.load(dict.fromkeys("abcd"))
+    ledger.trim(8)
+    assert ledger.missing("abcd") == []
+    ledger.trim(6)
+    assert ledger.missing("a") == []
+    assert ledger.get("b") is None
+    ledger.load(dict.fromkeys("ef"))
+    ledger.trim(6)
+    assert ledger.missing("abcdef") == ["c", "d"]
+
+
+def test_a_copy_may_be_looked_at_without_keeping_it() -> None:
+    """What is not loaded looks like what does not exist; an old copy stays old."""
+    ledger = _ledger()
+    ledger.put("a", Identity(7, 1, 0))
+    ledger.take()
+    ledger.take()
+    for other in "bc":
+        assert ledger.peek("a") == Identity(7, 1, 0)
+        ledger.load({other: None})
+        ledger.trim(0)
+    assert ledger.peek("a") is None
+    assert ledger.missing("a") == ["a"]
+
+
+def test_a_record_is_not_forgotten_before_redis_holds_it() -> None:
+    """Unsaved, or on its way with a write that is not answered yet: it would be read back old."""
     ledger = _ledger()
     for record_id in "abc":
         ledger.put(record_id, Identity(7, 1, 0))
-    ledger.trim(2)
-    assert ledger.missing("abc") == []
     ledger.take()
-    ledger.load({"d": None})
     ledger.put("a", Identity(7, 2, 0))
-    ledger.trim(2)
-    assert ledger.missing("abcd") == ["d"]
+    for other in "uvwxyz":
+        ledger.load({other: None})
+        ledger.trim(0)
+    assert ledger.missing("abc") == []
     assert ledger.get("a") == Identity(7, 2, 0)
     ledger.take()
-    ledger.trim(3)
-    assert ledger.missing("abc") == []
-    ledger.trim(2)
+    for other in "uvw":
+        ledger.load({other: None})
+        ledger.trim(0)
     assert ledger.missing("abc") == ["b", "c"]
+    assert ledger.get("a") == Identity(7, 2, 0)
+    ledger.take()
+    for other in "xyz":
+        ledger.load({other: None})
+        ledger.trim(0)
+    assert ledger.missing("abc") == ["a", "b", "c"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["put", "get", "take", "trim"]), st.sampled_from("abcde")), max_size=60
+    )
+)
+def test_what_is_got_is_what_was_put_last(actions: list[tuple[str, str]]) -> None:
+    """However copies come and go, a record read back is never an older one."""
+    ledger = _ledger()
+    stored: dict[str, bytes] = {}
+    on_the_way: dict[str, bytes] = {}
+    newest: dict[str, int] = {}
+    for count, (action, record_id) in enumerate(actions):
+        # A write is answered just before the next one begins, at the latest.
+        if action == "take":
+            stored |= on_the_way
+            on_the_way = ledger.take().records
+        elif action == "trim":
+            ledger.trim(2)
+        else:
+            ledger.load({name: stored.get(name) for name in ledger.missing([record_id])})
+            found = ledger.get(record_id)
+            assert (found and found.accepted_minute) == newest.get(record_id)
+            if action == "put":
+                ledger.put(record_id, Identity(7, count, 0))
+                newest[record_id] = count
 
 
 def test_days_are_utc() -> None:

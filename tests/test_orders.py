@@ -9,7 +9,7 @@ import pytest
 from schemas.events import Purchase, PurchaseItem, Refund, RefundItem
 from streams.batch import PlainRecord
 from streams.booking import Books
-from streams.catalogue import FIGURE_SETS
+from streams.kpis import FIGURE_SETS
 from streams.ledger import Identity, Ledger, Order
 from streams.orders import (
     OrderBook,

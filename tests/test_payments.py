@@ -13,7 +13,7 @@ from schemas.events import Payment
 from schemas.fields import Outcome
 from streams import payments
 from streams.booking import Books
-from streams.catalogue import FIGURE_SETS
+from streams.kpis import FIGURE_SETS
 from streams.ledger import Attempt, Ledger
 from streams.payments import PaymentBook, attempt_id_of
 from streams.settings import Settings

@@ -96,7 +96,8 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
                     "event_time_ms": now + draw(OFFSETS),
                     "platform": draw(st.sampled_from(["tiktok", "elsewhere"])),
                     "user_id": "u1",
-                    "session_id": "s1",
+                    # No id lives longer than a day: then any reading gives the same.
+                    "session_id": f"s{now // (DAY // 2)}",
                     "traffic": draw(TRAFFIC),
                 }
                 value = json.dumps(event).encode()

@@ -31,6 +31,12 @@ def test_the_currency_with_most_orders_goes_first() -> None:
     assert tally.order(5) == ["a", "b"]
 
 
+def test_highest_values_and_caps_have_no_total() -> None:
+    """The rest of several lives has no peak of its own, and a met cap is no figure of a value."""
+    tally = _tally({"max.viewers|a": 5, "capped|views": 7, "watch_ms|a": 2, "watch_ms|b": 3})
+    assert tally.totals == {"watch_ms": 5}
+
+
 def test_totals_are_over_all_values_even_those_that_are_cut() -> None:
     """Cutting forgets values, not sums."""
     tally = Tally()

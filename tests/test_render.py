@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dashboards import render
-from streams.catalogue import KPIS, QUALITY
 from streams.kpi import Measure, Ratio, Sum
+from streams.kpis import KPIS, QUALITY
 
 ROOT = Path(__file__).parents[1]
 A = Measure(name="a", help="", kinds=frozenset({"all"}))

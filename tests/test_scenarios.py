@@ -18,6 +18,7 @@ def test_scenario(scenario: Scenario) -> None:
     """The pipeline gives what was computed by hand."""
     driver = run(scenario.log(), scenario.partitions, scenario.settings)
     assert scenario.selected(driver.cells()) == scenario.cells
+    assert scenario.selected_users(driver.user_counts()) == scenario.users
     assert driver.dead_letters == scenario.dead_letters
     assert driver.late == scenario.late
 
@@ -40,5 +41,6 @@ def test_any_reading_and_any_crash_gives_the_same(scenario: Scenario) -> None:
                 driver.crash(partition)
         driver.finish()
         assert driver.cells() == expected.cells()
+        assert driver.user_counts() == expected.user_counts()
         assert driver.dead_letters == expected.dead_letters
         assert driver.late == expected.late

@@ -20,7 +20,7 @@ FINE = PaneSize("10s", 10 * SECOND, 5 * MINUTE)
 COARSE = PaneSize("1m", MINUTE, HOUR)
 FIGURES = FigureSet(
     name="two sizes",
-    kinds=(ScopeKind("live", "live_id", Level.LINE),),
+    kinds=(ScopeKind("live", ("live_id",), Level.LINE),),
     sizes=frozenset({"10s", "1m"}),
     measures=frozenset(),
 )
@@ -45,6 +45,8 @@ class Stored:
             for name, amount in write.deltas.items():
                 cells[name] = cells.get(name, 0) + amount
                 answers.append(cells[name])
+            for name, amount in write.highest.items():
+                cells[name] = max(amount, cells.get(name, amount))
             self.panes.add(write.pane)
         for pane in expired:
             self.panes.discard(pane)
@@ -53,9 +55,9 @@ class Stored:
             sums.learn(writes, iter(answers))
         return writes
 
-    def next_owner(self) -> Sums:
+    def next_owner(self, figures: FigureSet = FIGURES) -> Sums:
         """Sums built on what is stored."""
-        sums = Sums(FIGURES, (FINE, COARSE))
+        sums = Sums(figures, (FINE, COARSE))
         sums.load_stored(self.panes)
         return sums
 
@@ -209,6 +211,54 @@ def test_a_figure_set_may_keep_fewer_sizes() -> None:
     sums.add("live", START + 59_999, "items", "", 1)
     (write,), _ = sums.take(START)
     assert write.pane == Pane(COARSE, START)
+
+
+def test_a_highest_value_is_raised_and_never_added() -> None:
+    """The highest of a pane counts, in each size, whoever wrote it and whatever is written later."""
+    stored = Stored()
+    sums = stored.next_owner()
+    for seconds, viewers in ((0, 5), (1, 9), (2, 7), (10, 8)):
+        sums.raise_to("live", START + seconds * SECOND, "max.viewers", "L1", viewers)
+    assert sums.dirty == 4
+    assert all(not write.absolute and not write.deltas for write in stored.save(sums, START))
+    sums = stored.next_owner()
+    sums.raise_to("live", START, "max.viewers", "L1", 6)
+    _add(sums, 2)
+    stored.save(sums, START)
+    assert stored.cells == {
+        ("live", Pane(FINE, START)): {"max.viewers|L1": 9, "items|L1": 2},
+        ("live", Pane(FINE, START + 10 * SECOND)): {"max.viewers|L1": 8},
+        ("live", Pane(COARSE, START)): {"max.viewers|L1": 9, "items|L1": 2},
+    }
+
+
+def test_a_kind_may_have_few_sizes() -> None:
+    """So may all kinds that begin with its name and a colon."""
+    few = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1m"}))
+    figures = FigureSet(name="f", kinds=(few,), sizes=frozenset({"10s", "1m"}), measures=frozenset())
+    sums = Stored().next_owner(figures)
+    sums.add("room:L:1", START + 59_999, "items", "p1", 1)
+    sums.add("rooms", START, "items", "p1", 1)
+    writes, _ = sums.take(START)
+    assert [(write.kind, write.pane.size) for write in writes] == [
+        ("room:L:1", COARSE),
+        ("rooms", FINE),
+        ("rooms", COARSE),
+    ]
+
+
+def test_a_pane_that_is_not_gone_yet_expires_again() -> None:
+    """What Redis could not delete at once is deleted with the next write."""
+    stored = Stored()
+    sums = stored.next_owner()
+    _add(sums, 1)
+    stored.save(sums, START)
+    high_ms = START + 2 * HOUR
+    _, expired = sums.take(high_ms)
+    assert set(expired) == {Pane(FINE, START), Pane(COARSE, START)}
+    sums.expire_again(expired[:1])
+    assert sums.take(high_ms)[1] == expired[:1]
+    assert sums.take(high_ms)[1] == []
 
 
 def test_field_names_keep_bars_in_values() -> None:

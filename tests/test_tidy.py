@@ -26,18 +26,26 @@ MAX_FUNCTION_LINES = 60
 GROUPS: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas", "schemas."),
     "base": ("streams", "streams.errors", "streams.settings"),
-    "kpi": ("streams.kpi",),
-    "catalogue": ("streams.catalogue",),
+    "kpi": ("streams.kpi", "streams.scopes"),
+    "catalogue": ("streams.catalogue", "streams.kpis"),
     "core": tuple(
         f"streams.{name}"
         for name in (
-            "batch window identity verdict funnel ledger refunds sums booking orders payments fold state"
+            "batch window identity verdict ledger refunds sums admission booking orders payments fold funnel "
+            "users rooms products "
+            "order_service state"
         ).split()
     ),
     "store": ("streams.write_plan", "streams.store"),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
-    "read": tuple(f"streams.{name}" for name in "answer trust read_store read_model ranking survey".split()),
+    "read": tuple(
+        f"streams.{name}"
+        for name in (
+            "answer trust read_store reading users_range sheet since stock details read_model series "
+            "gathered comparison past_lives room_facts room_view ranking survey"
+        ).split()
+    ),
     "shown": ("streams.exporter", "streams.web", "streams.web."),
     "log": ("streams.kafka_log", "streams.topics"),
     "sources": ("streams.sources", "streams.sources."),

@@ -22,12 +22,13 @@ from tests.scenario_kit import (
     refund,
     view,
 )
-from verify.api import compare_answer, compare_answers, half_even, questions
+from verify.answers import half_even
+from verify.api import compare_answer, compare_answers, questions
 from verify.compare import Report
 from verify.model import Scope
 from verify.recompute import recompute
 from verify.rules import Rules
-from verify.totals import Range, Totals
+from verify.totals import Range, Totals, users_range
 
 SHOP = Scenario(
     name="shop",
@@ -53,6 +54,14 @@ ANSWER: dict[str, Any] = {
     "from_ms": MONDAY,
     "to_ms": MONDAY + DAY,
     "as_of_ms": NOON,
+    "capped": False,
+    "users": {"view": 1, "tag_tap": 1, "add_to_cart": 0, "purchase": 1, "repeat_purchase": 0},
+    "users_from_ms": MONDAY,
+    "users_to_ms": MONDAY + DAY,
+    "users_standard_error": 0.0081,
+    "sessions": {"view": 1, "tag_tap": 1, "add_to_cart": 0, "purchase": 0},
+    "checkouts": {"begin_checkout": 0, "payment_started": 0, "payment_authorised": 0, "purchase": 0},
+    "time_to_convert": {"p50_seconds": None, "p90_seconds": None},
     "events": {
         "view": 3, "product_impression": 0, "tag_tap": 1, "add_to_cart": 0, "begin_checkout": 0,
         "purchase": 1, "live_join": 1,
@@ -63,31 +72,51 @@ ANSWER: dict[str, Any] = {
         "USD": {
             "gmv_paid_minor": 1_001, "buyer_paid_minor": 1_100, "refunds_minor": 200,
             "refunds_of_purchases_minor": 200, "gmv_net_minor": 801, "commission_minor": 80,
-            "aov_minor": 1_001, "gmv_per_1000_view_events_minor": 333_667,
+            "aov_minor": 1_001, "gmv_per_1000_view_events_minor": 333_667, "gmv_per_buyer_minor": 1_001,
         }
     },
-    "ratios": {"tag_taps_per_view_events": 0.333333333, "purchases_per_view_sessions": None},
+    "ratios": {
+        "tag_taps_per_view_events": 0.333333333, "orders_per_tag_tap": 1, "purchases_per_view_sessions": 0,
+        "tag_taps_per_view_sessions": 1.0, "add_to_carts_per_tag_tap_sessions": 0.0,
+        "purchases_per_add_to_cart_sessions": None, "cart_abandonment_per_add_to_cart_sessions": None,
+        "checkout_abandonment_per_begin_checkout_sessions": None, "repeat_buyers_per_buyers": 0,
+    },
     "payments": {
         "attempts": 2, "authorised": 1, "declined": 0, "errors": 1, "pending": 0, "success_rate": 0.5,
     },
-    "quality": {"accepted": 8, "duplicates": 1, "late": 0, "dead_letters": 0, "excluded": 0, "misplaced": 0},
+    "quality": {
+        "accepted": 8, "duplicates": 1, "late": 0, "dead_letters": 0, "excluded": 0, "misplaced": 0,
+        "sessions_expired": 0,
+    },
 }  # fmt: skip
 
 
 def totals_of(scenario: Scenario) -> Totals:
     """The scenario's panes put together."""
-    expected = recompute(scenario.log(), Rules(partitions=scenario.partitions))
+    expected = recompute(scenario.log(), Rules(partitions=scenario.partitions, **scenario.settings))
     totals = Totals(max(expected.h.values()), Rules())
     for part in expected.partitions.values():
-        totals.add(part.panes)
+        totals.add(part)
     return totals
 
 
-def differing(answer: Any, scope: Scope = ALL) -> list[str]:
+def differing(answer: Any, scope: Scope = ALL, of: Scenario = SHOP, now_ms: int = NOON) -> list[str]:
     """Names of figures that differ in one answer."""
     report = Report()
-    compare_answer(report, totals_of(SHOP), scope, DAY_RANGE, answer)
+    compare_answer(report, totals_of(of), scope, DAY_RANGE, answer, now_ms=now_ms)
     return sorted(difference.what for difference in report.differences)
+
+
+def told(answer: Any, scope: Scope, of: Scenario, *heads: str, now_ms: int = NOON) -> dict[str, str]:
+    """What must stand instead, of the differing figures whose names begin with one of `heads`."""
+    report = Report()
+    compare_answer(report, totals_of(of), scope, DAY_RANGE, answer, now_ms=now_ms)
+    return {each.what: each.expected for each in report.differences if each.what.startswith(heads)}
+
+
+def scenario(*records: Sent, **settings: Any) -> Scenario:
+    """Records for an answer."""
+    return Scenario(name="of a test", fact="", records=records, cells={}, settings=settings)
 
 
 def test_right_answer() -> None:
@@ -107,6 +136,17 @@ def test_right_answer() -> None:
         ("ratios.tag_taps_per_view_events", 0.3334),
         ("payments.success_rate", None),
         ("quality.duplicates", 0),
+        ("capped", True),
+        ("sessions.tag_tap", 0),
+        ("checkouts.purchase", 1),
+        ("time_to_convert.p90_seconds", 1.0),
+        ("users.view", 0),
+        ("users.view", 4),
+        ("users_from_ms", MONDAY - DAY),
+        ("users_to_ms", None),
+        ("ratios.add_to_carts_per_tag_tap_sessions", None),
+        ("ratios.purchases_per_add_to_cart_sessions", 0.0),
+        ("money.USD.gmv_per_buyer_minor", None),
     ],
 )
 def test_wrong_figure(path: str, wrong: object) -> None:
@@ -123,11 +163,18 @@ def test_wrong_figure(path: str, wrong: object) -> None:
 def test_missing_parts() -> None:
     """Parts that must be there and are not are named; a currency without movement may be there."""
     answer = copy.deepcopy(ANSWER)
-    del answer["payments"], answer["quality"]["late"]
+    del (
+        answer["payments"],
+        answer["quality"]["late"],
+        answer["sessions"],
+        answer["ratios"]["orders_per_tag_tap"],
+    )
     answer["money"]["EUR"] = dict.fromkeys(answer["money"]["USD"], 0)
-    answer["money"]["EUR"] |= {"aov_minor": None}
+    answer["money"]["EUR"] |= {"aov_minor": None, "gmv_per_buyer_minor": None}
     payments = [f"payments.{state}" for state in ANSWER["payments"]]
-    assert differing(answer) == [*sorted(payments), "quality.late"]
+    sessions = [f"sessions.{name}" for name in ANSWER["sessions"]]
+    missing = [*payments, "quality.late", *sessions, "ratios.orders_per_tag_tap"]
+    assert differing(answer) == sorted(missing)
 
 
 def test_ratios_by_gateway_are_null() -> None:
@@ -135,9 +182,61 @@ def test_ratios_by_gateway_are_null() -> None:
     answer = copy.deepcopy(ANSWER)
     answer["scope"] = "gateway:adyen"
     answer["events"] = dict.fromkeys(ANSWER["events"], 0) | {"purchase": 1}
-    answer["money"]["USD"]["gmv_per_1000_view_events_minor"] = None
-    answer["ratios"]["tag_taps_per_view_events"] = None
+    answer["money"]["USD"] |= {"gmv_per_1000_view_events_minor": None, "gmv_per_buyer_minor": None}
+    answer["ratios"] = dict.fromkeys(ANSWER["ratios"])
+    answer["users"], answer["sessions"] = dict.fromkeys(ANSWER["users"]), dict.fromkeys(ANSWER["sessions"])
+    answer |= {"users_from_ms": None, "users_to_ms": None, "users_standard_error": None}
+    del answer["checkouts"], answer["time_to_convert"]
     assert differing(answer, ("gateway", "adyen")) == []
+
+
+def test_users_are_estimated() -> None:
+    """An estimate may be off by two users, or six standard errors; one of nobody must be of nobody."""
+    assert differing(ANSWER | {"users": ANSWER["users"] | {"view": 3, "tag_tap": 2}}) == []
+    assert differing(ANSWER | {"users": ANSWER["users"] | {"view": 0, "add_to_cart": 1}}) == [
+        "users.add_to_cart",
+        "users.view",
+    ]
+
+
+def test_figures_per_buyer_rest_on_the_estimate() -> None:
+    """What an answer divides by its own estimate of buyers is held to that estimate."""
+    users = ANSWER["users"] | {"purchase": 2, "repeat_purchase": 0}
+    per_buyer = "money.USD.gmv_per_buyer_minor"
+    assert told(ANSWER | {"users": users}, ALL, SHOP, "money", "ratios") == {per_buyer: "500"}
+
+
+def test_range_of_users() -> None:
+    """Minutes up to two hours back, hours up to 35 days, then days: whole ones, by the reader's clock."""
+    span = Range(NOON + 10_000, NOON + HOUR + 20_000, "10s")
+    for back, range_of_users in (
+        (2 * HOUR, (NOON, NOON + HOUR + MINUTE)),
+        (2 * HOUR + 1, (NOON, NOON + 2 * HOUR)),
+        (35 * DAY, (NOON, NOON + 2 * HOUR)),
+        (35 * DAY + 1, (MONDAY, MONDAY + DAY)),
+        (400 * DAY, (MONDAY, MONDAY + DAY)),
+    ):
+        found = users_range(span, span.from_ms + back)
+        assert found is not None and found[:2] == range_of_users
+    assert users_range(span, span.from_ms + 400 * DAY + 1) is None
+
+
+def test_users_of_long_ago() -> None:
+    """Of a range that begins further back than any users are kept, nothing is said of users."""
+    answer = copy.deepcopy(ANSWER)
+    answer |= {"users": dict.fromkeys(ANSWER["users"]), "users_from_ms": None, "users_to_ms": None}
+    answer |= {"users_standard_error": None}
+    answer["money"]["USD"]["gmv_per_buyer_minor"] = answer["ratios"]["repeat_buyers_per_buyers"] = None
+    assert differing(answer, now_ms=MONDAY + 401 * DAY) == []
+
+
+def test_buyers_of_several_currencies() -> None:
+    """Which buyers paid in which currency is not known: per buyer nothing is said."""
+    shop = scenario(
+        purchase("o1", NOON, line("p1", 1, 100)), purchase("o2", NOON, line("p1", 1, 100), currency="EUR")
+    )
+    wanted = told({"users": {"purchase": 1}}, ALL, shop, "money")
+    assert wanted["money.USD.gmv_per_buyer_minor"] == wanted["money.EUR.gmv_per_buyer_minor"] == "None"
 
 
 def test_refused_question() -> None:
@@ -194,10 +293,12 @@ def test_half_even(amount: int, count: int, rounded: int | None) -> None:
 
 
 SHOP_FIGURES = [
-    *("scope", "from_ms", "to_ms", "orders", "items"),
-    *ANSWER["events"],
-    *ANSWER["money"]["USD"],
-    "tag_taps_per_view_events",
-    *ANSWER["payments"],
-    *ANSWER["quality"],
+    *("scope", "from_ms", "to_ms", "capped", "orders", "items"),
+    *("users_from_ms", "users_to_ms", "users_standard_error"),
+    *(
+        name
+        for group in ("events", "users", "sessions", "checkouts", "time_to_convert")
+        for name in ANSWER[group]
+    ),
+    *(*ANSWER["money"]["USD"], *ANSWER["ratios"], *ANSWER["payments"], *ANSWER["quality"]),
 ]

@@ -4,23 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
-from streams.catalogue import FIGURE_SETS
+import pytest
+
+from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
+from streams.kpis import FIGURE_SETS
 from streams.ledger import LedgerWrite, WaitingRefund
+from streams.scopes import ROOM, room_kind
 from streams.settings import Settings
 from streams.state import NEVER_MS, Progress, StateWrite
 from streams.sums import CellWrite
+from streams.users import SketchWrite
 from streams.window import Pane
 from streams.worker import rules_of
-from streams.write_plan import SLICE_MAX, Arg, Keys, Operations, meta_fields, pane_member, plan
+from streams.write_plan import (
+    AMOUNT_MAX,
+    SLICE_MAX,
+    SWEEP_MAX,
+    Arg,
+    Keys,
+    Operations,
+    meta_fields,
+    pane_member,
+    plan,
+)
 
 KEYS = Keys("sp", 3)
-MINUTE_PANES = rules_of(Settings()).sizes[1]
+_, MINUTE_PANES, HOUR_PANES, _ = rules_of(Settings()).sizes
 PANE = Pane(MINUTE_PANES, 60_000)
+HOUR_PANE = Pane(HOUR_PANES, 0)
 FIGURES = FigureSet(
     name="two kinds",
-    kinds=(ScopeKind("all", None, Level.ORDER), ScopeKind("live", "live_id", Level.LINE)),
+    kinds=(ScopeKind("all", (), Level.ORDER), ScopeKind("live", ("live_id",), Level.LINE)),
     sizes=frozenset({"1m"}),
     measures=frozenset(),
 )
@@ -37,6 +54,7 @@ def _write(**fields: object) -> StateWrite:
         "ledgers": [],
         "trims": {},
         "waiting": {},
+        "sketches": SketchWrite({}, []),
         "lives": {},
         "currencies": frozenset(),
         "high_ms": NEVER_MS,
@@ -78,6 +96,41 @@ def test_cells_are_decimal_strings() -> None:
     ]
 
 
+def test_highest_values_are_raised() -> None:
+    """A cell that is not a sum has an operation of its own, after those of the sums beside it."""
+    cell = CellWrite("live", PANE, {"items|L": 1}, {}, {"max.viewers|L": 2**53 + 1, "max.viewers|M": 0})
+    assert list(_read(plan(KEYS, FIGURES, _write(cells=[cell])))) == [
+        ("H", "sp:{3}:cells:live:1m:60000", ["items|L", "1"]),
+        ("M", "sp:{3}:cells:live:1m:60000", ["max.viewers|L", "9007199254740993", "max.viewers|M", "0"]),
+        ("Z", "sp:{3}:panes", ["1m:60000"]),
+    ]
+
+
+def test_rooms_are_found_by_the_index_of_their_pane() -> None:
+    """The hashes of a live are named by the live: an index names those that go with a pane."""
+    rooms = [CellWrite(room_kind(live), HOUR_PANE, {"items|m0": 1}, {}) for live in ("L1", "L:2")]
+    rooms.append(CellWrite("live", HOUR_PANE, {"items|L1": 1}, {}))
+    assert list(_read(plan(KEYS, FIGURES, _write(cells=rooms))))[2:] == [
+        ("H", "sp:{3}:cells:live:1h:0", ["items|L1", "1"]),
+        ("S", "sp:{3}:index:1h:0", ["room:L1", "room:L:2"]),
+        ("Z", "sp:{3}:panes", ["1h:0"]),
+    ]
+
+
+@pytest.mark.parametrize("amount", [AMOUNT_MAX, -AMOUNT_MAX])
+def test_a_cell_beyond_64_bits_is_never_written(amount: int) -> None:
+    """The largest amounts pass; one beyond them is an error that names the cell, however it is written."""
+    beyond = amount + (1 if amount > 0 else -1)
+    for keeping in ("absolute", "deltas", "highest"):
+        fits = CellWrite("live", PANE, **{keeping: {"a|L": amount}})
+        written, *_ = _read(plan(KEYS, FIGURES, _write(cells=[fits])))
+        assert written[2] == ["a|L", str(amount)]
+        too_large = _write(cells=[CellWrite("live", PANE, **{keeping: {"a|L": beyond}})])
+        with pytest.raises(PulseError, match=rf"\(a\|L of .*cells:live:1m:60000: {beyond}\)") as raised:
+            plan(KEYS, FIGURES, too_large)
+        assert "\n" not in str(raised.value)
+
+
 def test_long_operations_are_sliced_between_pairs() -> None:
     """No slice is longer than Lua can unpack, no field is parted from its value, nothing is lost."""
     cells = CellWrite("live", PANE, {f"items|L{number}": number for number in range(5_000)}, {})
@@ -98,11 +151,71 @@ def test_long_operations_are_sliced_between_pairs() -> None:
 
 def test_an_expired_pane_goes_with_all_kinds() -> None:
     """Every hash of the pane, and its mark."""
-    assert list(_read(plan(KEYS, FIGURES, _write(expired_panes=[PANE])))) == [
+    for pane, name in ((PANE, "1m:60000"), (HOUR_PANE, "1h:0")):
+        assert list(_read(plan(KEYS, FIGURES, _write(expired_panes=[pane])))) == [
+            ("U", f"sp:{{3}}:cells:all:{name}", []),
+            ("U", f"sp:{{3}}:cells:live:{name}", []),
+            ("X", "sp:{3}:panes", [name]),
+        ]
+
+
+def test_an_expired_hour_goes_with_its_rooms() -> None:
+    """The pane leaves the index of panes by the sweep of its rooms, and only kinds kept at its size go."""
+    minutely = ScopeKind("minutely", (), Level.LINE, frozenset({"1m"}))
+    figures = replace(FIGURES, kinds=(*FIGURES.kinds, minutely, ROOM))
+    operations = plan(KEYS, figures, _write(expired_panes=[HOUR_PANE, PANE]))
+    panes = operations.keys["sp:{3}:panes"]
+    assert list(_read(operations)) == [
+        ("U", "sp:{3}:cells:all:1h:0", []),
+        ("U", "sp:{3}:cells:live:1h:0", []),
         ("U", "sp:{3}:cells:all:1m:60000", []),
         ("U", "sp:{3}:cells:live:1m:60000", []),
+        ("U", "sp:{3}:cells:minutely:1m:60000", []),
         ("X", "sp:{3}:panes", ["1m:60000"]),
+        ("E", "sp:{3}:index:1h:0", [panes, "1h:0", "sp:{3}:cells:", ":1h:0", SWEEP_MAX]),
     ]
+    assert operations.swept_rooms == [HOUR_PANE]
+    many = _write(expired_panes=[Pane(HOUR_PANES, hour * 3_600_000) for hour in range(400)])
+    assert [args[4] for code, _, args in _read(plan(KEYS, figures, many)) if code == "E"] == [2] * 400
+
+
+def test_sketches_stand_first() -> None:
+    """Their one failure that is found late must find no sum changed; users come in slices, names once."""
+    users = [f"u{number}" for number in range(SLICE_MAX + 1)]
+    sketches = SketchWrite({(PANE, "view:live:L:1"): users, (PANE, "view:all:"): ["u"]}, [])
+    cell = CellWrite("live", PANE, {"a|": 1}, {})
+    assert list(_read(plan(KEYS, FIGURES, _write(cells=[cell], sketches=sketches)))) == [
+        ("P", "sp:{3}:users:1m:60000:view:live:L:1", users[:SLICE_MAX]),
+        ("P", "sp:{3}:users:1m:60000:view:live:L:1", users[SLICE_MAX:]),
+        ("P", "sp:{3}:users:1m:60000:view:all:", ["u"]),
+        ("S", "sp:{3}:usersindex:1m:60000", ["view:live:L:1", "view:all:"]),
+        ("Z", "sp:{3}:userpanes", ["1m:60000"]),
+        ("H", "sp:{3}:cells:live:1m:60000", ["a|", "1"]),
+        ("Z", "sp:{3}:panes", ["1m:60000"]),
+    ]
+
+
+def test_sweeps_of_sketches_are_bounded_and_keep_pace() -> None:
+    """One write deletes some thousand sketches, or as many as it may have made."""
+
+    def limits(panes: int, touched: int) -> list[Arg]:
+        expired = [Pane(MINUTE_PANES, 60_000 * minute) for minute in range(panes)]
+        members = {(PANE, f"view:live:{number}"): ["u"] for number in range(touched)}
+        operations = plan(KEYS, FIGURES, _write(sketches=SketchWrite(members, expired)))
+        assert operations.swept_sketches == expired
+        sweeps = [(key, args) for code, key, args in _read(operations) if code == "E"]
+        for (key, args), pane in zip(sweeps, operations.swept_sketches, strict=True):
+            name = pane_member(pane)
+            assert key == f"sp:{{3}}:usersindex:{name}"
+            assert args[:4] == [operations.keys["sp:{3}:userpanes"], name, f"sp:{{3}}:users:{name}:", ""]
+        return [args[4] for _, args in sweeps]
+
+    assert limits(0, 5) == []
+    assert limits(1, 0) == [SWEEP_MAX]
+    assert limits(3, 0) == [333] * 3
+    assert limits(2_000, 5) == [1] * 2_000
+    assert limits(2, 5_000) == [2_500] * 2
+    assert limits(1, 5_000) == [SLICE_MAX]
 
 
 def test_everything_that_is_no_sum() -> None:
@@ -137,15 +250,19 @@ def test_everything_that_is_no_sum() -> None:
 def test_every_key_of_a_write_lies_in_one_slot() -> None:
     """A cluster runs a script only on keys of one hash tag, whatever ids, topics and prefixes hold."""
     write = _write(
-        cells=[CellWrite("live", PANE, {"items|{x}": 1}, {})],
+        cells=[
+            CellWrite("live", PANE, {"items|{x}": 1}, {}),
+            CellWrite(room_kind("{x}"), HOUR_PANE, {"items|m0": 1}, {}),
+        ],
+        sketches=SketchWrite({(PANE, "view:live:{v}"): ["{w}"]}, [HOUR_PANE]),
         new_ids={"views": {5: b""}},
         ledgers=[LedgerWrite("orders", {"{y}": b"7:"}, {7: ["{y}"]})],
         lives={"{z}": 1},
         trims={"identities": 1},
-        expired_panes=[PANE],
+        expired_panes=[PANE, HOUR_PANE],
     )
     names = list(plan(KEYS, FIGURE_SETS["all"], write).keys)
-    assert len(names) > 10
+    assert len(names) > 20
     assert {re.findall(r"\{(.*?)\}", name)[0] for name in names} == {"3"}
     assert all(name.startswith("sp:{3}:") for name in names)
 
@@ -159,7 +276,7 @@ def test_meta_says_how_far_everything_is() -> None:
     }
     write = _write(currencies=frozenset({"USD", "EUR"}), high_ms=900, progress=progress)
     assert meta_fields(write, RULES, {"orders": 20_000}, {"owner": "w1"}) == {
-        "schema": "1",
+        "schema": "2",
         "partitions": "4",
         "rules": RULES.text,
         "owner": "w1",
@@ -174,7 +291,7 @@ def test_meta_says_how_far_everything_is() -> None:
         "last:views": "4:1000:4294967295",
         "off:ads": "0",
     }
-    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "1", "partitions": "4", "rules": RULES.text}
+    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "2", "partitions": "4", "rules": RULES.text}
 
 
 def test_a_pane_is_named_by_size_and_start() -> None:

@@ -7,24 +7,19 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from verify import VerifyError
+from verify.answers import ABSENT, Near, OneOf, expected_answer
 from verify.compare import Report, scope_text
 from verify.model import Scope
-from verify.totals import LINE_KINDS, Range, Totals
+from verify.totals import Range, Totals
 
 ATTEMPTS = 6
 PAUSE_SECONDS = 1.0
 TIMEOUT_SECONDS = 20.0
 TOP = 20
-
-VIEW_EVENTS = ("view", "live_join", "mini_program_open")
-ANSWER_EVENTS = ("view", "product_impression", "tag_tap", "add_to_cart", "begin_checkout", "purchase")
-PAYMENTS = ("attempts", "authorised", "declined", "errors", "pending")
-MONEY_WHERE_GIVEN = frozenset({"unattributed_refunds_minor"})
 
 Ask = Callable[[Scope, Range], Any]
 
@@ -78,7 +73,8 @@ def compare_answers(
         again = []
         for scope, span in left:
             single = Report()
-            compare_answer(single, totals, scope, span, ask(scope, span))
+            answer = ask(scope, span)
+            compare_answer(single, totals, scope, span, answer, now_ms=round(time.time() * 1_000))
             if single.differences and attempt < ATTEMPTS - 1:
                 again.append((scope, span))
             else:
@@ -90,86 +86,36 @@ def compare_answers(
         time.sleep(pause)
 
 
-def compare_answer(report: Report, totals: Totals, scope: Scope, span: Range, answer: Any) -> None:
-    """One answer, figure by figure."""
+def compare_answer(
+    report: Report, totals: Totals, scope: Scope, span: Range, answer: Any, *, now_ms: int
+) -> None:
+    """One answer, figure by figure; `now_ms` is the clock when it was given."""
     where = f"api {scope_text(*scope)} [{span.from_ms}, {span.to_ms})"
     if not isinstance(answer, dict):
         report.check("answer", where, "figures", answer)
         return
     flat = dict(_flat("", answer))
-    for name, want in expected_answer(totals, scope, span, answer).items():
-        have = flat.get(name, "absent")
-        if isinstance(want, float) and isinstance(have, (int, float)) and abs(want - have) <= 1e-6:
-            have = want
-        report.check(name, where, want, have)
-
-
-def expected_answer(totals: Totals, scope: Scope, span: Range, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat names ("money.USD.gmv_paid_minor") and what they must be.
-
-    Events and currencies that the answer has beyond the contract's are expected too: they must be right.
-    """
-    sums = totals.of(scope, span)
-    views = sum(sums[f"events.{name}"] for name in VIEW_EVENTS)
-    expected: dict[str, Any] = {
-        "scope": scope_text(*scope),
-        "from_ms": span.from_ms,
-        "to_ms": span.to_ms,
-        "orders": sum(n for measure, n in sums.items() if measure.startswith("orders:")),
-        "items": sums["items"],
-    }
-    for name in {*ANSWER_EVENTS, *_keys(answer, "events")}:
-        expected[f"events.{name}"] = views if name == "view" else sums[f"events.{name}"]
-    counted = {measure.partition(":")[2] for measure, n in sums.items() if ":" in measure and n}
-    # Views by gateway do not exist: nothing can be said per view.
-    views_known = 0 if scope[0] == "gateway" else views
-    for currency in counted | _keys(answer, "money"):
-        for name, amount in money(sums, currency, views_known).items():
-            if name not in MONEY_WHERE_GIVEN or name in _keys(answer.get("money", {}), currency):
-                expected[f"money.{currency}.{name}"] = amount
-    tag_taps = sums["events.tag_tap"]
-    expected["ratios.tag_taps_per_view_events"] = tag_taps / views_known if views_known else None
-    if scope[0] not in LINE_KINDS and (sums["pay.attempts"] or "payments" in answer):
-        expected |= {f"payments.{state}": sums[f"pay.{state}"] for state in PAYMENTS}
-        attempts = sums["pay.attempts"]
-        expected["payments.success_rate"] = sums["pay.authorised"] / attempts if attempts else None
-    expected |= {f"quality.{name}": count for name, count in totals.quality(span).items()}
-    return expected
-
-
-def money(sums: Counter[str], currency: str, views: int) -> dict[str, int | None]:
-    """The amounts of one currency, in minor units."""
-    gmv, orders = sums[f"gmv_paid:{currency}"], sums[f"orders:{currency}"]
-    of_purchases = sums[f"refunds_of_purchases:{currency}"]
-    return {
-        "gmv_paid_minor": gmv,
-        "buyer_paid_minor": sums[f"buyer_paid:{currency}"],
-        "refunds_minor": sums[f"refunds:{currency}"],
-        "refunds_of_purchases_minor": of_purchases,
-        "gmv_net_minor": gmv - of_purchases,
-        "commission_minor": sums[f"commission:{currency}"],
-        "unattributed_refunds_minor": sums[f"unattributed_refunds:{currency}"],
-        "aov_minor": half_even(gmv, orders),
-        "gmv_per_1000_view_events_minor": half_even(gmv * 1000, views),
-    }
-
-
-def half_even(amount: int, count: int) -> int | None:
-    """amount / count as a whole number, halves to the even one; None for a count of 0."""
-    if count == 0:
-        return None
-    whole, rest = divmod(amount, count)
-    return whole + (2 * rest > count or (2 * rest == count and whole % 2 == 1))
-
-
-def _keys(answer: Mapping[str, Any], name: str) -> set[str]:
-    part = answer.get(name)
-    return set(part) if isinstance(part, dict) else set()
+    for name, want in expected_answer(totals, scope, span, answer, now_ms).items():
+        have = flat.get(name, ABSENT)
+        if isinstance(want, Near):
+            report.check_near(name, where, want.exact, have)
+        elif isinstance(want, OneOf):
+            report.check(name, where, have if have in want.values else sorted(map(str, want.values)), have)
+        elif isinstance(want, float) and isinstance(have, (int, float)) and abs(want - have) <= 1e-6:
+            report.check(name, where, want, want)
+        else:
+            report.check(name, where, want, have)
 
 
 def _flat(head: str, value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         if isinstance(inner, dict):
             yield from _flat(f"{head}{name}.", inner)
+        elif isinstance(inner, list):
+            # Pinned products are told apart by their id.
+            named = {
+                each["product_id"]: each for each in inner if isinstance(each, dict) and "product_id" in each
+            }
+            yield from _flat(f"{head}{name}.", named)
         else:
             yield f"{head}{name}", inner

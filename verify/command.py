@@ -22,25 +22,22 @@ from aiokafka.errors import KafkaError
 
 from verify import VerifyError
 from verify.api import ReadService, compare_answers, questions
-from verify.compare import (
-    Gone,
-    Report,
-    compare_cells,
-    compare_dead_letters,
-    compare_late,
-    gone_until_ms,
-)
+from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
 from verify.log import Extent, KafkaLog
 from verify.model import PartitionExpected
+from verify.origins import Gone, gone_until_ms
 from verify.recompute import PartitionReplay
 from verify.redis_cells import RedisCells, Snapshot
 from verify.rules import Rules, rules_from
+from verify.sketches import compare_users
 from verify.totals import Totals
 
 SHOWN = 20
 WAIT_POLL_SECONDS = 0.5
 # Timestamps are not sorted: the highest of so many of the first that are left stands for the gone ones.
 FIRST_RECORDS = 1_000
+# Redis counts one in some microseconds, during which nobody else is served.
+SKETCHES_COUNTED = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +183,7 @@ async def _wait(log: KafkaLog, cells: RedisCells, partitions: int, seconds: floa
 async def _verify_partition(
     run: Run, log: KafkaLog, cells: RedisCells, totals: Totals, partition: int
 ) -> None:
-    found = cells.snapshot(partition)
+    found = cells.snapshot(partition, SKETCHES_COUNTED // run.rules.partitions)
     extents = await log.extents(partition)
     for topic, extent in extents.items():
         if extent.end < found.offsets[topic]:
@@ -200,9 +197,15 @@ async def _verify_partition(
     h_known = int(found.meta["h"]) if gone.until_ms and "h" in found.meta else None
     expected = replay.finish(h_known)
     compare_cells(run.report, expected, found, run.rules, gone)
-    totals.add(expected.panes)
+    compare_users(run.report, expected, found, gone)
+    if len(found.estimates) < found.sketch_count:
+        run.notes.append(
+            f"partition {partition}: of {found.sketch_count} sketches of users {len(found.estimates)} were "
+            "counted, chosen by chance; of the others only that they are there"
+        )
+    totals.add(expected)
     # The panes are the bulk, and what is left to compare is in `totals`.
-    expected.panes = {}
+    expected.panes, expected.users = {}, {}
     run.parts.append(expected)
     run.offsets[partition] = found.offsets
 
@@ -218,18 +221,19 @@ async def _replay(
     with click.progressbar(
         length=length, label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:
+        first: dict[str, list[int]] = {topic: [] for topic in extents}
+        spans = {topic: extent._replace(end=found.offsets[topic]) for topic, extent in extents.items()}
+        async for topic, batch in log.read(partition, spans):
+            for record in batch:
+                replay.add(record)
+            first[topic] += [record.timestamp_ms for record in batch[: FIRST_RECORDS - len(first[topic])]]
+            bar.update(len(batch))
         for topic, extent in extents.items():
-            first: list[int] = []
-            async for batch in log.read(topic, partition, extent.start, found.offsets[topic]):
-                for record in batch:
-                    replay.add(record)
-                first += [record.timestamp_ms for record in batch[: FIRST_RECORDS - len(first)]]
-                bar.update(len(batch))
             if extent.start == 0:
                 run.read[topic, partition] = range(found.offsets[topic])
             elif found.offsets[topic]:
                 ingest_ms = int(found.meta.get(f"ing:{topic}", "0"))
-                until_ms[topic] = gone_until_ms(topic, max(first, default=ingest_ms), run.rules)
+                until_ms[topic] = gone_until_ms(topic, max(first[topic], default=ingest_ms), run.rules)
                 run.notes.append(
                     f"the log of {topic}/{partition} begins at offset {extent.start}: figures that "
                     "depend on what is gone, its dead letters and late rows are not compared"

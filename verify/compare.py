@@ -10,25 +10,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from verify.model import DeadLetter, PartitionExpected, RecordId
+from verify.origins import Gone, origin_of
 from verify.panes import is_kept
 from verify.redis_cells import Snapshot
-from verify.rules import DAY_MS, FUTURE_MS, MINUTE_MS, PURCHASES, Rules
+from verify.rules import Rules
+from verify.scopes import ROOM_HEAD, two_values
+from verify.users import slack
 from verify.verdicts import CONFLICT
-
-EVENTS_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
-    "views": ("view", "product_impression", "product_view", "mini_program_open", "mini_program_action"),
-    "tag-taps": ("tag_tap",),
-    "carts": ("add_to_cart", "remove_from_cart", "begin_checkout"),
-    "livestreams": (
-        "live_join", "live_leave", "live_like", "live_comment", "live_start", "live_end", "live_heartbeat",
-        "product_pin", "product_unpin",
-    ),
-    "engagement": ("share", "share_open", "share_convert", "review", "follow"),
-    "catalogue": ("product_listed", "stock_set"),
-    "redirects": ("redirect", "active"),
-    "ads": ("ad_charge",),
-}  # fmt: skip
-TOPIC_OF_EVENT = {event: topic for topic, events in EVENTS_OF_TOPIC.items() for event in events}
 
 
 class Difference(NamedTuple):
@@ -54,36 +42,14 @@ class Report:
         if expected != found:
             self.differences.append(Difference(what, where, str(expected), str(found)))
 
-
-@dataclass(frozen=True)
-class Gone:
-    """Per topic whose log start is above 0: until which pane start a figure may depend on what is gone."""
-
-    until_ms: Mapping[str, int] = field(default_factory=dict)
-
-    def hides(self, topic: str, start_ms: int) -> bool:
-        """Whether a figure from this topic in the pane at `start_ms` can't be compared."""
-        return start_ms <= self.until_ms.get(topic, -1)
-
-    def hides_pane(self, start_ms: int) -> bool:
-        """Whether anything in the pane can't be compared."""
-        return any(start_ms <= until for until in self.until_ms.values())
-
-
-def gone_until_ms(topic: str, remaining_ms: int, rules: Rules) -> int:
-    """The last event time that records before the log's start may have had a part in.
-
-    `remaining_ms`: a Kafka timestamp not below theirs. An event may lie 5 min ahead of it; it may have been
-    a first copy for lateness + 1 min more; and an order is remembered for its horizon.
-    """
-    duplicates = 2 * FUTURE_MS + rules.lateness_ms(topic) + 2 * MINUTE_MS
-    orders = (rules.order_horizon_days + 1) * DAY_MS if topic == PURCHASES else 0
-    return remaining_ms + duplicates + orders
-
-
-def topic_of(measure: str) -> str:
-    """The topic that a measure of business figures comes from."""
-    return TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)
+    def check_near(self, what: str, where: str, exact: int, estimate: object) -> None:
+        """One comparison of an estimated number of users; an estimate of none is never near."""
+        allowed = slack(exact)
+        near = (
+            isinstance(estimate, int) and abs(estimate - exact) <= allowed and (estimate > 0) is (exact > 0)
+        )
+        wanted = f"{exact} ± {int(allowed)}"
+        self.check(what, where, wanted, wanted if near else estimate)
 
 
 def compare_cells(
@@ -94,10 +60,13 @@ def compare_cells(
     not_compared: set[tuple[str, int]] = set()
     for key in expected.panes.keys() | found.panes.keys():
         kind, size, start_ms = key
+        if kind.startswith(ROOM_HEAD) and not _is_kept(key[1:], expected, rules):
+            # Rooms are deleted a few with each write: what is left of them stands in a pane that is gone.
+            continue
         want, have = expected.panes.get(key, {}), found.panes.get(key, {})
         for name in want.keys() | have.keys():
             measure, _, value = name.partition("|")
-            if gone.hides(value if kind == "pipeline" else topic_of(measure), start_ms):
+            if gone.hides(origin_of(kind, measure, value), start_ms):
                 not_compared.add((size, start_ms))
             elif want.get(name, 0) or have.get(name, 0):
                 where = f"p={p} {scope_text(kind, value)} {size}:{start_ms}"
@@ -112,15 +81,41 @@ def _compare_panes(
 ) -> None:
     p = expected.partition
     for size, start_ms in sorted(found.listed):
-        if not is_kept(start_ms, size, expected.h, rules):
+        being_swept = found.rooms.get((size, start_ms))
+        if not _is_kept((size, start_ms), expected, rules) and not being_swept:
             report.check("pane", f"p={p} {size}:{start_ms}", "gone (past its retention)", "listed")
     for size, start_ms in sorted({(size, start) for _, size, start in expected.panes} - found.listed):
         if not gone.hides_pane(start_ms):
             report.check("pane", f"p={p} {size}:{start_ms}", "listed", "not listed")
+    _compare_rooms(report, expected, found, rules, gone)
     for kind, size, start_ms in sorted(found.unlisted):
         report.check(
             "cells", f"p={p} {kind} {size}:{start_ms}", "gone with their pane", "a hash without pane"
         )
+    for key in sorted(found.unknown):
+        report.check("key", f"p={p} {key}", "none", "a key that belongs to nothing")
+
+
+def _compare_rooms(
+    report: Report, expected: PartitionExpected, found: Snapshot, rules: Rules, gone: Gone
+) -> None:
+    """The index of each pane names the lives that have hashes of their own in it, and no others."""
+    want: dict[tuple[str, int], set[str]] = {}
+    for kind, size, start_ms in expected.panes:
+        if kind.startswith(ROOM_HEAD):
+            want.setdefault((size, start_ms), set()).add(kind)
+    have = {pane: kinds for pane, kinds in found.rooms.items() if _is_kept(pane, expected, rules)}
+    for size, start_ms in sorted(want.keys() | have.keys()):
+        if not gone.hides_pane(start_ms):
+            where = f"p={expected.partition} index:{size}:{start_ms}"
+            report.check(
+                "rooms", where, sorted(want.get((size, start_ms), ())), sorted(have.get((size, start_ms), ()))
+            )
+
+
+def _is_kept(pane: tuple[str, int], expected: PartitionExpected, rules: Rules) -> bool:
+    size, start_ms = pane
+    return is_kept(start_ms, size, expected.h, rules.retention_ms(size))
 
 
 def _compare_meta(report: Report, expected: PartitionExpected, found: Snapshot, gone: Gone) -> None:
@@ -158,7 +153,7 @@ def compare_dead_letters(
     for topic, partition, offset, reason in sorted(want | have):
         letter = (topic, partition, offset, reason)
         where = f"{topic}/{partition}@{offset}"
-        report.check("dead letter", where, _present(letter in want, reason), _present(letter in have, reason))
+        report.check("dead letter", where, presence(letter in want, reason), presence(letter in have, reason))
 
 
 def compare_late(
@@ -173,7 +168,7 @@ def compare_late(
     for row in sorted(want | have):
         topic, partition, offset = row
         where = f"{topic}/{partition}@{offset}"
-        report.check("late row", where, _present(row in want, "late"), _present(row in have, "late"))
+        report.check("late row", where, presence(row in want, "late"), presence(row in have, "late"))
 
 
 def _is_read(row: RecordId, read: Mapping[tuple[str, int], range]) -> bool:
@@ -181,10 +176,15 @@ def _is_read(row: RecordId, read: Mapping[tuple[str, int], range]) -> bool:
     return offset in read.get((topic, partition), range(0))
 
 
-def _present(there: bool, text: str) -> str:
+def presence(there: bool, text: str) -> str:
+    """`text` for what is there, else "none"."""
     return text if there else "none"
 
 
 def scope_text(kind: str, value: str) -> str:
-    """all, or kind:value."""
+    """all, kind:value, or a pair as a reader writes it; `other` of pairs stands for many."""
+    if "," in kind and ":" in value:
+        first, second = kind.split(",")
+        one, two = two_values(value)
+        return f"{first}:{one},{second}:{two}"
     return kind if kind == "all" else f"{kind}:{value}"

@@ -7,7 +7,7 @@ what stands in the topics of dead letters and late rows.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -23,7 +23,7 @@ STALL_SECONDS = 30.0
 
 
 class Extent(NamedTuple):
-    """First offset that is there, and the next one to be written (for readers of committed records)."""
+    """First offset, and the one behind the last; of a whole log as readers of committed records see it."""
 
     start: int
     end: int
@@ -91,15 +91,24 @@ class KafkaLog:
         return {topic: Extent(starts[place], ends[place]) for topic, place in places.items()}
 
     async def read(
-        self, topic: str, partition: int, start: int, until: int
-    ) -> AsyncIterator[list[LogRecord]]:
-        """The records of one topic-partition with offsets from `start`, below `until`, in batches."""
-        async for batch in self._batches(TopicPartition(self._prefix + topic, partition), start, until):
-            yield [
-                LogRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
-                for r in batch
-                if r.offset < until
-            ]
+        self, partition: int, spans: Mapping[str, Extent]
+    ) -> AsyncIterator[tuple[str, list[LogRecord]]]:
+        """The records of one partition number by topic, from `start` to below `end` of each, in batches.
+
+        Topics come interleaved, each in the order of its offsets.
+        """
+        topics = {TopicPartition(self._prefix + topic, partition): topic for topic in spans}
+        places = {place: spans[topic] for place, topic in topics.items()}
+        async for place, batch in self._batches(places):
+            topic, end = topics[place], places[place].end
+            yield (
+                topic,
+                [
+                    LogRecord(topic, partition, r.offset, r.timestamp, r.key, r.value, tuple(r.headers))
+                    for r in batch
+                    if r.offset < end
+                ],
+            )
 
     async def dead_letters(self) -> set[DeadLetter]:
         """Distinct ids in the topic of dead letters, with their reason."""
@@ -116,31 +125,37 @@ class KafkaLog:
         starts = await self._consumer.beginning_offsets(places) if places else {}
         ends = await self._consumer.end_offsets(places) if places else {}
         ids: set[DeadLetter] = set()
-        for place in places:
-            async for batch in self._batches(place, starts[place], ends[place]):
-                ids.update(output_id(record.headers, self._prefix) for record in batch)
+        extents = {place: Extent(starts[place], ends[place]) for place in places}
+        async for _, batch in self._batches(extents):
+            ids.update(output_id(record.headers, self._prefix) for record in batch)
         return ids
 
     async def _batches(
-        self, place: TopicPartition, start: int, until: int
-    ) -> AsyncIterator[Sequence[ConsumerRecord[bytes, bytes]]]:
-        if start >= until:
-            return
-        self._consumer.assign([place])
-        self._consumer.seek(place, start)
-        position = start
+        self, extents: Mapping[TopicPartition, Extent]
+    ) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]]:
+        """All places at once: each new assignment costs a wait for the broker."""
+        positions = {place: extent.start for place, extent in extents.items() if extent.start < extent.end}
+        self._consumer.assign(list(positions))
+        for place, start in positions.items():
+            self._consumer.seek(place, start)
         moved = time.monotonic()
-        while position < until:
-            batches = await self._consumer.getmany(place, timeout_ms=POLL_MS)
-            yield batches.get(place, ())
-            # The position, not the last record: a transaction's markers take offsets too.
-            before, position = position, await self._consumer.position(place)
-            if position > before:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > STALL_SECONDS:
+        while positions:
+            batches = await self._consumer.getmany(*positions, timeout_ms=POLL_MS)
+            for place, batch in batches.items():
+                yield place, batch
+            for place, before in list(positions.items()):
+                # The position, not the last record: a transaction's markers take offsets too.
+                positions[place] = await self._consumer.position(place)
+                if positions[place] > before:
+                    moved = time.monotonic()
+                if positions[place] >= extents[place].end:
+                    self._consumer.pause(place)
+                    del positions[place]
+            if positions and time.monotonic() - moved > STALL_SECONDS:
+                place, position = next(iter(positions.items()))
                 raise VerifyError(
                     f"{place.topic}/{place.partition} gave nothing for {STALL_SECONDS:.0f} s "
-                    f"at offset {position} of {until}; is the broker up?"
+                    f"at offset {position} of {extents[place].end}; is the broker up?"
                 )
 
 

@@ -6,9 +6,10 @@ and the output topics must hold.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 Scope = tuple[str, str]
 """(kind, value): ("all", ""), ("live", "L1"), and for quality ("pipeline", topic)."""
@@ -17,7 +18,13 @@ PaneKey = tuple[str, str, int]
 """(kind, size, start_ms)"""
 
 Panes = dict[PaneKey, dict[str, int]]
-"""Per pane the fields as they are named in Redis: "<measure>|<value>" -> sum."""
+"""Per pane the fields as they are named in Redis: "<measure>|<value>" -> sum, of `max.` the highest."""
+
+HIGHEST = "max."
+"""Measures with this head are never added: the highest counts, over panes and partitions too."""
+
+Users = dict[tuple[str, int], dict[str, "array[int]"]]
+"""Per (size, start_ms) the distinct users by "<step>:<kind>:<value>": their numbers, ascending."""
 
 CellKey = tuple[str, str, str, int, str]
 """(kind, value, size, start_ms, measure)"""
@@ -41,6 +48,21 @@ class LogRecord(NamedTuple):
     headers: Sequence[tuple[str, bytes]] = ()
 
 
+class Traffic(NamedTuple):
+    """One accepted, real event of a traffic topic, as far as it is counted anywhere.
+
+    `user` and `session` are numbers for the ids, 0 where the event says nothing about them.
+    """
+
+    topic: str
+    kind: str
+    time_ms: int
+    ingest_ms: int
+    scopes: tuple[Scope, ...]
+    user: int = 0
+    session: int = 0
+
+
 class Booking(NamedTuple):
     """`amounts` (measure, change) to be added in each of `scopes`, in the panes that hold `time_ms`."""
 
@@ -49,19 +71,48 @@ class Booking(NamedTuple):
     amounts: tuple[tuple[str, int], ...]
 
 
+class StockSet(NamedTuple):
+    """What a SKU's stock was said to be: the latest `stock_set` by event time, then offset."""
+
+    time_ms: int
+    offset: int
+    units: int
+
+
+class Title(NamedTuple):
+    """What a product was called last, by event time, then offset."""
+
+    time_ms: int
+    offset: int
+    title: str
+
+
+class Room(NamedTuple):
+    """What a live's own events say last: heartbeat (time, viewers), and since when each product is pinned."""
+
+    began_ms: int
+    heartbeat: tuple[int, int] | None
+    pinned: Mapping[str, int]
+
+
 @dataclass(kw_only=True)
 class PartitionExpected:
     """What the log of one partition number, over all topics, amounts to.
 
     `h` is the highest accepted event time (None: nothing was accepted), `ingest` and `highest` the ingest
     time and the highest accepted event time per topic. `waiting` are refunds whose order has not come:
-    a record of the log that is not yet applied may still make dead letters of them.
+    a record of the log that is not yet applied may still make dead letters of them. `stock` is by (product,
+    sku or empty).
     """
 
     partition: int
     records: int = 0
     h: int | None = None
     panes: Panes = field(default_factory=dict)
+    users: Users = field(default_factory=dict)
+    rooms: dict[str, Room] = field(default_factory=dict)
+    stock: dict[tuple[str, str], StockSet] = field(default_factory=dict)
+    titles: dict[str, Title] = field(default_factory=dict)
     dead_letters: set[DeadLetter] = field(default_factory=set)
     late: set[RecordId] = field(default_factory=set)
     waiting: set[RecordId] = field(default_factory=set)
@@ -99,8 +150,31 @@ class Expected:
         total: dict[CellKey, int] = {}
         for part in self.partitions.values():
             for key, amount in flat_cells(part.panes).items():
-                total[key] = total.get(key, 0) + amount
+                put_together(total, key, key[4], amount)
         return {key: amount for key, amount in total.items() if amount}
+
+    @property
+    def user_counts(self) -> dict[CellKey, int]:
+        """How many distinct users there are by (kind, value, size, start_ms, step), over the partitions."""
+        total: dict[CellKey, int] = {}
+        for part in self.partitions.values():
+            for (size, start_ms), by_name in part.users.items():
+                for name, users in by_name.items():
+                    step, kind, value = name.split(":", 2)
+                    key = (kind, value, size, start_ms, step)
+                    total[key] = total.get(key, 0) + len(users)
+        return total
+
+
+Key = TypeVar("Key")
+
+
+def put_together(total: dict[Key, int], key: Key, measure: str, amount: int) -> None:
+    """Adds the amount, or keeps the higher one where `measure` is a highest value."""
+    if measure.startswith(HIGHEST):
+        total[key] = max(total.get(key, 0), amount)
+    else:
+        total[key] = total.get(key, 0) + amount
 
 
 def flat_cells(panes: Panes) -> dict[CellKey, int]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verify.model import Booking, Scope
-from verify.rules import DAY_MS, Rules
-from verify.scopes import ALL, of_line, order_level
+from verify.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
+from verify.scopes import ALL, PRODUCT_SKU, ROOM_HEAD, of_line, order_level, pair_value
 
 
 @dataclass
@@ -20,6 +20,8 @@ class Line:
     """One line of an order; `left_minor` is its value less what was refunded of it."""
 
     product_id: str
+    sku_id: str
+    live_id: str | None
     quantity: int
     value_minor: int
     buyer_paid_minor: int
@@ -124,6 +126,8 @@ class Ledger:
             self.bookings.append(
                 Booking(order.time_ms, (scope,), _purchase_amounts(order.currency, lines, 0))
             )
+        self.bookings += _sold_units(order)
+        self.bookings += _sold_in_rooms(order)
         value = sum(line.value_minor for line in order.lines)
         self.order_count += 1
         self.gmv_paid_minor[order.currency] = self.gmv_paid_minor.get(order.currency, 0) + value
@@ -180,6 +184,8 @@ def read_order(event: Mapping[str, Any]) -> Order:
         lines.append(
             Line(
                 product_id=item["product_id"],
+                sku_id=item.get("sku_id", ""),
+                live_id=item.get("live_id", event.get("live_id")),
                 quantity=item["quantity"],
                 value_minor=value,
                 buyer_paid_minor=buyer_paid,
@@ -224,6 +230,36 @@ def _purchase_amounts(
         (f"commission:{currency}", sum(line.commission_minor for line in lines)),
     )
     return tuple((measure, amount) for measure, amount in amounts if amount)
+
+
+def _sold_units(order: Order) -> list[Booking]:
+    """Units of each SKU, for what is left of its stock; a refund brings none back."""
+    return [
+        Booking(
+            order.time_ms,
+            ((PRODUCT_SKU, pair_value(line.product_id, line.sku_id)),),
+            (("items", line.quantity),),
+        )
+        for line in order.lines
+        if line.sku_id
+    ]
+
+
+def _sold_in_rooms(order: Order) -> list[Booking]:
+    """What each live sold, on its own hashes: orders and GMV by minute of the hour, items by product."""
+    minute = f"m{order.time_ms % HOUR_MS // MINUTE_MS}"
+    bookings = []
+    for live_id in dict.fromkeys(line.live_id for line in order.lines if line.live_id is not None):
+        kind = ROOM_HEAD + live_id
+        lines = [line for line in order.lines if line.live_id == live_id]
+        gmv = sum(line.value_minor for line in lines)
+        amounts = ((f"orders:{order.currency}", 1), (f"gmv_paid:{order.currency}", gmv))
+        bookings.append(Booking(order.time_ms, ((kind, minute),), amounts))
+        bookings += [
+            Booking(order.time_ms, ((kind, f"p{line.product_id}"),), (("items", line.quantity),))
+            for line in lines
+        ]
+    return bookings
 
 
 def split_refund(refund: Mapping[str, Any], lines: Sequence[Line]) -> list[int]:

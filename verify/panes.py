@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from verify.model import Booking, Panes
+from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
 from verify.rules import SIZE_MS, Rules
+from verify.scopes import ROOM_HEAD, ROOM_SIZE
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -17,12 +18,12 @@ def pane_start(time_ms: int, size: str) -> int:
     return time_ms - time_ms % SIZE_MS[size]
 
 
-def is_kept(start_ms: int, size: str, h: int | None, rules: Rules) -> bool:
+def is_kept(start_ms: int, size: str, h: int | None, retention_ms: int) -> bool:
     """Whether a pane of a partition exists while its highest accepted event time is `h`.
 
     It goes when its end lies before h - retention; with nothing accepted nothing goes.
     """
-    return h is None or start_ms + SIZE_MS[size] >= h - rules.retention_ms(size)
+    return h is None or start_ms + SIZE_MS[size] >= h - retention_ms
 
 
 def is_kept_for_answers(start_ms: int, size: str, h: int, rules: Rules) -> bool:
@@ -30,40 +31,72 @@ def is_kept_for_answers(start_ms: int, size: str, h: int, rules: Rules) -> bool:
     return start_ms >= h - rules.retention_ms(size)
 
 
-def sum_into_panes(bookings: Iterable[Booking], h: int | None, rules: Rules) -> Panes:
-    """The sums of all bookings, per kept pane; fields whose sum is zero are left out."""
-    panes: Panes = {}
-    kept: dict[tuple[int, str], bool] = {}
-    for time_ms, scopes, amounts in bookings:
-        changes = [
-            (kind, measure, f"{measure}|{value}", change)
-            for kind, value in scopes
-            for measure, change in amounts
-        ]
-        for size in SIZE_MS:
-            start_ms = pane_start(time_ms, size)
-            if (start_ms, size) not in kept:
-                kept[start_ms, size] = is_kept(start_ms, size, h, rules)
-            if not kept[start_ms, size]:
-                continue
-            for kind, measure, name, change in changes:
-                if rules.figures == "all" or is_figure(kind, size, measure, rules.figures):
-                    fields = panes.setdefault((kind, size, start_ms), {})
-                    fields[name] = fields.get(name, 0) + change
-    return _without_zeros(panes)
+class PaneSums:
+    """The sums of all panes that a partition keeps, its highest accepted event time being `h`."""
+
+    def __init__(self, h: int | None, rules: Rules) -> None:
+        self._h = h
+        self._rules = rules
+        self._panes: Panes = {}
+        self._kept: dict[tuple[str, int], bool] = {}
+
+    def keeps(self, size: str, start_ms: int) -> bool:
+        """Whether the pane is there."""
+        pane = (size, start_ms)
+        if pane not in self._kept:
+            retention_ms = self._rules.retention_ms(size)
+            self._kept[pane] = is_kept(start_ms, size, self._h, retention_ms)
+        return self._kept[pane]
+
+    def count(self, event: Traffic, scopes: Iterable[Scope], size: str, start_ms: int) -> None:
+        """Counts an event in a pane, if it is there; `scopes` are its own, some of them moved to `other`."""
+        if not self.keeps(size, start_ms):
+            return
+        measure = f"events.{event.kind}"
+        for own, scope in zip(event.scopes, scopes, strict=True):
+            kind, value = scope
+            self._add((kind, size, start_ms), measure, f"{measure}|{value}", 1)
+            if own != scope:
+                self._add((kind, size, start_ms), "capped", f"capped|{event.topic}", 1)
+
+    def book(self, bookings: Iterable[Booking]) -> None:
+        """Adds each booking in the panes of every size that are there."""
+        for time_ms, scopes, amounts in bookings:
+            changes = [
+                (kind, measure, f"{measure}|{value}", change)
+                for kind, value in scopes
+                for measure, change in amounts
+            ]
+            for size in SIZE_MS:
+                start_ms = pane_start(time_ms, size)
+                if self.keeps(size, start_ms):
+                    for kind, measure, name, change in changes:
+                        self._add((kind, size, start_ms), measure, name, change)
+
+    def _add(self, pane: PaneKey, measure: str, name: str, change: int) -> None:
+        """One field of one pane, which must be there."""
+        if not is_figure(pane[0], pane[1], measure, self._rules.figures):
+            return
+        fields = self._panes.setdefault(pane, {})
+        if measure.startswith(HIGHEST):
+            fields[name] = max(fields.get(name, 0), change)
+        else:
+            fields[name] = fields.get(name, 0) + change
+
+    def panes(self) -> Panes:
+        """All panes; absent and zero are the same, so fields that are zero are left out."""
+        without_zeros = {
+            key: {name: amount for name, amount in fields.items() if amount}
+            for key, fields in self._panes.items()
+        }
+        return {key: fields for key, fields in without_zeros.items() if fields}
 
 
 def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
+    if kind.startswith(ROOM_HEAD) and size != ROOM_SIZE:
+        return False
     if figures == "all":
         return True
     business = kind == "live" and measure.startswith(("events.", "gmv_paid:"))
     return size == "1m" and (business or kind == "pipeline")
-
-
-def _without_zeros(panes: Panes) -> Panes:
-    """Absent and zero are the same; one of the two is compared."""
-    for fields in panes.values():
-        for name in [name for name, amount in fields.items() if not amount]:
-            del fields[name]
-    return {key: fields for key, fields in panes.items() if fields}

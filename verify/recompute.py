@@ -1,7 +1,7 @@
 """The recomputation: one log in, every expected figure out. A pure function.
 
-Plain on purpose: records are judged in offset order, everything that counts is collected as bookings, and
-at the end the bookings are added up in panes. Topics of a partition number may be fed in any order.
+Plain on purpose: records are judged in offset order, everything that counts is collected, and at the end it
+is sorted, grouped and added up in panes. Topics of a partition number may be fed in any order.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from verify import payments
-from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope
+from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope, Traffic
 from verify.money import Ledger, line_value_minor
-from verify.panes import sum_into_panes
+from verify.panes import PaneSums
+from verify.rooms import Rooms
 from verify.rules import PURCHASES, TOPICS, Rules
-from verify.scopes import of_event
+from verify.scopes import WITH_SESSIONS, of_event, of_kinds, of_purchase
+from verify.sessions import Step, session_bookings
+from verify.stock import Shelves
+from verify.traffic import count_traffic, session_of, step_name, traffic
+from verify.users import Buyers, UserSets
 from verify.verdicts import CONFLICT, DEAD_LETTER, FRESH, LATE, TopicJudge, Verdict
 
 
@@ -38,6 +43,12 @@ class PartitionReplay:
         self._ledger = Ledger(rules)
         self._payments: list[payments.AcceptedPayment] = []
         self._bookings: list[Booking] = []
+        # All in log order, per topic.
+        self._traffic: dict[str, list[Traffic]] = {topic: [] for topic in TOPICS}
+        self._order_steps: list[Step] = []
+        self._buyers = Buyers()
+        self._rooms = Rooms()
+        self._shelves = Shelves()
 
     def add(self, record: LogRecord) -> None:
         """Judges the record and books what it counts for."""
@@ -75,10 +86,28 @@ class PartitionReplay:
         expected.waiting = {(PURCHASES, expected.partition, w.offset) for w in self._ledger.waiting}
         expected.orders = self._ledger.order_count
         expected.gmv_paid_minor = self._ledger.gmv_paid_minor
-        attempts = payments.attempt_bookings(self._payments, self.rules)
-        everything = self._bookings + self._ledger.bookings + attempts
-        expected.panes = sum_into_panes(everything, expected.h, self.rules)
+        self._add_up()
         return expected
+
+    def _add_up(self) -> None:
+        """Everything that was collected, into panes and sets of users."""
+        expected = self.expected
+        sums = PaneSums(expected.h, self.rules)
+        sets = UserSets(expected.h)
+        sums.book(self._bookings)
+        sums.book(self._ledger.bookings)
+        sums.book(payments.attempt_bookings(self._payments, self.rules))
+        events = [event for topic in TOPICS for event in self._traffic[topic]]
+        steps = count_traffic(events, sums, sets, self.rules)
+        # The small figure set has nothing of what follows.
+        if self.rules.figures == "all":
+            sums.book(session_bookings(steps + self._order_steps))
+            sums.book(self._rooms.bookings())
+            self._buyers.count(sets)
+            expected.users = sets.users()
+        expected.panes = sums.panes()
+        expected.rooms = self._rooms.rooms()
+        expected.stock, expected.titles = self._shelves.stock, self._shelves.titles
 
     def _against_order(self, verdict: Verdict, ingest_ms: int) -> Verdict:
         """A fresh refund that does not fit its known order is a conflicting duplicate."""
@@ -94,15 +123,35 @@ class PartitionReplay:
         real = event["traffic"] == "real"
         self._count(record.topic, ingest_ms, "accepted" if real else "excluded")
         kind = event["event_type"]
-        if real and kind not in ("purchase", "source_heartbeat"):
-            self._bookings.append(_event_booking(event, 1))
+        if real and kind != "source_heartbeat":
+            if record.topic == PURCHASES:
+                self._take_order_event(event, record, ingest_ms)
+            else:
+                self._traffic[record.topic].append(traffic(event, record.topic, ingest_ms, self.rules))
+                self._rooms.add(event, record.offset)
+                self._shelves.add(event, record.offset)
         if kind == "purchase":
             for refund in self._ledger.add_purchase(event, ingest_ms):
                 self._refuse_waiting(refund.event, refund.offset, refund.ingest_ms)
         elif kind == "refund":
             self._ledger.add_refund(event, record.offset, ingest_ms)
-        elif kind == "payment" and real:
+
+    def _take_order_event(self, event: Mapping[str, Any], record: LogRecord, ingest_ms: int) -> None:
+        """A real event of the order service: no cap holds for it."""
+        kind, time_ms = event["event_type"], event["event_time_ms"]
+        scopes = of_kinds(of_event(event), WITH_SESSIONS)
+        if kind == "purchase":
+            self._buyers.add(event)
+            # Lives and creators of the envelope, and those that lines name.
+            scopes = tuple(dict.fromkeys(scopes + of_purchase(event, WITH_SESSIONS)))
+        else:
+            self._bookings.append(_event_booking(event, 1))
+        if kind == "payment":
             self._payments.append(payments.AcceptedPayment(event, record.offset, ingest_ms))
+        session = session_of(event, ingest_ms, self.rules)
+        if session:
+            step = Step(session, step_name(event), record.topic, time_ms, ingest_ms, scopes)
+            self._order_steps.append(step)
 
     def _refuse_waiting(self, refund: Mapping[str, Any], offset: int, arrival_ms: int) -> None:
         """A refund that was accepted while it waited becomes a dead letter where it was counted."""

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from verify import VerifyError
 
+SECOND_MS = 1_000
 MINUTE_MS = 60_000
+HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 FUTURE_MS = 300_000
 
@@ -30,7 +32,10 @@ PURCHASES = "purchases"
 DEAD_LETTERS = "dead-letters"
 LATE = "late"
 
-SIZE_MS: Mapping[str, int] = {"10s": 10_000, "1m": MINUTE_MS, "1h": 3_600_000, "1d": DAY_MS}
+SIZE_MS: Mapping[str, int] = {"10s": 10 * SECOND_MS, "1m": MINUTE_MS, "1h": HOUR_MS, "1d": DAY_MS}
+FINEST_MS = SIZE_MS["10s"]
+SKETCH_KEPT_MS: Mapping[str, int] = {"1m": 2 * HOUR_MS, "1h": 35 * DAY_MS, "1d": 400 * DAY_MS}
+"""Sizes of pane for which distinct users are kept, and how long."""
 
 PLATFORMS = frozenset({"tiktok", "douyin", "kuaishou", "wechat", "taobao", "instagram", "youtube", "other"})
 FIGURE_SETS = ("all", "funnel-gmv")
@@ -51,6 +56,7 @@ class Rules:
     retention_1d_ms: int = 69_120_000_000
     order_horizon_days: int = 90
     unknown_order_wait_ms: int = 604_800_000
+    scope_values_max: int = 20_000
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""
@@ -93,6 +99,7 @@ def rules_from(environ: Mapping[str, str]) -> Rules:
         retention_1d_ms=_whole(environ, "retention_1d_ms", default.retention_1d_ms),
         order_horizon_days=_whole(environ, "order_horizon_days", default.order_horizon_days),
         unknown_order_wait_ms=_whole(environ, "unknown_order_wait_ms", default.unknown_order_wait_ms),
+        scope_values_max=_whole(environ, "scope_values_max", default.scope_values_max),
     )
 
 

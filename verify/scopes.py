@@ -1,8 +1,8 @@
-"""Which scopes an event or a line of an order is counted in."""
+"""Which scopes an event or a line of an order is counted in, and how their values are stored."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -27,30 +27,84 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL + LINE_LEVEL), "pipeline")
+FIELD = dict(ORDER_LEVEL + LINE_LEVEL)
+ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
+LINE_PAIRS = (("live", "product"),)
+
+ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
+LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
+PRODUCT_SKU = "product,sku"
+KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+"""Every stored kind but the rooms' own, of which there are as many as lives."""
+ROOM_HEAD = "room:"
+ROOM_SIZE = "1h"
+
+WITH_SESSIONS = frozenset({"all", "platform", "surface", "live", "creator", "platform,surface"})
+WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_program"})
+WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
+NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
+"""Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
+OTHER = "other"
+
+
+def pair_value(first: str, second: str) -> str:
+    """The stored value of a pair: the first one's length in front keeps any two pairs apart."""
+    return f"{len(first)}:{first}{second}"
+
+
+def two_values(stored: str) -> tuple[str, str]:
+    """What `pair_value` was made of."""
+    length, _, both = stored.partition(":")
+    return both[: int(length)], both[int(length) :]
 
 
 def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """`all` and each order-level kind that the event itself carries (gateway: a field of its own)."""
-    return (ALL, *(_scope(kind, event[field]) for kind, field in ORDER_LEVEL if event.get(field) is not None))
+    return (ALL, *_carried(ORDER_LEVEL, ORDER_PAIRS, lambda kind: event.get(FIELD[kind])))
 
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """Every scope that the event carries, of both levels."""
-    carried = (_scope(kind, event[field]) for kind, field in LINE_LEVEL if event.get(field) is not None)
-    return (*order_level(event), *carried)
+    return (*order_level(event), *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])))
 
 
 def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope, ...]:
     """The line-level scopes of one line of an order: the item's value, else the envelope's."""
-    found = []
-    for kind, field in LINE_LEVEL:
-        value = item.get(field)
-        if value is None:
-            value = envelope.get(field)
-        if value is not None:
-            found.append(_scope(kind, value))
+
+    def value_of(kind: str) -> str | None:
+        own: str | None = item.get(FIELD[kind])
+        return own if own is not None else envelope.get(FIELD[kind])
+
+    return tuple(_carried(LINE_LEVEL, LINE_PAIRS, value_of))
+
+
+def of_kinds(scopes: Iterable[Scope], kinds: frozenset[str]) -> tuple[Scope, ...]:
+    """Those of the scopes that are of one of the kinds."""
+    return tuple(scope for scope in scopes if scope[0] in kinds)
+
+
+def of_purchase(event: Mapping[str, Any], kinds: frozenset[str]) -> tuple[Scope, ...]:
+    """The scopes of a purchase itself and of any of its lines, each once; the product is the lines' alone."""
+    found = dict.fromkeys(of_kinds(order_level(event), kinds))
+    for item in event["items"]:
+        found.update(dict.fromkeys(of_kinds(of_line(item, event), kinds)))
     return tuple(found)
+
+
+def _carried(
+    singles: Iterable[tuple[str, str]],
+    pairs: Iterable[tuple[str, str]],
+    value_of: Callable[[str], str | None],
+) -> Iterable[Scope]:
+    for kind, _ in singles:
+        value = value_of(kind)
+        if value is not None:
+            yield _scope(kind, value)
+    for first, second in pairs:
+        one, two = value_of(first), value_of(second)
+        if one is not None and two is not None:
+            yield _scope(f"{first},{second}", pair_value(one, two))
 
 
 # Bookings of a whole log are held at once: equal scopes are one object.

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from verify.model import PaneKey, Panes, Scope
+from verify.compare import scope_text
+from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
-from verify.rules import SIZE_MS, Rules
-from verify.scopes import LINE_LEVEL
+from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
+from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
+from verify.stock import Shelves
 
-LINE_KINDS = frozenset(kind for kind, _ in LINE_LEVEL)
-RECENT = (("1h", 3), ("1m", 5), ("10s", 3))
-"""The last panes of each finer size that are asked for; together of each size they make one range."""
+RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
+"""The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
 
 
 class Range(NamedTuple):
@@ -32,28 +33,56 @@ class Totals:
     """Sums per range and scope. `h` is the highest event time over all partitions."""
 
     def __init__(self, h: int, rules: Rules) -> None:
+        self.shelves = Shelves()
+        self.rooms: dict[str, Room] = {}
         self._h = h
         self._rules = rules
         self._panes: dict[PaneKey, Counter[str]] = {}
         self._lines: dict[Scope, Counter[str]] = {}
         self._days: set[int] = set()
+        self._capped: Counter[PaneKey] = Counter()
+        self._units: dict[PaneKey, Counter[str]] = {}
+        self._users: list[Users] = []
 
-    def add(self, panes: Panes) -> None:
-        """The panes of one partition."""
-        for (kind, size, start_ms), fields in panes.items():
+    def add(self, part: PartitionExpected) -> None:
+        """What one partition amounts to."""
+        self.shelves.merge(part)
+        self.rooms.update(part.rooms)
+        self._users.append(part.users)
+        for key, fields in part.panes.items():
+            kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
                 continue
+            self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
+            if kind in ("product", PRODUCT_SKU):
+                self._add_units(key, fields)
+            if kind in LINE_KINDS:
+                self._add_lines(key, fields)
+            elif kind in ORDER_KINDS or kind == "pipeline":
+                self._add_fields(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
-            if kind in LINE_KINDS and size == "1d":
-                for name, amount in fields.items():
-                    measure, _, value = name.partition("|")
-                    self._lines.setdefault((kind, value), Counter())[measure] += amount
-            elif kind not in LINE_KINDS or start_ms >= self._recent_from(size):
-                # A Counter drops nothing on +=, unlike its operators: sums may be negative.
-                kept = self._panes.setdefault((kind, size, start_ms), Counter())
-                for name, amount in fields.items():
-                    kept[name] += amount
+
+    def _add_units(self, key: PaneKey, fields: Mapping[str, int]) -> None:
+        for name, amount in fields.items():
+            if name.startswith("items|"):
+                self._units.setdefault(key, Counter())[name] += amount
+
+    def _add_lines(self, key: PaneKey, fields: Mapping[str, int]) -> None:
+        kind, size, start_ms = key
+        if start_ms >= self._recent_from(size):
+            self._add_fields(key, fields)
+        if size == "1d":
+            for name, amount in fields.items():
+                measure, _, value = name.partition("|")
+                if measure != "capped":
+                    put_together(self._lines.setdefault((kind, value), Counter()), measure, measure, amount)
+
+    def _add_fields(self, key: PaneKey, fields: Mapping[str, int]) -> None:
+        # A Counter drops nothing on +=, unlike its operators: sums may be negative.
+        kept = self._panes.setdefault(key, Counter())
+        for name, amount in fields.items():
+            put_together(kept, name, name, amount)
 
     def days(self) -> list[Range]:
         """Each day that holds anything."""
@@ -68,41 +97,87 @@ class Totals:
         return [
             Range(self._recent_from(size), pane_start(self._h, size) + SIZE_MS[size], size)
             for size, _ in RECENT
-            if is_kept_for_answers(self._recent_from(size), size, self._h, self._rules)
+            if size != "1d" and is_kept_for_answers(self._recent_from(size), size, self._h, self._rules)
         ]
 
     def scopes(self, top: int | None) -> list[Scope]:
-        """Every order-level scope, and of each line-level kind the `top` with most events (None: all)."""
+        """Every order-level scope, and of each line-level kind the `top` with most events (None: all).
+
+        Without those that a reader can't write down.
+        """
         found: set[Scope] = set()
         for (kind, size, _), fields in self._panes.items():
-            if kind not in LINE_KINDS and kind != "pipeline" and size == "1d":
-                found.update((kind, name.partition("|")[2]) for name in fields)
-        for kind in sorted(LINE_KINDS):
+            if kind in ORDER_KINDS and size == "1d":
+                values = (name.partition("|") for name in fields)
+                found.update((kind, value) for measure, _, value in values if measure != "capped")
+        for kind in LINE_KINDS:
             ranked = sorted(
                 (scope for scope in self._lines if scope[0] == kind),
                 key=lambda scope: (-_weight(self._lines[scope]), scope),
             )
             found.update(ranked[:top])
-        return sorted(found)
+        return sorted(scope for scope in found if is_askable(scope))
 
     def of(self, scope: Scope, span: Range) -> Counter[str]:
-        """The scope's sums per measure over the range."""
+        """The scope's sums per measure over the range; of `max.` measures the highest."""
         kind, wanted = scope
-        if kind in LINE_KINDS and span.size == "1d":
-            # Only the whole range is asked of line-level scopes: their days are added up on arrival.
+        if kind in LINE_KINDS and span == self.whole():
             return self._lines.get(scope, Counter())
         total: Counter[str] = Counter()
-        for start_ms in range(span.from_ms, span.to_ms, SIZE_MS[span.size]):
+        for start_ms in _starts(span):
             for name, amount in self._panes.get((kind, span.size, start_ms), Counter()).items():
                 measure, _, value = name.partition("|")
-                if value == wanted:
-                    total[measure] += amount
+                if value == wanted and measure != "capped":
+                    put_together(total, measure, measure, amount)
         return total
 
+    @property
+    def newest_ms(self) -> int:
+        """The highest event time."""
+        return self._h
+
+    def is_capped(self, kind: str, span: Range) -> bool:
+        """Whether any event of this kind of scope was moved to `other` in the range."""
+        return any(self._capped[kind, span.size, start_ms] for start_ms in _starts(span))
+
+    def user_count(self, scope: Scope, step: str, span: Range) -> int:
+        """Distinct users of a step over the panes of the range; partitions have different ones."""
+        name = f"{step}:{scope[0]}:{scope[1]}"
+        count = 0
+        for users in self._users:
+            distinct: set[int] = set()
+            for start_ms in _starts(span):
+                distinct.update(users.get((span.size, start_ms), {}).get(name, ()))
+            count += len(distinct)
+        return count
+
+    def border_before(self, time_ms: int) -> tuple[int, str] | None:
+        """The border at or before a moment of the finest size kept there, and that size."""
+        for size in SIZE_MS:
+            start_ms = pane_start(time_ms, size)
+            if is_kept_for_answers(start_ms, size, self._h, self._rules):
+                return start_ms, size
+        return None
+
+    def units_sold(self, product_id: str, sku_id: str, since_ms: int, size: str) -> int:
+        """Items of a SKU from a border on, in panes of this size; of the empty SKU all of the product's."""
+        kind = PRODUCT_SKU if sku_id else "product"
+        value = pair_value(product_id, sku_id) if sku_id else product_id
+        return sum(
+            units[f"items|{value}"]
+            for (of_kind, of_size, start_ms), units in self._units.items()
+            if of_kind == kind and of_size == size and start_ms >= since_ms
+        )
+
+    def has_forgotten(self, time_ms: int, kept_ms: int) -> bool:
+        """Whether a moment lies further back than so much before the highest event time."""
+        return time_ms < self._h - kept_ms
+
     def quality(self, span: Range) -> dict[str, int]:
-        """accepted, duplicates, late, dead_letters, excluded, misplaced over all topics in the range."""
-        result = dict.fromkeys(("accepted", "duplicates", "late", "dead_letters", "excluded", "misplaced"), 0)
-        for start_ms in range(span.from_ms, span.to_ms, SIZE_MS[span.size]):
+        """Counts of the pipeline over all topics in the range."""
+        names = "accepted duplicates late dead_letters excluded sessions_expired misplaced"
+        result = dict.fromkeys(names.split(), 0)
+        for start_ms in _starts(span):
             for name, amount in self._panes.get(("pipeline", span.size, start_ms), Counter()).items():
                 measure = name.partition("|")[0].partition(".")[0]
                 if measure in result:
@@ -110,8 +185,29 @@ class Totals:
         return result
 
     def _recent_from(self, size: str) -> int:
-        panes = dict(RECENT).get(size, 0)
+        panes = dict(RECENT)[size]
         return pane_start(self._h, size) - (panes - 1) * SIZE_MS[size]
+
+
+def users_range(span: Range, now_ms: int) -> Range | None:
+    """The whole panes of users that a range touches: minutes, hours or days, by how far back it begins."""
+    sizes = [size for size, kept_ms in SKETCH_KEPT_MS.items() if span.from_ms >= now_ms - kept_ms]
+    return touched(span, sizes[0]) if sizes else None
+
+
+def touched(span: Range, size: str) -> Range:
+    """The whole panes of a size that a range touches."""
+    return Range(pane_start(span.from_ms, size), pane_start(span.to_ms - 1, size) + SIZE_MS[size], size)
+
+
+def is_askable(scope: Scope) -> bool:
+    """Whether a reader can write the scope down: no value may look like the second half of a pair."""
+    halves = sum(scope_text(*scope).count(f",{kind}:") for kind in FIELD)
+    return halves == scope[0].count(",")
+
+
+def _starts(span: Range) -> range:
+    return range(span.from_ms, span.to_ms, SIZE_MS[span.size])
 
 
 def _weight(sums: Mapping[str, int]) -> int:

@@ -13,6 +13,7 @@ from typing import Final
 
 from streams.sources.incidents import Incidents
 from streams.sources.record import Calendar
+from streams.sources.stock import Stock, sku_json
 from streams.sources.world import Market, Product
 
 AUTHORISED, DECLINED, ERROR, TIMEOUT, CANCELLED = (
@@ -39,6 +40,7 @@ class Line:
     """One line of a cart, later of an order; amounts in minor units of the market's currency."""
 
     product: Product
+    sku: str
     quantity: int
     seller: str  # JSON of creator, affiliate and live room; "" or beginning with a comma
     seller_discount_minor: int = 0
@@ -53,7 +55,7 @@ class Line:
         """The line as an item of a purchase."""
         product = self.product
         return (
-            f'{{{product.fragment},"quantity":{self.quantity},"unit_price_minor":{product.price_minor},'
+            f'{{{product.fragment}{sku_json(self.sku)},"quantity":{self.quantity},"unit_price_minor":{product.price_minor},'
             f'"seller_discount_minor":{self.seller_discount_minor},'
             f'"platform_discount_minor":{self.platform_discount_minor},"tax_minor":{self.value_minor // 12},'
             f'"commission_bps":{product.commission_bps},"platform_fee_bps":{product.fee_bps}{self.seller}}}'
@@ -77,9 +79,12 @@ class Order:
 class Orders:
     """Every order of the simulated shop."""
 
-    def __init__(self, calendar: Calendar, incidents: Incidents, rng: random.Random, start_ms: int) -> None:
+    def __init__(
+        self, calendar: Calendar, incidents: Incidents, rng: random.Random, start_ms: int, stock: Stock
+    ) -> None:
         """What is bought before `start_ms` is never heard of again: its purchase is not sent either."""
         self._start_ms = start_ms
+        self._stock = stock
         self._calendar = calendar
         self._incidents = incidents
         self._rng = rng
@@ -128,6 +133,7 @@ class Orders:
                 line.seller_discount_minor = line.quantity * line.product.price_minor // 10
             if self._draw() < 0.1:
                 line.platform_discount_minor = line.quantity * line.product.price_minor // 20
+            self._stock.sell(line.product, line.sku, line.quantity, time_ms)
         shipping = 0 if self._draw() < 0.6 else 499
         items = ",".join(line.json() for line in order.lines)
         self._calendar.put(

@@ -35,7 +35,7 @@ _time = itemgetter(0)
 
 
 class Calendar:
-    """Records that lie ahead, by the second of their time.
+    """Records that lie ahead, by the second of their timestamp.
 
     A session is written down whole when it starts: its common part is then rendered once. A heap over all
     open sessions would cost more per event than the event itself; a list per second is sorted when it is due.
@@ -59,12 +59,18 @@ class Calendar:
         """The part of every id that no other run has."""
         return self._run
 
-    def put(self, topic: str, event_type: str, time_ms: int, key: bytes, body: str) -> None:
-        """Write an event down; `body` is the rest of its JSON object, beginning with `"platform"`."""
+    def put(
+        self, topic: str, event_type: str, time_ms: int, key: bytes, body: str, *, delay_ms: int = 0
+    ) -> None:
+        """Write an event down, which is sent `delay_ms` after its time.
+
+        `body` is the rest of its JSON object, beginning with `"platform"`.
+        """
         self._count = count = self._count + 1
         head = f'{{"event_id":"{self._run}-{count:x}","event_type":"{event_type}"'
         value = f'{head},"event_time_ms":{time_ms},{body}}}'
-        self._seconds[time_ms // 1000].append(Record(time_ms, topic, key, value.encode()))
+        sent_ms = time_ms + delay_ms
+        self._seconds[sent_ms // 1000].append(Record(sent_ms, topic, key, value.encode()))
 
     def put_heartbeat(self, topic: str, partition: int, time_ms: int) -> None:
         """Write down that the source of this topic-partition is alive; no shopping event, so not counted."""

@@ -13,6 +13,7 @@ from streams.sources.incidents import Incidents
 from streams.sources.orders import Line, Orders
 from streams.sources.record import Calendar
 from streams.sources.rooms import Rooms
+from streams.sources.stock import sku_json
 from streams.sources.world import MINI_PROGRAMS, Market, Product, Shopper, World
 
 # Where a session begins that begins in no live room and no mini-program; twice = twice as often.
@@ -31,12 +32,16 @@ LIVE_SHARE: Final = 0.35
 MINI_PROGRAM_SHARE: Final = 0.12
 RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok_shop"))
 CHANNELS: Final = ("chat", "story", "link")
+# Some apps save energy: they send what was viewed up to so much later than what was tapped and bought.
+VIEW_TOPICS: Final = ("views", "livestreams")
+DELAYED_SHARE: Final = 0.03
+DELAY_MAX_MS: Final = 50_000
 
 
 class Session:
     """One visit: its clock, its cart and the part of the JSON that all its events share."""
 
-    __slots__ = ("_put", "cart", "context", "draw", "key", "market", "seller", "time_ms", "where")
+    __slots__ = ("_put", "cart", "context", "delay_ms", "draw", "key", "market", "seller", "time_ms", "where")
 
     def __init__(
         self, calendar: Calendar, draw: random.Random, market: Market, shopper: Shopper, time_ms: int
@@ -48,12 +53,14 @@ class Session:
         self.time_ms = time_ms
         self.cart: list[Line] = []
         self.context = ""  # the envelope, as JSON
+        self.delay_ms = 0  # after which the app sends its views
         self.where = ""  # live room or content with its creator, as JSON
         self.seller = ""  # who gets the commission, as JSON of a line
 
     def put(self, topic: str, event_type: str, more: str, pause_ms: int) -> None:
         """Write down what happens now, then let up to `pause_ms` go by."""
-        self._put(topic, event_type, self.time_ms, self.key, f"{self.context}{more}")
+        delay_ms = self.delay_ms if topic in VIEW_TOPICS else 0
+        self._put(topic, event_type, self.time_ms, self.key, f"{self.context}{more}", delay_ms=delay_ms)
         self.time_ms += 200 + int(self.draw() * pause_ms)
 
     def look_at(self, product: Product) -> None:
@@ -68,16 +75,18 @@ class Session:
                     self._add_to_cart(product, more)
 
     def _add_to_cart(self, product: Product, more: str) -> None:
+        skus = product.skus
+        sku = skus[0] if len(skus) == 1 else skus[int(self.draw() * len(skus))]
         quantity = 1 if self.draw() < 0.85 else 2 + int(self.draw() * 3)
         more = (
-            f'{more},"quantity":{quantity},"unit_price_minor":{product.price_minor},'
+            f'{more}{sku_json(sku)},"quantity":{quantity},"unit_price_minor":{product.price_minor},'
             f'"currency":"{self.market.currency}"'
         )
         self.put("carts", "add_to_cart", more, 3_000)
         if self.draw() < 0.08:
             self.put("carts", "remove_from_cart", more, 1_000)
         else:
-            self.cart.append(Line(product, quantity, self.seller))
+            self.cart.append(Line(product, sku, quantity, self.seller))
 
 
 class Shoppers:
@@ -92,12 +101,15 @@ class Shoppers:
         rooms: Rooms,
         orders: Orders,
         incidents: Incidents,
+        delays_from_ms: int | None,
     ) -> None:
+        """Sessions that begin at `delays_from_ms` or later may send views late; None: none does."""
         self._world = world
         self._calendar = calendar
         self._rooms = rooms
         self._orders = orders
         self._incidents = incidents
+        self._delays_from_ms = delays_from_ms
         self._rng = rng
         self._draw = rng.random
         self._sessions = 0
@@ -110,6 +122,8 @@ class Shoppers:
         market = self._world.market(draw())
         shopper = self._world.shopper(market, draw())
         session = Session(self._calendar, self._rng, market, shopper, time_ms)
+        if self._delays_from_ms is not None and time_ms >= self._delays_from_ms and draw() < DELAYED_SHARE:
+            session.delay_ms = int(draw() * DELAY_MAX_MS)
         if (kind := draw()) < LIVE_SHARE:
             self._watch_live(session, shopper)
         elif kind < LIVE_SHARE + MINI_PROGRAM_SHARE:

@@ -21,6 +21,7 @@ from streams.sources.orders import Orders
 from streams.sources.record import Calendar, Record
 from streams.sources.rooms import Rooms
 from streams.sources.shoppers import Shoppers
+from streams.sources.stock import Stock
 from streams.sources.world import MARKETS, World
 
 # Sessions begin so long before the start, so that the first second is as busy as any other; at high rates
@@ -70,10 +71,22 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
     rng = random.Random(f"shop {config.seed}")
     world = World(config.seed, shoppers=max(1_000, min(100_000, int(config.rate * 40))))
     rooms_per_market = max(1, min(40, round(config.rate / 100)))
-    orders = Orders(calendar, incidents, rng, config.start_ms)
+    stock = Stock(
+        world, calendar, random.Random(f"stock {config.seed}"), rate=config.rate, start_ms=config.start_ms
+    )
+    orders = Orders(calendar, incidents, rng, config.start_ms, stock)
     rooms = Rooms(world, calendar, rng, start_ms=config.start_ms, per_market=rooms_per_market)
-    shoppers = Shoppers(world, calendar, rng, rooms=rooms, orders=orders, incidents=incidents)
-    background = _Background(config, world, calendar)
+    shoppers = Shoppers(
+        world,
+        calendar,
+        rng,
+        rooms=rooms,
+        orders=orders,
+        incidents=incidents,
+        # Where disorder is asked for, it alone decides how late a record is sent.
+        delays_from_ms=None if config.faults.disorder_ms else config.start_ms,
+    )
+    background = _Background(config, world, calendar, stock)
     wanted = 0.0
     first = config.start_ms // 1000
     second = first - max(10, min(WARM_UP_S, int(WARM_UP_EVENTS / config.rate)))
@@ -110,9 +123,10 @@ def daily_shape(time_ms: int) -> float:
 class _Background:
     """What happens without shoppers: the catalogue and its stock, ads, and the heartbeat of the source."""
 
-    def __init__(self, config: SimConfig, world: World, calendar: Calendar) -> None:
+    def __init__(self, config: SimConfig, world: World, calendar: Calendar, stock: Stock) -> None:
         self._config = config
         self._calendar = calendar
+        self._stock = stock
         self._rng = random.Random(f"background {config.seed}")
         self._products = [product for market in MARKETS for product in world.products[market.name]]
         self._listed = False
@@ -123,28 +137,20 @@ class _Background:
         if not self._listed:
             self._listed = True
             for product in self._products:
-                self._catalogue(
+                self._calendar.put(
+                    "catalogue",
                     "product_listed",
                     time_ms,
-                    product.product_id,
-                    f'{product.fragment},"title":"{product.title}","category":"{product.category}",'
+                    product.product_id.encode(),
+                    f'"platform":"other",{product.fragment},"title":"{product.title}","category":"{product.category}",'
                     f'"unit_price_minor":{product.price_minor},"currency":"{product.market.currency}"',
                 )
-                self._stock(time_ms + 1, product.product_id, product.fragment)
+            self._stock.open(time_ms + 1)
+        self._stock.advance(second)
         if second % 5 == 0:
-            product = self._rng.choice(self._products)
-            self._stock(time_ms + 2, product.product_id, product.fragment)
             self._ad(time_ms + 3)
         if second % SOURCE_HEARTBEAT_S == 0:
             self._source_heartbeats(second)
-
-    def _catalogue(self, event_type: str, time_ms: int, product_id: str, more: str) -> None:
-        body = f'"platform":"other",{more}'
-        self._calendar.put("catalogue", event_type, time_ms, product_id.encode(), body)
-
-    def _stock(self, time_ms: int, product_id: str, fragment: str) -> None:
-        more = f'{fragment},"units":{self._rng.randint(20, 2_000)}'
-        self._catalogue("stock_set", time_ms, product_id, more)
 
     def _ad(self, time_ms: int) -> None:
         market = MARKETS[self._rng.randrange(len(MARKETS))]

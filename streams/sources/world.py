@@ -36,7 +36,10 @@ class Creator:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """Something on sale. `fragment` is its part of an event's JSON, rendered once."""
+    """Something on sale. `fragment` is its part of an event's JSON, rendered once.
+
+    `skus` are its variants; a product without any has the one that is called "".
+    """
 
     product_id: str
     brand_id: str
@@ -47,6 +50,7 @@ class Product:
     commission_bps: int
     fee_bps: int
     market: Market
+    skus: tuple[str, ...]
     fragment: str
 
 
@@ -150,6 +154,8 @@ def _product(market: Market, number: int, rng: random.Random) -> Product:
         commission_bps=rng.choice((0, 500, 1000, 1500, 2000)),
         fee_bps=rng.choice((200, 500, 800)),
         market=market,
+        # Every third product comes in variants.
+        skus=("",) if number % 3 else tuple(f"{product_id}-s{variant}" for variant in (1, 2, 3)),
         fragment=f'"product_id":"{product_id}","brand_id":"{brand_id}","merchant_id":"{merchant_id}"',
     )
 

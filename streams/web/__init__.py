@@ -1,1 +1,1 @@
-"""The read service: routes, the app around them, one plain page, and the command that runs it all."""
+"""The read service: routes and the app around them, streams, pages, who may ask, and its command."""

@@ -1,106 +1,112 @@
-"""The web application: who may ask, how much at once, and what an error looks like.
+"""The web application: what stands around every answer, how much at once, and what an error looks like.
 
 It stands around the routes. Every error is one line of JSON; a reader never sees a traceback, and nobody
-without the token learns anything but that the process is alive.
+without a token learns anything but that the process is alive.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from streams.answer import FigureTooLarge, QuestionError
-from streams.exporter import Exporter
+from streams import read_model
+from streams.exporter import Exporter, gauge
+from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.room_view import RoomViews
 from streams.settings import Settings
-from streams.store import StoreCorruptError, StoreUnavailableError
-from streams.web import routes
-from streams.window import WindowError
+from streams.web import access, routes, stream
+from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
+from streams.web.hub import Hub, Question
+from streams.web.pages import load_pages, page_routes
 
-HEALTH_PATH = "/healthz"
 REQUESTS_AT_ONCE = 32
 REQUESTS_WAITING = 256
-REQUEST_TIMEOUT_S = 10.0
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
+    "X-Robots-Tag": "noindex, nofollow",
 }
 
 _log = logging.getLogger(__name__)
 
 
 def build_app(model: ReadModel, settings: Settings) -> web.Application:
-    """The application over a read model; asks for `settings.token` where there is one."""
-    gates = [_errors, _bounds()]
-    if settings.token:
-        gates.insert(1, _token(settings.token))
-    app = web.Application(middlewares=gates)
+    """The application over a read model; asks for tokens where `settings.token` is set."""
+    gate = (
+        access.by_token(settings.token, model.kinds, model.clock)
+        if settings.token
+        else access.only_this_machine
+    )
+    app = web.Application(middlewares=[_errors, gate, _bounds()])
     ranking = Ranking(model.store)
+    rooms = RoomViews(model)
+    hub = _hub(model, rooms)
+    exporter = Exporter(model, ranking, settings.top_k)
+    exporter.add(lambda: [gauge(name, text, (), {(): number}) for name, text, number in hub.facts()])
     app[routes.MODEL] = model
     app[routes.RANKING] = ranking
-    app[routes.EXPORTER] = Exporter(model, ranking, settings.top_k)
+    app[routes.ROOMS] = rooms
+    app[routes.EXPORTER] = exporter
+    app[stream.HUB] = hub
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),
+            web.get("/api/v1/series", routes.get_series),
+            web.get("/api/v1/comparison", routes.get_comparison),
+            web.get("/api/v1/lives/{live_id:[^/]+}", routes.get_live),
             web.get("/api/v1/scopes", routes.get_scopes),
+            # Without HEAD: the headers of a response that never ends are of use to nobody.
+            web.get(stream.ADDRESS, stream.get_stream, allow_head=False),
             web.get("/metrics", routes.get_metrics),
-            web.get(HEALTH_PATH, routes.get_health),
+            web.get(access.HEALTH, routes.get_health),
             web.get("/readyz", routes.get_ready),
-            *routes.page_routes(),
+            *page_routes(load_pages()),
         ]
     )
     app.on_response_prepare.append(_add_headers)
+    app.on_shutdown.append(lambda _app: hub.close())
     return app
+
+
+def _hub(model: ReadModel, rooms: RoomViews) -> Hub:
+    gathered = Gathered(model)
+
+    async def ask(question: Question) -> object:
+        if question.live:
+            return await rooms.read(question.live)
+        return await gathered.kpis(read_model.Question(question.scope, question.window))
+
+    return Hub(ask, model.marks)
 
 
 @web.middleware
 async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except (QuestionError, WindowError) as error:
-        return _error(400, str(error))
-    except (StoreUnavailableError, StoreCorruptError) as error:
-        return _error(503, str(error))
-    except TimeoutError:
-        return _error(503, f"no answer within {REQUEST_TIMEOUT_S:.0f} s; ask for a shorter window")
-    except FigureTooLarge as error:
-        return _error(500, str(error))
     except web.HTTPException as error:
         kept = {name: error.headers[name] for name in ("Allow", "WWW-Authenticate") if name in error.headers}
         return _error(error.status, error.reason, kept)
-    except Exception:
-        # The last resort of a server: one broken question must not end it, and its cause must be found.
-        _log.exception("%s failed", request.path)
-        return _error(500, "an error of the read service; its log has the cause")
+    except Exception as error:
+        explained = explain(error)
+        if explained is None:
+            # The last resort of a server: one broken question must not end it, and its cause must be found.
+            _log.exception("%r failed", request.path)
+            explained = (500, UNEXPECTED)
+        return _error(*explained)
 
 
 def _error(status: int, line: str, headers: dict[str, str] | None = None) -> web.Response:
     return routes.json_response({"error": line}, status, headers)
-
-
-def _token(token: str) -> Middleware:
-    expected = f"Bearer {token}".encode()
-
-    @web.middleware
-    async def ask_for_token(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        # Compared in constant time: how long it takes must not tell how much of a guess was right.
-        if request.path != HEALTH_PATH and not hmac.compare_digest(given, expected):
-            raise web.HTTPUnauthorized(
-                reason="send the header Authorization: Bearer TOKEN", headers={"WWW-Authenticate": "Bearer"}
-            )
-        return await handler(request)
-
-    return ask_for_token
 
 
 def _bounds() -> Middleware:
@@ -110,13 +116,14 @@ def _bounds() -> Middleware:
     @web.middleware
     async def keep_bounds(request: web.Request, handler: Handler) -> web.StreamResponse:
         nonlocal inside
-        if request.path == HEALTH_PATH:
+        # Streams have bounds of their own; pages and the sign of life ask nothing of Redis.
+        if access.address(request) in (stream.ADDRESS, *access.PUBLIC):
             return await handler(request)
         if inside >= REQUESTS_AT_ONCE + REQUESTS_WAITING:
             raise web.HTTPServiceUnavailable(reason="too many requests at once; ask again in a moment")
         inside += 1
         try:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S), slots:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S), slots:
                 return await handler(request)
         finally:
             inside -= 1

@@ -8,34 +8,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from importlib import resources
 
 import orjson
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
-from streams.answer import QuestionError
+from streams.answer import QuestionError, Scope
+from streams.comparison import read_comparison
 from streams.exporter import CONTENT_TYPE, Exporter
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.room_view import RoomViews
+from streams.series import read_series
 from streams.window import NAMED_WINDOWS
 
 MODEL = web.AppKey("model", ReadModel)
 RANKING = web.AppKey("ranking", Ranking)
+ROOMS = web.AppKey("rooms", RoomViews)
 EXPORTER = web.AppKey("exporter", Exporter)
 
 SCOPES_MAX = 100
 # Walking the panes of a whole day for a list of names is more than one request may cost.
 SCOPES_WINDOWS = tuple(name for name in NAMED_WINDOWS if name != "24h")
 _INTEGER = re.compile(r"[0-9]{1,15}")
-_CONTENT_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
 async def get_kpis(request: web.Request) -> web.Response:
     """``/api/v1/kpis?scope=…&window=…`` or ``…&from_ms=…&to_ms=…``: the answer of CONTRACT §4."""
     query = parameters(request, ("scope", "window", "from_ms", "to_ms"))
     answer = await request.app[MODEL].kpis(
-        _required(query, "scope", "scope=all"),
+        required(query, "scope", "scope=all"),
         query.get("window"),
         _integer(query, "from_ms"),
         _integer(query, "to_ms"),
@@ -43,23 +44,42 @@ async def get_kpis(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
+async def get_series(request: web.Request) -> web.Response:
+    """``/api/v1/series?scope=…&window=…``: figures step by step."""
+    query = parameters(request, ("scope", "window"))
+    scope, window = required(query, "scope", "scope=all"), required(query, "window", "window=30m")
+    return json_response(await read_series(request.app[MODEL], scope, window))
+
+
+async def get_comparison(request: web.Request) -> web.Response:
+    """``/api/v1/comparison?scope=…&window=…``: now, the window before, and an hour against last week's."""
+    query = parameters(request, ("scope", "window"))
+    scope, window = required(query, "scope", "scope=all"), required(query, "window", "window=5m")
+    return json_response(await read_comparison(request.app[MODEL], scope, window))
+
+
+async def get_live(request: web.Request) -> web.Response:
+    """``/api/v1/lives/LIVE``: one live room whole, as its page shows it."""
+    parameters(request, ())
+    return json_response(await request.app[ROOMS].read(request.match_info["live_id"]))
+
+
 async def get_scopes(request: web.Request) -> web.Response:
     """``/api/v1/scopes?kind=live&window=30m``: the largest values by GMV paid, then by views."""
     query = parameters(request, ("kind", "window"))
-    kind = _required(query, "kind", "kind=live")
-    window = _required(query, "window", "window=30m")
+    kind = required(query, "kind", "kind=live")
+    window = required(query, "window", "window=30m")
     model = request.app[MODEL]
     if kind not in model.kinds:
         raise QuestionError(f"unknown kind {kind[:40]!r}; known kinds: {' '.join(model.kinds)}")
     if window not in SCOPES_WINDOWS:
         raise QuestionError(f"window is one of {' '.join(SCOPES_WINDOWS)} here")
-    view = await model.view((model.named(window),), lambda _plan: [])
-    asked = view.plan.ranges[0]
+    view, asked = await model.over(window)
     tally = await request.app[RANKING].tally(kind, asked.panes, view.metas)
     scopes = [
         {
-            "scope": f"{kind}:{value}" if value else kind,
-            "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in view.plan.currencies},
+            "scope": str(Scope(kind, value)),
+            "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in view.moment.currencies},
             "views": tally.views.get(value, 0),
         }
         for value in tally.order(SCOPES_MAX)
@@ -84,24 +104,6 @@ async def get_ready(request: web.Request) -> web.Response:
     return json_response({"status": "ready"})
 
 
-def page_routes() -> list[web.RouteDef]:
-    """The page and its two parts; read once, so that nothing of a request reaches the file system."""
-    files = resources.files("streams.web")
-    routes = []
-    for path, name in (("/", "page.html"), ("/page.css", "page.css"), ("/page.js", "page.js")):
-        routes.append(web.get(path, _page_handler(files.joinpath(name).read_bytes(), name)))
-    return routes
-
-
-def _page_handler(body: bytes, name: str) -> Handler:
-    content_type = _CONTENT_TYPES[name.rpartition(".")[2]]
-
-    async def get_page(_request: web.Request) -> web.Response:
-        return web.Response(body=body, content_type=content_type, charset="utf-8")
-
-    return get_page
-
-
 def json_response(
     answer: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> web.Response:
@@ -116,13 +118,14 @@ def parameters(request: web.Request, known: Collection[str]) -> dict[str, str]:
     query = dict(request.query)
     for name in query:
         if name not in known:
-            raise QuestionError(f"unknown parameter {name[:40]!r}; known here: {' '.join(known)}")
+            raise QuestionError(f"unknown parameter {name[:40]!r}; known here: {' '.join(known) or 'none'}")
         if len(request.query.getall(name)) > 1:
             raise QuestionError(f"{name} stands more than once")
     return query
 
 
-def _required(query: Mapping[str, str], name: str, example: str) -> str:
+def required(query: Mapping[str, str], name: str, example: str) -> str:
+    """A parameter that must be there. Raises QuestionError that shows the example."""
     if name not in query:
         raise QuestionError(f"{name} is missing, for example {example}")
     return query[name]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import logging
+import resource
 import signal
+import socket
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 import click
 import uvloop
@@ -22,27 +25,37 @@ from streams.read_model import ReadModel
 from streams.read_store import ReadStore
 from streams.settings import Settings, load
 from streams.store import connect
+from streams.web.access import is_loopback
 from streams.web.app import build_app
+from streams.web.hub import CLIENTS_MAX
 
 # Spent twice: requests may end by themselves, then they are cancelled. SIGTERM ends the service within 2 s.
 SHUTDOWN_S = 0.5
 KEEPALIVE_S = 30.0
+# After a restart all streams come back at once.
+BACKLOG = 1_024
+# Two for each stream: requests that come beside it, the connections to Redis.
+OPEN_FILES = 2 * CLIENTS_MAX
+
+_log = logging.getLogger(__name__)
 
 
 @click.command()
 def command() -> None:
-    """Answer questions: API, metrics and a page.
+    """Answer questions: API, streams, metrics and pages.
 
     Ends at Ctrl-C or SIGTERM. Settings come from the environment, see docs/settings.md.
     """
     settings = load()
     check_exposure(settings)
+    listening = listen(settings)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # It logs what strangers send that is not HTTP, and with it what they sent: perhaps a token. Faults of our
     # own are logged in `streams.web.app`.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    allow_open_files()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings))
+        runner.run(serve(settings, listening))
 
 
 def check_exposure(settings: Settings) -> None:
@@ -54,47 +67,85 @@ def check_exposure(settings: Settings) -> None:
         )
 
 
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches the address; a name other than localhost may point anywhere."""
+def listen(settings: Settings) -> list[socket.socket]:
+    """Takes the address, each of those that a name stands for. Raises PulseError if it can't be taken."""
+    host, port = settings.api_host, settings.api_port
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return _take(host, port)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            raise PulseError(
+                f"port {port} of {host} is taken; set SHOP_PULSE_API_PORT to a free one"
+            ) from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PulseError(
+            f"can't listen on {host[:80]} port {port} ({reason}); set SHOP_PULSE_API_HOST"
+        ) from error
 
 
-async def serve(settings: Settings) -> None:
-    """Serves until SIGINT or SIGTERM. Raises PulseError if the address can't be taken."""
+def _take(host: str, port: int) -> list[socket.socket]:
+    taken: list[socket.socket] = []
+    missing = None
+    with ExitStack() as unless_all:
+        # An empty host means every address, as it does everywhere.
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            # Of a name with two addresses both get the same port, whichever was free.
+            at = (address[0], taken[0].getsockname()[1] if taken else port, *address[2:])
+            try:
+                taken.append(socket.create_server(at, family=family, backlog=BACKLOG))
+                unless_all.push(taken[-1])
+            except OSError as error:
+                # Where IPv6 is switched off, localhost still stands for ::1 too.
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error
+        if missing is not None and not taken:
+            raise missing
+        unless_all.pop_all()
+    return taken
+
+
+def allow_open_files(wanted: int = OPEN_FILES) -> None:
+    """Lets this process have a connection per stream; the usual limit of 1 024 files is but a default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        _log.warning("only %d files may be open (ulimit -Hn): fewer than %d streams", allowed, CLIENTS_MAX)
+
+
+async def serve(settings: Settings, listening: Sequence[socket.socket]) -> None:
+    """Serves at the sockets until SIGINT or SIGTERM."""
     client = connect(settings.redis)
     reader = ReadStore(client, settings.redis_prefix, settings.partitions)
     app = build_app(ReadModel(reader, settings, now_ms), settings)
-    # No access log: it would hold ids out of scopes, and one line per second and page.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=KEEPALIVE_S)
+    runner = web.AppRunner(
+        app,
+        access_log=None,  # It would hold ids out of scopes, and one line per second and page.
+        handler_cancellation=True,  # Whoever has gone needs no answer, and a stream ends with its client.
+        shutdown_timeout=SHUTDOWN_S,
+        keepalive_timeout=KEEPALIVE_S,
+    )
     ended = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await runner.setup()
     try:
-        click.echo(f"shop-pulse serve: {await _listen(runner, settings)} (page; /api/v1/kpis, /metrics)")
+        for each in listening:
+            await web.SockSite(runner, each, backlog=BACKLOG).start()
+        click.echo(f"shop-pulse serve: {_url(settings, listening)} (pages; /api/v1/kpis, /metrics)")
         await ended.wait()
     finally:
         await runner.cleanup()
         await client.aclose()
 
 
-async def _listen(runner: web.AppRunner, settings: Settings) -> str:
-    """Takes the address; the base URL, with the port that was really taken."""
-    host, port = settings.api_host, settings.api_port
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise PulseError(
-                f"port {port} of {host} is taken; set SHOP_PULSE_API_PORT to a free one"
-            ) from error
-        reason = error.strerror or str(error)
-        raise PulseError(f"can't listen on {host} port {port} ({reason}); set SHOP_PULSE_API_HOST") from error
-    taken = runner.addresses[0][1]
-    return f"http://[{host}]:{taken}" if ":" in host else f"http://{host}:{taken}"
+def _url(settings: Settings, listening: Sequence[socket.socket]) -> str:
+    """The base URL, with the port that was really taken."""
+    host, port = settings.api_host, listening[0].getsockname()[1]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def now_ms() -> int:

@@ -24,9 +24,10 @@ import polars
 
 from schemas.codec import Rejected, decode_batch
 from schemas.events import Event
-from streams.catalogue import ALL, EVENT_COUNTS, FIGURE_SETS, GATEWAY, PIPELINE
+from streams.catalogue import EVENT_COUNTS
 from streams.fold import EventCounter
 from streams.identity import IdWindow
+from streams.scopes import ALL, GATEWAY, SCOPES
 from streams.settings import Settings
 from streams.sources.record import Record
 from streams.sources.simulation import SimConfig, simulate
@@ -38,8 +39,8 @@ RATE: Final = 2_000.0
 PANE_MS: Final = 10_000
 # The order service's records are booked one by one in any case: they move money.
 TOPICS: Final = ("views", "tag-taps", "carts", "livestreams", "engagement")
-KINDS: Final = [kind for kind in FIGURE_SETS["all"].kinds if kind not in (ALL, GATEWAY, PIPELINE)]
-FIELDS: Final = [kind.field or "" for kind in KINDS]
+KINDS: Final = [kind for kind in SCOPES.values() if len(kind.fields) == 1 and kind is not GATEWAY]
+FIELDS: Final = [kind.fields[0] for kind in KINDS]
 NAMES: Final = {cls: measure.name for cls, measure in EVENT_COUNTS.items()}
 
 # (kind of scope, start of the pane, measure, value) -> count

@@ -52,6 +52,16 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     kafka.start()
     redis.start()
     pipeline = Pipeline(kafka, redis, folder, api_port=0)
+    try:
+        yield _imported(pipeline)
+    finally:
+        pipeline.end()
+        redis.stop()
+        kafka.stop()
+
+
+def _imported(pipeline: Pipeline) -> Api:
+    """The read service, once every order of the year is counted."""
     pipeline.create_topics()
     pipeline.worker()
     serve = pipeline.start("serve", "serve")
@@ -60,11 +70,8 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     wait_until(lambda: "http://" in serve.said(), "the read service's address")
     address = next(word for word in serve.said().split() if word.startswith("http://"))
     made = Api(address.rstrip("/"))
-    wait_until(lambda: made.year()[0] == ORDERS, "the year's last order", patience_s=400)
-    yield made
-    pipeline.end()
-    redis.stop()
-    kafka.stop()
+    wait_until(lambda: made.year()[0] == ORDERS, "the year's last order", patience_s=600)
+    return made
 
 
 def test_the_year(api: Api) -> None:

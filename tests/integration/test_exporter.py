@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from streams import ranking
 from streams.exporter import Exporter
 from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.survey import OTHER
+from streams.rooms import Heartbeat, Room
+from streams.scopes import OTHER
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
@@ -57,6 +59,45 @@ def test_a_value_named_other_is_part_of_the_rest(shop: Shop) -> None:
     assert _scopes(_scrape(shop), "shop_pulse_gmv_paid_minor", "live", "5m") == {"L1": 1, OTHER: 100}
 
 
+def test_a_flood_of_ids_adds_no_series(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of values that a client made up are one series, what is remembered of them is bounded; the
+    largest values keep their names, and the cap is said."""
+    key = f"{shop.prefix}:{{0}}:cells:product"
+    shop.book(NOON_MS - MINUTE_MS, "product", "p1", gmv_paid__USD=5, events__product_view=1)
+    shop.book(NOON_MS - MINUTE_MS, "product", "views", capped=7)
+    for size in ("10s", "1m"):
+        flood: dict[Any, Any] = {f"events.product_view|x{number}": 1 for number in range(3_000)}
+        shop.client.hset(f"{key}:{size}:{NOON_MS - MINUTE_MS}", mapping=flood)
+    monkeypatch.setattr(ranking, "VALUES_REMEMBERED", 10)
+    text = _scrape(shop)
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "product", "5m") == {"p1": 5, OTHER: 0}
+    labels = {
+        sample.labels["scope"]
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if sample.labels.get("scope_kind") == "product" and "scope" in sample.labels
+    }
+    assert labels == {"p1", OTHER}
+    assert b'capped{scope_kind="product",window="5m"} 1.0' in text
+    assert b'capped{scope_kind="live",window="5m"} 0.0' in text
+
+
+def test_people_are_counted_for_few_scopes(shop: Shop) -> None:
+    """Users of the whole shop, of platforms and of the largest lives; viewers now of these lives."""
+    for kind, value in (("all", ""), ("platform", "tiktok"), ("live", "L1"), ("product", "p1")):
+        shop.book(NOON_MS - 1, kind, value, gmv_paid__USD=10, orders__USD=1, sessions__view=3)
+        shop.users(NOON_MS - 1, "purchase", kind, value, "u1", "u2")
+    shop.record(0, "rooms", "L1", Room(20_000, heartbeats=[Heartbeat(NOON_MS - 1, 1, 42)]))
+    text = _scrape(shop)
+    assert _scopes(text, "shop_pulse_users_purchase", "all", "5m") == {"": 2}
+    assert _scopes(text, "shop_pulse_users_purchase", "platform", "30m") == {"tiktok": 2}
+    assert _scopes(text, "shop_pulse_users_purchase", "live", "5m") == {"L1": 2}
+    assert _scopes(text, "shop_pulse_users_purchase", "product", "5m") == {}
+    assert _scopes(text, "shop_pulse_gmv_per_buyer_minor", "live", "5m") == {"L1": 5}
+    assert _scopes(text, "shop_pulse_sessions_view", "live", "5m") == {"L1": 3, OTHER: 0}
+    assert b'viewers_now{scope="L1",scope_kind="live"} 42.0' in text
+
+
 def test_closed_lists_are_exported_whole(shop: Shop) -> None:
     """Platforms and surfaces come from the contract's lists: each has its series.
     With K = 0 no id of a client is named."""
@@ -72,13 +113,14 @@ def test_closed_lists_are_exported_whole(shop: Shop) -> None:
 
 
 def test_a_changed_pane_is_walked_again_and_others_are_not(shop: Shop) -> None:
-    """The ranking follows what is written, walks only what changed, and forgets after a rollback."""
+    """The ranking follows what is written, walks only what changed, and forgets after a rollback, also after
+    one that only the owner noticed, who loaded the partition again."""
 
     async def ask(model: ReadModel) -> list[list[str]]:
         walked: list[str] = []
         orders: list[list[str]] = []
         plain = model.store.walk
-        ranking = Ranking(model.store)
+        of_lives = Ranking(model.store)
 
         def walk(p: int, kind: str, pane: object) -> object:
             walked.append(f"{p} {pane}")
@@ -86,8 +128,8 @@ def test_a_changed_pane_is_walked_again_and_others_are_not(shop: Shop) -> None:
 
         async def order() -> list[str]:
             walked.clear()
-            view = await model.view((model.named("30m"),), lambda _plan: [])
-            return (await ranking.tally("live", view.plan.ranges[0].panes, view.metas)).order(9)
+            view, asked = await model.over("30m")
+            return (await of_lives.tally("live", asked.panes, view.metas)).order(9)
 
         model.store.walk = walk  # type: ignore[assignment, method-assign]
         shop.book(NOON_MS - 20 * MINUTE_MS, "live", "L1", gmv_paid__USD=5)
@@ -102,9 +144,14 @@ def test_a_changed_pane_is_walked_again_and_others_are_not(shop: Shop) -> None:
         shop.meta(1, seq=1)
         orders.append(await order())
         assert len(walked) == 1
+        shop.meta(0, seq=99, takeovers=2)
+        orders.append(await order())
+        assert len(walked) == 1
+        orders.append(await order())
+        assert walked == []
         return orders
 
-    assert shop.ask(ask) == [["L1", "L2"], ["L1", "L2"], ["L2", "L1"], ["L2", "L1"]]
+    assert shop.ask(ask) == [["L1", "L2"], ["L1", "L2"], *[["L2", "L1"]] * 4]
 
 
 def test_two_scrapes_within_a_second_cost_one_reading(shop: Shop) -> None:

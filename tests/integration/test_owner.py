@@ -258,7 +258,9 @@ def test_a_station_over_a_year_of_days(redis_server: RedisServer) -> None:
         kafka = PlainKafka()
         for day in range(0, 240, 3):
             at = NOON + day * DAY
-            kafka.append(view(f"e{day}", at), purchase(f"o{day % 30}", at, line("p", 1, 100 + day)))
+            session = f"s{day}"
+            kafka.append(view(f"e{day}", at, session_id=session))
+            kafka.append(purchase(f"o{day % 30}", at, line("p", 1, 100 + day), session_id=session))
             kafka.append(refund(f"r{day}", f"o{(day + 15) % 30}", at, 50))
         station = Station(shelf, kafka)
         await station.owner.take_over()

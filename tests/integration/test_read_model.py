@@ -10,8 +10,9 @@ import pytest
 
 from streams.answer import QuestionError
 from streams.local.redis import RedisServer
-from streams.read_model import READ_TRIES, ReadModel
-from streams.read_store import HashRequest, PartitionRead
+from streams.read_model import ReadModel
+from streams.read_store import PartitionRead, Request
+from streams.reading import READ_TRIES
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
 from tests.redis_kit import NOON_MS, Shop
@@ -42,7 +43,8 @@ def test_an_answer_adds_the_partitions_up(shop: Shop) -> None:
     assert answer["items"] == 4
     assert answer["money"]["USD"]["gmv_paid_minor"] == 1001  # type: ignore[index]
     assert answer["quality"] == {
-        "accepted": 10, "duplicates": 0, "late": 0, "dead_letters": 1, "excluded": 0, "misplaced": 2,
+        "accepted": 10, "duplicates": 0, "late": 0, "dead_letters": 1, "excluded": 0, "sessions_expired": 0,
+        "misplaced": 2,
     }  # fmt: skip
     assert (answer["from_ms"], answer["to_ms"]) == (NOON_MS - MINUTE_MS, NOON_MS)
     assert (answer["as_of_ms"], answer["completeness"]) == (NOON_MS - 10_000, 1.0)
@@ -144,7 +146,7 @@ def _before_each_read(model: ReadModel, happens: Callable[[int], None]) -> None:
     """Lets something happen before each reading of the store; it gets the reading's number, from 1."""
     plain, reads = model.store.read, itertools.count(1)
 
-    async def read(requests: Sequence[HashRequest] = ()) -> list[PartitionRead]:
+    async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
         happens(next(reads))
         return await plain(requests)
 
@@ -271,7 +273,7 @@ def test_a_quiet_catalogue_is_no_silent_source(shop: Shop) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value", "reason"),
-    [("schema", "2", "schema 2"), ("partitions", "8", "SHOP_PULSE_PARTITIONS is 2; set it to 8")],
+    [("schema", "1", "schema 1"), ("partitions", "8", "SHOP_PULSE_PARTITIONS is 2; set it to 8")],
 )
 def test_a_store_for_another_reader_is_refused(shop: Shop, field: str, value: str, reason: str) -> None:
     """Figures of another schema or partition count would be wrong sums: no answer instead."""

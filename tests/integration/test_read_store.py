@@ -5,13 +5,29 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from streams.catalogue import MEASURES
+from streams.kpi import Keeping
 from streams.local.redis import RedisServer
 from streams.read_model import ReadModel
-from streams.read_store import FIELDS_MAX, HashRequest, ReadStore
+from streams.read_store import (
+    FIELDS_MAX,
+    SKETCHES_MAX,
+    HashRequest,
+    PartitionRead,
+    ReadStore,
+    RecordRequest,
+    Request,
+    SketchRequest,
+    cells,
+    distinct,
+    packed,
+)
 from streams.store import StoreCorruptError, StoreUnavailableError, connect
+from streams.window import Pane, PaneSize
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
@@ -60,6 +76,140 @@ def test_more_fields_than_lua_can_unpack_are_asked_in_parts(shop: Shop) -> None:
         return sum(reads[0].sums[0].values())
 
     assert shop.ask(ask) == len(wanted)
+
+
+def _read(shop: Shop, *requests: Request) -> list[PartitionRead]:
+    return shop.ask(lambda model: model.store.read(requests))
+
+
+def test_highest_values_are_never_added(shop: Shop) -> None:
+    """Over the panes of a partition number the highest counts, beside sums in the same hashes.
+
+    The script knows such measures by the head of their names, and the catalogue names them so.
+    """
+    assert all(each.name.startswith("max.") is (each.keeping is Keeping.MAX) for each in MEASURES)
+    rng = random.Random(5)
+    for amounts in ([3, 7, 5], [-3, -7, -5], [rng.randrange(-(10**18), 10**18) for _ in range(30)]):
+        kind = f"live{amounts[0]}"
+        for minute, amount in enumerate(amounts):
+            shop.highest(NOON_MS + minute * MINUTE_MS, kind, "L1", p=1, max__viewers=amount)
+            shop.book(NOON_MS + minute * MINUTE_MS, kind, "L1", p=1, items=amount)
+        names = tuple(f"cells:{kind}:1m:{NOON_MS + minute * MINUTE_MS}" for minute in range(31))
+        expected = {"items|L1": sum(amounts), "max.viewers|L1": max(amounts)}
+        both = (HashRequest(names, tuple(expected)), HashRequest(names))
+        first, second = _read(shop, *both)
+        assert first.sums == ({}, {})
+        assert second.sums == (expected, expected)
+
+
+def test_records_come_as_they_are_stored(shop: Shop) -> None:
+    """Every byte, None for one that is absent, more than Lua can unpack; and nothing for nothing."""
+    key = f"{shop.prefix}:{{1}}:rooms"
+    shop.client.hset(key, "odd|\n:", b"7:\x00\xff\r\n")
+    shop.client.hset(key, mapping={f"L{number}": number for number in range(2 * FIELDS_MAX + 1)})
+    wanted = tuple(f"L{number}" for number in range(2 * FIELDS_MAX + 1))
+    first, second = _read(
+        shop,
+        RecordRequest("rooms", ("none", "odd|\n:")),
+        RecordRequest("rooms", ()),
+        RecordRequest("rooms", wanted),
+    )
+    assert first.records == ({"none": None, "odd|\n:": None}, {}, dict.fromkeys(wanted))
+    odd, nothing, many = second.records
+    assert odd == {"none": None, "odd|\n:": b"7:\x00\xff\r\n"} and nothing == {}
+    assert many == {name: name[1:].encode() for name in wanted}
+    assert packed(b"-1:\x93:") == b"\x93:"
+
+
+def test_distinct_users_of_a_union(shop: Shop) -> None:
+    """Per step over all panes, each user once; a sketch that never was is empty, as is a union of none."""
+    shop.users(NOON_MS, "view", "live", "L:1", "u1", "u2")
+    shop.users(NOON_MS + MINUTE_MS, "view", "live", "L:1", "u2", "u3")
+    shop.users(NOON_MS + MINUTE_MS, "purchase", "live", "L:1", "u3")
+    shop.users(NOON_MS, "view", "live", "L:1", "u4", p=1)
+    shop.users(NOON_MS, "view", "live", "L2", "u5")
+    size = PaneSize("1m", MINUTE_MS, 0)
+    panes = [Pane(size, NOON_MS + minute * MINUTE_MS) for minute in range(-3, 3)]
+    steps = ("view", "tag_tap", "purchase")
+    first, second = _read(shop, distinct(steps, "live", "L:1", panes), distinct(steps, "live", "L:1", []))
+    assert (first.counts, second.counts) == (([3, 0, 1], [0, 0, 0]), ([1, 0, 0], [0, 0, 0]))
+
+
+def test_sketches_beyond_a_call_come_from_further_ones(shop: Shop) -> None:
+    """However many are asked for, no call holds Redis for more than a bounded number of them."""
+    whole = tuple(f"users:1m:0:view:live:L{number}" for number in range(SKETCHES_MAX))
+    for number in (0, SKETCHES_MAX - 1):
+        shop.client.pfadd(f"{shop.prefix}:{{0}}:{whole[number]}", f"u{number}")
+    shop.client.hset(f"{shop.prefix}:{{0}}:some", "a", 1)
+    unions = (whole[:1], whole, whole[-1:], (), whole[1:], whole)
+    mixed = (
+        HashRequest(("some",)),
+        SketchRequest(unions),
+        RecordRequest("some", ("a",)),
+        SketchRequest((whole,)),
+    )
+    sizes = []
+
+    async def ask(model: ReadModel) -> list[PartitionRead]:
+        run: Any = model.store._script
+
+        async def counted(keys: Any = (), args: Any = ()) -> object:
+            sizes.append(sum(":users:" in key for key in keys))
+            return await run(keys=keys, args=args)
+
+        model.store._script = counted
+        return await model.store.read(mixed)
+
+    first, second = shop.ask(ask)
+    assert first.sums == ({"a": 1}, {}, {}, {})
+    assert first.counts == ([], [1, 2, 1, 0, 1, 2], [], [2])
+    assert first.records == ({}, {}, {"a": b"1"}, {})
+    assert first.meta == second.meta
+    assert max(sizes) == SKETCHES_MAX and sum(sizes) == 2 * (4 * SKETCHES_MAX + 1)
+    with pytest.raises(ValueError, match="ask for at most"):
+        _read(shop, SketchRequest(((*whole, "users:1m:0:view:all:"),)))
+
+
+def test_everything_of_an_answer_is_one_call(shop: Shop) -> None:
+    """Cells, records and sketches of a partition number come together, each at its request's place."""
+    calls = []
+
+    async def ask(model: ReadModel) -> list[PartitionRead]:
+        run: Any = model.store._script
+
+        async def counted(keys: Any = (), args: Any = ()) -> object:
+            calls.append(len(keys))
+            return await run(keys=keys, args=args)
+
+        model.store._script = counted
+        panes = [Pane(PaneSize("1m", MINUTE_MS, 0), NOON_MS)]
+        return await model.store.read(
+            [
+                distinct(["view"], "all", "", panes),
+                cells("all", panes, ["items|"]),
+                RecordRequest("lives", ("L1",)),
+                cells("all", panes),
+                distinct(["view"], "live", "L1", panes),
+            ]
+        )
+
+    shop.users(NOON_MS, "view", "all", "", "u1", "u2")
+    shop.book(NOON_MS, "all", items=3)
+    shop.live(0, "L1", NOON_MS)
+    first, second = shop.ask(ask)
+    assert calls == [6, 6]
+    assert first.counts == ([2], [], [], [], [0]) and second.counts == ([0], [], [], [], [0])
+    assert first.sums == ({}, {"items|": 3}, {}, {"items|": 3}, {})
+    assert first.records == ({}, {}, {"L1": str(NOON_MS).encode()}, {}, {})
+
+
+def test_a_cell_or_a_sketch_that_is_none_is_named(shop: Shop) -> None:
+    """A text in the place of an amount, or a string in that of a sketch: Redis holds something else."""
+    shop.client.hset(f"{shop.prefix}:{{0}}:some", "a", "many")
+    shop.client.set(f"{shop.prefix}:{{0}}:sketch", "x")
+    for request in (HashRequest(("some",)), HashRequest(("some",), ("a",)), SketchRequest((("sketch",),))):
+        with pytest.raises(StoreCorruptError, match="did not write"):
+            _read(shop, request)
 
 
 def test_foreign_data_under_the_prefix_is_named(shop: Shop) -> None:

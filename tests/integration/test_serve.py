@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -20,7 +21,8 @@ from streams.errors import PulseError
 from streams.local.ports import free_port
 from streams.local.redis import RedisServer
 from streams.settings import Settings
-from streams.web.serve import check_exposure, is_loopback
+from streams.web.access import is_loopback
+from streams.web.serve import OPEN_FILES, check_exposure, listen
 from tests.redis_kit import NOON_MS, Shop
 
 COMMAND = [sys.executable, "-m", "streams", "serve"]
@@ -69,7 +71,7 @@ def test_a_question_that_hangs_does_not_hold_up_the_end(new_redis: Callable[...,
         shop.client.client_pause(10_000)
         host, port = url.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port))) as asking:
-            asking.sendall(b"GET /api/v1/kpis?scope=all&window=5m HTTP/1.1\r\nHost: x\r\n\r\n")
+            asking.sendall(b"GET /api/v1/kpis?scope=all&window=5m HTTP/1.1\r\nHost: localhost\r\n\r\n")
             time.sleep(0.3)
             process.send_signal(signal.SIGTERM)
             began = time.monotonic()
@@ -127,12 +129,37 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     assert err == line
 
 
-def test_an_address_of_another_machine_is_one_line() -> None:
-    """An address that is not ours can't be listened on: one line that names the setting."""
-    code, err = _run(api_host="192.0.2.1", token="x")
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "x" * 300, "fe80::1%nowhere", "::1:2:3::4"])
+def test_an_address_that_is_not_ours_is_one_line(host: str) -> None:
+    """It is found before anything else begins, and the line names the setting."""
+    code, err = _run(api_host=host, token="x", redis=f"redis://127.0.0.1:{free_port()}/0")
     assert code == 1
     assert err.count("\n") == 1
-    assert "SHOP_PULSE_API_HOST" in err
+    assert err.startswith("shop-pulse: can't listen on ")
+    assert err.endswith("; set SHOP_PULSE_API_HOST\n")
+
+
+def test_every_address_of_a_name_is_taken() -> None:
+    """localhost is 127.0.0.1, and ::1 where there is IPv6: under one port."""
+    listening = listen(Settings(api_host="localhost", api_port=0))
+    assert len({each.getsockname()[1] for each in listening}) == 1
+    assert "127.0.0.1" in {each.getsockname()[0] for each in listening}
+    for each in listening:
+        each.close()
+
+
+def test_it_may_have_a_connection_for_each_stream() -> None:
+    """The usual limit of open files is raised, as far as the machine lets it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = ["-c", f"ulimit -Sn 256; exec {sys.executable} -m streams serve"]
+    environ = {**os.environ, "SHOP_PULSE_API_PORT": "0", "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(["sh", *few], env=environ, text=True, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        soft, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+        process.send_signal(signal.SIGTERM)
+    assert line.startswith("shop-pulse serve: ")
+    assert soft == (OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard))
 
 
 def test_it_refuses_to_be_open_to_strangers() -> None:

@@ -34,7 +34,7 @@ from tests.scenario_kit import (
     view,
 )
 from tests.scenarios import SCENARIOS
-from tests.store_kit import Shelf, on_redis, on_shelf
+from tests.store_kit import Memory, Shelf, on_redis, on_shelf
 from verify.model import CellKey
 
 ONE_PARTITION = [scenario for scenario in SCENARIOS if scenario.partitions == 1]
@@ -66,13 +66,14 @@ def _remembered(state: PartitionState) -> dict[str, object]:
     """All of a memory that is neither a sum nor a record read on demand."""
     return {
         "high": state.high_ms,
-        "currencies": state.currencies,
+        "currencies": state.service.currencies,
         "progress": {topic: asdict(progress) for topic, progress in state.topics.items()},
         "trimmed": state.trimmed,
-        "waiting": state.orders.waiting,
+        "waiting": state.service.orders.waiting,
         "ids": {topic: ids._seen for topic, ids in state.ids.items()},
         "minutes": {topic: ids._by_minute for topic, ids in state.ids.items()},
         "panes": state.sums.stored,
+        "panes of users": set(state.users._stored),
     }
 
 
@@ -85,7 +86,7 @@ async def test_what_is_written_is_loaded(shelf: Shelf) -> None:
     second = await shelf.owner()
     assert _remembered(second.state) == _remembered(first.state)
     assert second.guard == first.guard
-    assert set(second.state.orders.waiting) == {"unknown"}
+    assert set(second.state.service.orders.waiting) == {"unknown"}
 
 
 @on_redis()
@@ -100,7 +101,7 @@ async def test_records_are_read_back(shelf: Shelf) -> None:
     second.state.load_records(found)
     ledgers: Any = zip(first.state.ledgers, second.state.ledgers, strict=True)
     for mine, theirs in ledgers:
-        for record_id in names[mine.name]:
+        for record_id in names.get(mine.name, ()):
             if record_id != "none":
                 assert theirs.get(record_id) == mine.get(record_id) is not None
     assert found["orders"]["none"] is None
@@ -126,6 +127,8 @@ async def test_the_next_owner_goes_on_as_if_it_were_the_same(shelf: Shelf) -> No
         meta = held[mine.key("meta")]
         assert isinstance(meta, dict)
         del meta[b"token"]
+        # A new owner adds users again that the old one knew to be there: that counts none twice.
+        held[mine.key("userpanes")] = await mine.client.zcard(mine.key("userpanes"))
         return {key.removeprefix(mine.prefix): content for key, content in held.items()}
 
     assert await story(take_over=True) == await story(take_over=False)
@@ -199,7 +202,7 @@ async def test_a_record_that_was_filed_anew_survives_its_old_day(shelf: Shelf) -
     assert list(await shelf.client.hgetall(shelf.key("orders"))) == [b"kept"]
     second = await shelf.owner()
     await second.fold(refund("r", "kept", NOON + 91 * DAY, 100))
-    assert second.state.orders.waiting == {}
+    assert second.state.service.orders.waiting == {}
 
 
 @on_redis()
@@ -253,6 +256,44 @@ async def test_amounts_beyond_doubles_are_exact(shelf: Shelf) -> None:
     assert isinstance(answer, Applied)
     assert list(answer.increments) == [2 * amount for amount in amounts]
     assert sorted(shelf.cells().values()) == sorted(2 * amount for amount in amounts)
+
+
+@on_redis()
+async def test_highest_values_only_rise(shelf: Shelf) -> None:
+    """Raised where lower or absent, compared exactly, by whatever owner and however often."""
+    pane = Pane(shelf.rules.sizes[0], NOON)
+
+    async def raise_to(owner: Memory, amount: int) -> str:
+        write = owner.state.take()
+        write.cells.append(CellWrite("live", pane, {"items|": amount}, {}, {"max.viewers|": amount}))
+        assert isinstance(await owner.send(write, f"token {amount}"), Applied)
+        stored = await shelf.client.hgetall(shelf.key(f"cells:live:10s:{NOON}"))
+        assert stored[b"items|"] == str(amount).encode()
+        return str(stored[b"max.viewers|"].decode())
+
+    owner = await shelf.owner()
+    highest: list[int] = []
+    for amount in (-5, -7, -4, 0, 9, 10, 8, 2**53, 2**53 + 1, 2**53, 10**18 + 1, 10**18, 2**63 - 1, 1):
+        highest.append(amount)
+        assert await raise_to(owner, amount) == str(max(highest))
+        owner = await shelf.owner()
+
+
+@on_redis()
+async def test_names_of_cells(shelf: Shelf) -> None:
+    """All names of the hashes asked for, however many; none for a pane that holds nothing."""
+    owner = await shelf.owner()
+    await owner.fold(
+        *(view(f"e{n}", NOON + n * MINUTE, live_id=f"L|{n}", ts=NOON + n * MINUTE) for n in range(40))
+    )
+    await owner.save()
+    size = shelf.rules.sizes[1]
+    asked = [("live", Pane(size, NOON + n * MINUTE)) for n in range(-1, 40)]
+    found = await shelf.store.cell_names(0, [*asked, ("all", asked[1][1])])
+    assert list(found) == [*asked, ("all", asked[1][1])]
+    assert found.pop(asked[0]) == [] and "events.view|" in found.pop(("all", asked[1][1]))
+    for n, names in enumerate(found.values()):
+        assert sorted(names) == [f"events.view|L|{n}", f"sessions.view|L|{n}"]
 
 
 @on_redis()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from streams.local.redis import RedisServer
 from streams.store import Applied, StoreCorruptError, StoreUnavailableError, check_server, connect
 from streams.sums import CellWrite
 from streams.window import Pane
+from streams.write_plan import AMOUNT_MAX
 from tests.scenario_kit import DAY, NOON, Sent, event, line, payment, purchase, refund, tick, view
 from tests.store_kit import Memory, Shelf, on_redis, on_shelf
 
@@ -102,7 +104,9 @@ async def test_a_trim_over_a_key_of_another_type(shelf: Shelf) -> None:
     assert await shelf.contents() == before
 
 
-@pytest.mark.parametrize("value", ["", "1.5", "x", "1e3", "9" * 19, "-" + "9" * 18, " 1"])
+@pytest.mark.parametrize(
+    "value", ["", "1.5", "x", "1e3", "9223372036854775808", "-" + "9" * 19, "1" * 20, " 1", "+1", "007", "-0"]
+)
 def test_a_cell_that_is_no_amount_stops_the_whole_write(redis_server: RedisServer, value: str) -> None:
     """An increment of it would fail in mid-write, or overflow: it is looked at before the first write."""
 
@@ -119,16 +123,27 @@ def test_a_cell_that_is_no_amount_stops_the_whole_write(redis_server: RedisServe
 
 
 @on_redis()
-async def test_an_increment_beyond_what_redis_can_add(shelf: Shelf) -> None:
-    """Amounts of 19 digits are refused whole, not added up to the one that overflows."""
-    owner = await _used(shelf)
-    write = owner.state.take()
+async def test_sums_up_to_64_bits_and_not_beyond(shelf: Shelf) -> None:
+    """Every sum that fits is exact; one that does not is an error naming its cell, and nothing changes."""
+    owner = await shelf.owner()
     pane = Pane(shelf.rules.sizes[0], NOON)
-    write.cells.append(CellWrite("live", pane, {}, {"a|": 1, "b|": 10**18}))
-    before = await shelf.contents()
-    with pytest.raises(StoreCorruptError, match=r"b\| of .* is no amount"):
-        await owner.send(write, "token")
-    assert await shelf.contents() == before
+    edges = [1, 10**15 - 1, 10**15, 10**18 - 1, 10**18, AMOUNT_MAX // 2, AMOUNT_MAX - 1, AMOUNT_MAX]
+    for before in [sign * edge for edge in edges for sign in (1, -1)]:
+        room = AMOUNT_MAX - abs(before)
+        for amount in (room, room + 1, -room, -room - 1):
+            first, second = owner.state.take(), owner.state.take()
+            first.cells.append(CellWrite("live", pane, {"a|": before}))
+            await owner.send(first, secrets.token_hex(16))
+            second.cells.append(CellWrite("live", pane, {}, {"b|": 0, "a|": amount}))
+            if abs(before + amount) <= AMOUNT_MAX:
+                answer = await owner.send(second, secrets.token_hex(16))
+                assert isinstance(answer, Applied) and answer.increments == [0, before + amount]
+                continue
+            held = await shelf.contents()
+            with pytest.raises(PulseError, match=rf"64 bits \(a\| of .*: {before} \+ {amount}\)") as raised:
+                await owner.send(second, secrets.token_hex(16))
+            assert not isinstance(raised.value, StoreCorruptError) and "\n" not in str(raised.value)
+            assert await shelf.contents() == held
 
 
 @on_redis()
@@ -165,6 +180,19 @@ async def test_other_fields_of_meta_that_are_not_ours(shelf: Shelf) -> None:
         ["N", 2, 2, "live", "5"],
         ["N", 2, 3, "live", "soon", 4],
         ["T", 4, 1, 2],
+        ["M", 2, 1, "a"],
+        ["M", 2, 2, "a", "1.0"],
+        ["M", 2, 2, "a", "9223372036854775808"],
+        ["P", 3, 0],
+        ["S", 5, 0],
+        ["E", 5, 4, 6, "pane", "ROOT", ""],
+        ["E", 5, 5, 99, "pane", "ROOT", "", 10],
+        ["E", 5, 5, 6, "pane", "", "", 10],
+        ["E", 5, 5, 6, "pane", "sp:{1}:", "", 10],
+        ["E", 5, 5, 6, "pane", "ROOT", "", 0],
+        ["E", 5, 5, 6, "pane", "ROOT", "", 4_001],
+        ["E", 5, 5, 6, "pane", "ROOT", "", 1.5],
+        ["E", 5, 5, 6, "pane", "ROOT", "", "all"],
         ["H", 2, "many", "a", "1"],
         ["H", 2],
     ],
@@ -176,9 +204,10 @@ def test_an_operation_that_is_malformed_stops_the_whole_write(
     """The script trusts nobody: an unknown code, a wrong count, a key that was not named."""
 
     async def story(shelf: Shelf) -> None:
-        names = ["meta", "hash", "string", "list"]
+        names = ["meta", "hash", "string", "list", "set", "zset"]
         good = ["H", 2, 2, "a", "1", "R", 4, 1, "x"]
-        args: list[Any] = ["", "token", 0, 1, "schema", "1", *good, *operation]
+        args: list[Any] = ["", "token", 0, 1, "schema", "1", *good]
+        args += [shelf.key("") if arg == "ROOT" else arg for arg in operation]
         script: Any = shelf.store._apply
         with pytest.raises(ResponseError):
             await script(keys=[shelf.key(name) for name in names], args=args)

@@ -34,7 +34,7 @@ SHOP = Scenario(
         view("e2", NOON, partition=1),
         view("e3", NOON - DAY, ts=NOON),
         Sent(topic="views", value=b"{", at=NOON),
-        purchase("o1", NOON, line("p1", 2, 500), live_id="L1"),
+        purchase("o1", NOON, line("p1", 2, 500), live_id="L:1"),
         refund("r1", "o1", NOON, 2_000),
     ),
     cells={},
@@ -62,6 +62,13 @@ class Shop:
             self.client.zadd(self.key(p, "panes"), dict.fromkeys(panes, 1))
             for (kind, size, start), fields in part.panes.items():
                 self.client.hset(self.key(p, f"cells:{kind}:{size}:{start}"), mapping=dict[Any, Any](fields))
+                if ":" in kind:
+                    self.client.sadd(self.key(p, f"index:{size}:{start}"), kind)
+            for (size, start), sketches in part.users.items():
+                self.client.zadd(self.key(p, "userpanes"), {f"{size}:{start}": 1})
+                self.client.sadd(self.key(p, f"usersindex:{size}:{start}"), *sketches)
+                for name, users in sketches.items():
+                    self.client.pfadd(self.key(p, f"users:{size}:{start}:{name}"), *users)
             meta: dict[str, int] = {} if part.h is None else {"h": part.h}
             meta |= {f"ing:{topic}": at for topic, at in part.ingest.items()}
             meta |= {f"hi:{topic}": at for topic, at in part.highest.items()}
@@ -163,6 +170,46 @@ def test_wrong_figures(shop: Shop, expected: Expected) -> None:
     ]
     result = CliRunner().invoke(command, shop.addresses())
     assert f"gmv_paid:USD at p=0 all 1d:{MONDAY}: expected 1000, found 1001" in result.stdout.splitlines()
+
+
+def test_wrong_sketches_and_keys(shop: Shop, expected: Expected) -> None:
+    """Users that are not in the log, a sketch that is gone or unnamed, a live's hash that no index names."""
+    shop.write_log(SHOP.log(), expected)
+    shop.write_cells(expected, SHOP.log())
+    shop.client.pfadd(shop.key(0, f"users:1d:{MONDAY}:view:all:"), *"abcd")
+    shop.client.delete(shop.key(0, f"users:1h:{NOON}:view:live:L1"))
+    shop.client.srem(shop.key(0, f"usersindex:1m:{NOON}"), "purchase:live:L:1")
+    shop.client.zrem(shop.key(1, "userpanes"), f"1d:{MONDAY}")
+    shop.client.srem(shop.key(0, f"index:1h:{NOON}"), "room:L:1")
+    shop.client.set(shop.key(1, "cel"), 1)
+    code, figures = shop.verify()
+    assert code == 1
+    rooms = [f"rooms p=0 index:1h:{NOON}", f"cells p=0 room:L:1 1h:{NOON}"]
+    sold = [f"{measure} p=0 room:L:1:{value} 1h:{NOON}" for measure, value in (
+        ("gmv_paid:USD", "m0"), ("items", "pp1"), ("orders:USD", "m0"),
+    )]  # fmt: skip
+    users = [
+        f"users p=0 purchase:live:L:1 1m:{NOON}",  # not named
+        f"users p=0 view:live:L1 1h:{NOON}",  # counted as nobody
+        f"users p=0 view:all: 1d:{MONDAY}",  # four too many
+        f"users p=0 purchase:live:L:1 1m:{NOON}",  # there all the same
+        *(f"users p=1 view:{scope} 1d:{MONDAY}" for scope in ("all:", "platform:tiktok")),
+        f"users p=1 1d:{MONDAY}",  # their index, which no pane names
+    ]
+    told = [f"{d['what']} {d['where']}" for d in figures["differences"]]
+    assert sorted(told) == sorted([*rooms, *sold, *users, "key p=1 cel"])
+
+
+def test_many_sketches(shop: Shop, expected: Expected, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more sketches than can be counted some are, always the same ones, and it is said how many."""
+    monkeypatch.setattr("verify.command.SKETCHES_COUNTED", 8)
+    shop.write_log(SHOP.log(), expected)
+    shop.write_cells(expected, SHOP.log())
+    code, figures = shop.verify()
+    there = sum(map(len, expected.partitions[0].users.values()))
+    assert code == 0
+    assert f"partition 0: of {there} sketches of users 4 were counted" in " ".join(figures["notes"])
+    assert shop.verify() == (code, figures)
 
 
 def test_nothing_to_compare(shop: Shop, expected: Expected) -> None:

@@ -1,0 +1,86 @@
+"""Scope kinds: the dimensions by which figures are kept, and how a scope's value is stored.
+
+Declared once; what an order or an event counts in, which hashes Redis holds and which scopes a reader can
+name are derived from here.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from streams.kpi import Level, ScopeKind
+
+ALL = ScopeKind("all", (), Level.ORDER)
+PLATFORM = ScopeKind("platform", ("platform",), Level.ORDER)
+SURFACE = ScopeKind("surface", ("surface",), Level.ORDER)
+GATEWAY = ScopeKind("gateway", ("gateway",), Level.ORDER)
+PLATFORM_SURFACE = ScopeKind("platform,surface", ("platform", "surface"), Level.ORDER)
+PLATFORM_GATEWAY = ScopeKind("platform,gateway", ("platform", "gateway"), Level.ORDER)
+# What an order's record keeps of its envelope: the order-level pairs follow from these.
+SINGLE_ORDER_SCOPES = (
+    PLATFORM,
+    SURFACE,
+    GATEWAY,
+    ScopeKind("mini_program", ("mini_program_id",), Level.ORDER),
+    ScopeKind("country", ("country",), Level.ORDER),
+    ScopeKind("client_os", ("client_os",), Level.ORDER),
+    ScopeKind("app_version", ("app_version",), Level.ORDER),
+)
+ORDER_SCOPES = (ALL, *SINGLE_ORDER_SCOPES, PLATFORM_SURFACE, PLATFORM_GATEWAY)
+LIVE = ScopeKind("live", ("live_id",), Level.LINE)
+CREATOR = ScopeKind("creator", ("creator_id",), Level.LINE)
+PRODUCT = ScopeKind("product", ("product_id",), Level.LINE)
+LIVE_PRODUCT = ScopeKind("live,product", ("live_id", "product_id"), Level.LINE)
+SINGLE_LINE_SCOPES = (
+    PRODUCT,
+    CREATOR,
+    LIVE,
+    ScopeKind("brand", ("brand_id",), Level.LINE),
+    ScopeKind("merchant", ("merchant_id",), Level.LINE),
+    ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
+)
+LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
+# The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
+PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
+# Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
+PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
+# What a live sold, minute by minute and product by product: one hash per live and hour, so that it can be
+# compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
+ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))
+
+SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES)})
+
+EVERYWHERE = frozenset(SCOPES)
+ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
+ON_PIPELINE = frozenset({PIPELINE.name})
+# No shopper event but a payment and a purchase names a gateway.
+ON_TRAFFIC = EVERYWHERE - {GATEWAY.name, PLATFORM_GATEWAY.name}
+WITH_UNKNOWN_ORDERS = frozenset({ALL.name, PLATFORM.name})
+WITH_SESSIONS = frozenset(
+    {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
+)
+WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUCT.name, "mini_program"})
+# Who bought again: of whole orders. One for each product of each order would be most of all sketches.
+WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
+
+# Where a cap on the number of values was met, what is above it is counted under this value.
+OTHER = "other"
+
+
+def room_kind(live_id: str) -> str:
+    """The stored kind of a live's own hashes; values are ``m`` + minute of the hour, ``p`` + product."""
+    return f"{ROOM.name}:{live_id}"
+
+
+def pair_value(first: str, second: str) -> str:
+    """How a pair's value is stored; the length keeps any two pairs of ids apart."""
+    return f"{len(first)}:{first}{second}"
+
+
+def split_pair(stored: str) -> tuple[str, str]:
+    """The two values of a stored pair. Raises ValueError for what `pair_value` did not make."""
+    length, _, rest = stored.partition(":")
+    at = int(length)
+    if len(rest) < at:
+        raise ValueError(f"{stored!r} is no pair")
+    return rest[:at], rest[at:]

@@ -1,0 +1,37 @@
+"""Over which whole panes distinct users are counted for a range. Pure arithmetic.
+
+It stands between the asked range and the sketches: a sketch holds all users of its pane, so the range of
+users is wider than the asked one, and is told in the answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.users import SKETCH_SIZES
+from streams.window import Pane
+
+
+@dataclass(frozen=True, slots=True)
+class UsersRange:
+    """[from_ms, to_ms) in whole panes of one size."""
+
+    from_ms: int
+    to_ms: int
+    panes: tuple[Pane, ...]
+
+
+def users_range(from_ms: int, to_ms: int, newest_ms: int) -> UsersRange | None:
+    """The whole minutes, hours or days that [from_ms, to_ms) touches: the finest that are kept where it
+    begins. None where not even days are.
+
+    `newest_ms` is the later of the server's clock and the highest event time: what it has left behind may
+    be gone.
+    """
+    for size in SKETCH_SIZES:
+        if from_ms >= newest_ms - size.retention_ms:
+            first_ms = size.start_of(from_ms)
+            end_ms = size.start_of(to_ms - 1) + size.size_ms
+            panes = tuple(Pane(size, start_ms) for start_ms in range(first_ms, end_ms, size.size_ms))
+            return UsersRange(first_ms, end_ms, panes)
+    return None
