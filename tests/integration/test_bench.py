@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from streams.errors import PulseError
+from tests.bench import sessions
 from tests.bench.columns import WAYS, measure
 from tests.bench.harness import expect_equal
 from tests.bench.report import spread
@@ -56,3 +58,9 @@ def test_all_ways_to_fold_come_to_the_same_cells() -> None:
     result = measure(size=300, rounds=7)
     assert set(WAYS) < result["us_per_event"].keys()
     assert result["cells"] > 300
+
+
+def test_sessions_in_small(tmp_path: Path) -> None:
+    """Every funnel is what was sent, or the bench fails; every reading has its row."""
+    result = sessions.measure(tmp_path, 300)
+    assert sessions.as_table(result).count("\n|") == 5

@@ -38,6 +38,25 @@ def test_users_are_counted_over_the_whole_minutes_that_the_range_touches(shop: S
     assert people == [NOON_MS - 5 * MINUTE_MS, NOON_MS, 0.0081]
 
 
+@pytest.mark.parametrize("users", [300, 5_000, 60_000, 200_000])
+def test_users_are_estimated_within_the_error_that_is_said(shop: Shop, users: int) -> None:
+    """Few and many, by minute, hour and day: the estimate is within three standard errors of the count."""
+    half = users // 2
+    for p, numbers in ((0, range(half)), (1, range(half, users))):
+        # Every user comes in two minutes; a sketch knows that it is the same one.
+        for minute in (3, 2):
+            ids = [f"user-{number}" for number in numbers]
+            shop.users(NOON_MS - minute * MINUTE_MS, "view", "all", "", *ids, p=p)
+    for asked in ((NOON_MS - 5 * MINUTE_MS, NOON_MS), (NOON_MS - 3 * HOUR_MS, NOON_MS)):
+        answer = _kpis(shop, "all", None, *asked)
+        assert abs(answer["users"]["view"] - users) <= 3 * answer["users_standard_error"] * users
+    shop.meta(0, h=NOON_MS + 36 * DAY_MS)
+    day_ms = NOON_MS - NOON_MS % DAY_MS
+    answer = _kpis(shop, "all", None, day_ms, day_ms + DAY_MS, now_ms=NOON_MS + 36 * DAY_MS)
+    assert (answer["users_from_ms"], answer["users_to_ms"]) == (day_ms, day_ms + DAY_MS)
+    assert abs(answer["users"]["view"] - users) <= 3 * answer["users_standard_error"] * users
+
+
 def test_money_a_buyer_is_of_the_users_range(shop: Shop) -> None:
     """The asked range cuts a minute, users do not: the GMV of the whole minute is set against its buyers."""
     for time_ms in (NOON_MS - 55 * SECOND_MS, NOON_MS - 1):
