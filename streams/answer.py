@@ -17,6 +17,7 @@ from schemas.events import INPUT_TOPICS
 from streams.catalogue import (
     CAPPED,
     CHECKOUT_STEPS,
+    COVERED_MS,
     EVENT_COUNTS,
     GMV_PAID,
     MEASURES,
@@ -98,6 +99,14 @@ def parse_scope(text: str, kinds: Collection[str]) -> Scope:
     return Scope(kind, pair_value(*values) if len(values) > 1 else values[0])
 
 
+def is_named(scope: Scope, kinds: Collection[str]) -> bool:
+    """Whether the scope is the very one that is read where it is written."""
+    try:
+        return parse_scope(str(scope), kinds) == scope
+    except ValueError:  # No scope, or no pair.
+        return False
+
+
 def _known(kinds: Collection[str]) -> str:
     """The scopes that can be asked for, as a reader writes them."""
     return " ".join(
@@ -139,7 +148,11 @@ _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     }
 )
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
-_OF_HIGHEST = frozenset(path for path, read in _READS.items() if read[0].name in _HIGHEST)
+# The highest of nothing, and time that no heartbeat covers, are not 0: null unless the measure is there.
+_UNKNOWN_WITHOUT: Mapping[str, str] = MappingProxyType(
+    {path: read[0].name for path, read in _READS.items() if read[0].name in _HIGHEST}
+    | {"viewers.watch_seconds": COVERED_MS.name}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +221,8 @@ def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figu
     of = totals.users if kpi.over_users_range else totals.own
     if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
         return None
-    if kpi.path in _OF_HIGHEST and _READS[kpi.path][0].name not in of:
-        return None  # The highest of nothing.
+    if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
+        return None
     if kpi.over_users_range and currency and _currencies_with_orders(of) != {currency}:
         return None  # Whose buyers paid in which currency is not known.
 

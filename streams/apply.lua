@@ -29,8 +29,10 @@ local TYPE_OF = {
   D = 'hash',   -- HDEL field ...
   A = 'string', -- APPEND bytes
   R = 'list',   -- RPUSH id ...
-  N = 'hash',   -- field, value, day's list: keeps the lowest value; files a new field under its day
-  T = 'list',   -- hash, prefix, limit: deletes the records that a day's list names, if they have the prefix
+  N = 'hash',   -- field, time in ms, day's list, days: keeps the lowest time, but for one so many days back;
+                -- files a new time under its day
+  T = 'list',   -- hash, prefix, limit: deletes the records that a day's list names, if they have the prefix;
+                -- without a prefix those whose time is not past the list's day
   P = 'string', -- PFADD member ..., on a sketch
   S = 'set',    -- SADD name ...
   E = 'set',    -- zset, member, prefix, suffix, limit: takes names off an index and unlinks the key
@@ -40,7 +42,7 @@ local TYPE_OF = {
   U = false,    -- UNLINK
 }
 -- How many arguments; one or more where nothing is said.
-local ARGUMENTS_OF = { H = 'pairs', I = 'pairs', M = 'pairs', A = 1, N = 3, T = 3, E = 5, U = 0 }
+local ARGUMENTS_OF = { H = 'pairs', I = 'pairs', M = 'pairs', A = 1, N = 4, T = 3, E = 5, U = 0 }
 
 local stored_token = redis.call('HGET', META, 'token') or ''
 if stored_token == ARGV[2] then
@@ -207,12 +209,17 @@ local function exact(number, key, field)
   return redis.call('HGET', key, field)
 end
 
-local function keep_lowest(key, field, value, list)
+local function day_of(time_ms)
+  return math.floor(tonumber(time_ms) / 86400000)
+end
+
+local function keep_lowest(key, field, value, list, days)
   local before = redis.call('HGET', key, field)
-  if not before then
+  local is_new = not before or day_of(value) - day_of(before) >= tonumber(days)
+  if is_new then
     redis.call('RPUSH', list, field)
   end
-  if not before or is_less(value, before) then
+  if is_new or is_less(value, before) then
     redis.call('HSET', key, field, value)
   end
 end
@@ -227,9 +234,11 @@ local function raise(key, from, to)
 end
 
 local function trim(list, hash, prefix, limit)
+  local day = tonumber(string.match(list, ':(%-?%d+)$'))
   for _, id in ipairs(redis.call('LPOP', list, limit) or {}) do
     local record = redis.call('HGET', hash, id)
-    if record and string.sub(record, 1, #prefix) == prefix then
+    local is_due = record and string.sub(record, 1, #prefix) == prefix
+    if is_due and (prefix ~= '' or day_of(record) <= day) then
       redis.call('HDEL', hash, id)
     end
   end
@@ -262,7 +271,9 @@ local RUN = {
   D = function(key, from, to) redis.call('HDEL', key, unpack(ARGV, from, to)) end,
   A = function(key, from) redis.call('APPEND', key, ARGV[from]) end,
   R = function(key, from, to) redis.call('RPUSH', key, unpack(ARGV, from, to)) end,
-  N = function(key, from) keep_lowest(key, ARGV[from], ARGV[from + 1], KEYS[tonumber(ARGV[from + 2])]) end,
+  N = function(key, from)
+    keep_lowest(key, ARGV[from], ARGV[from + 1], KEYS[tonumber(ARGV[from + 2])], ARGV[from + 3])
+  end,
   T = function(key, from) trim(key, KEYS[tonumber(ARGV[from])], ARGV[from + 1], ARGV[from + 2]) end,
   P = function(key, from, to) redis.call('PFADD', key, unpack(ARGV, from, to)) end,
   S = function(key, from, to) redis.call('SADD', key, unpack(ARGV, from, to)) end,

@@ -6,9 +6,10 @@ live keeps what it sold minute by minute in hashes of its own (`scopes.ROOM`), a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from types import MappingProxyType
 
 from streams.answer import added, beside_users, by_measure
 from streams.catalogue import ORDERS_IN_CURRENCY
@@ -22,6 +23,10 @@ from streams.window import HOUR_MS, MINUTE_MS, Pane
 PAST_LIVES = 5
 # A live that has gone on for longer is compared with none: minutes since the start say little then.
 MINUTES_MAX = 24 * 60
+# What an answer says of a live that is compared with none.
+NO_COMPARISON: Mapping[str, object] = MappingProxyType(
+    {"at_minute": None, "past_lives": [], "past_median": None}
+)
 
 
 def hours(reader: Reader, from_ms: int, to_ms: int, moment: Moment) -> list[Pane]:
@@ -42,51 +47,71 @@ class _Past:
     requests: tuple[HashRequest, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sold:
+    gmv: Mapping[str, int]
+    orders: int
+
+    def answer(self) -> dict[str, object]:
+        return {"gmv_paid_minor": self.gmv, "orders": self.orders}
+
+
 class PastLives:
-    """The creator's latest lives before this one, in their first minutes."""
+    """A live and its creator's latest lives before it, all in as many of their first minutes.
+
+    What a live sold is kept by whole minutes of the clock, so all are counted from the minute of their start
+    on, as many minutes as are over for this one: never its seconds since against their minutes.
+    """
 
     def __init__(
         self,
         reader: Reader,
         creators: Iterable[Creator],
-        before: tuple[str, int],
-        minutes: int,
+        live_id: str,
+        on_air_ms: tuple[int, int],
         moment: Moment,
     ) -> None:
-        """`before` is this live and its start in ms, `minutes` the whole minutes since then."""
+        """`on_air_ms` is from this live's start to now, or to its end."""
         self._currencies = moment.currencies
-        live_id, start_ms = before
+        start_ms, until_ms = on_air_ms
+        minutes = until_ms // MINUTE_MS - start_ms // MINUTE_MS
+        self._own: tuple[HashRequest, ...] | None = None
+        self._past: list[_Past] = []
+        self.requests: tuple[HashRequest, ...] = ()
+        if not 1 <= minutes <= MINUTES_MAX or not hours(reader, start_ms, start_ms + 1, moment):
+            return
+        self._own = _minutes_of(reader, live_id, start_ms, minutes, moment)
         starts = {live: at for creator in creators for live, at in creator.lives if live != live_id}
         earlier = sorted(((at, live) for live, at in starts.items() if at < start_ms), reverse=True)
-        self._past: list[_Past] = []
-        for at, live in earlier[:PAST_LIVES] if minutes <= MINUTES_MAX else ():
+        for at, live in earlier[:PAST_LIVES]:
             if hours(reader, at, at + 1, moment):
                 self._past.append(_Past(live, at, _minutes_of(reader, live, at, minutes, moment)))
-        self.requests = tuple(request for past in self._past for request in past.requests)
+        self.requests = (*self._own, *(request for past in self._past for request in past.requests))
 
-    def answer(self, view: View) -> tuple[list[dict[str, object]], dict[str, object] | None]:
-        """`past_lives`, the latest first, and `past_median`: of the amounts, halves to even."""
-        found = [by_measure(added(view.sums(each) for each in past.requests)) for past in self._past]
-        orders = [self._orders(totals) for totals in found]
-        amounts = [money(totals, self._currencies) for totals in found]
-        past_lives: list[dict[str, object]] = [
-            {
-                "live_id": past.live_id,
-                "started_ms": past.started_ms,
-                "gmv_paid_minor": amount,
-                "orders": n,
-            }
-            for past, amount, n in zip(self._past, amounts, orders, strict=True)
-        ]
-        if not past_lives:
-            return [], None
-        middle = {
-            currency: _median([amount[currency] for amount in amounts]) for currency in self._currencies
+    def answer(self, view: View) -> Mapping[str, object]:
+        """`at_minute` of this live, `past_lives`, the latest first, and `past_median`: of the amounts, halves
+        to even."""
+        if self._own is None:
+            return NO_COMPARISON
+        own = self._sold(view, self._own)
+        found = [self._sold(view, past.requests) for past in self._past]
+        return {
+            "at_minute": own.answer(),
+            "past_lives": [
+                {"live_id": past.live_id, "started_ms": past.started_ms, **sold.answer()}
+                for past, sold in zip(self._past, found, strict=True)
+            ],
+            "past_median": self._middle(found).answer() if found else None,
         }
-        return past_lives, {"gmv_paid_minor": middle, "orders": _median(orders)}
 
-    def _orders(self, totals: dict[str, int]) -> int:
-        return sum(totals.get(ORDERS_IN_CURRENCY.stored_as(currency), 0) for currency in self._currencies)
+    def _middle(self, found: Sequence[_Sold]) -> _Sold:
+        gmv = {currency: _median([each.gmv[currency] for each in found]) for currency in self._currencies}
+        return _Sold(gmv, _median([each.orders for each in found]))
+
+    def _sold(self, view: View, requests: Iterable[HashRequest]) -> _Sold:
+        totals = by_measure(added(view.sums(each) for each in requests))
+        orders = sum(totals.get(ORDERS_IN_CURRENCY.stored_as(currency), 0) for currency in self._currencies)
+        return _Sold(money(totals, self._currencies), orders)
 
 
 def _median(amounts: Sequence[int]) -> int:

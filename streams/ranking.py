@@ -26,6 +26,8 @@ from streams.window import Pane
 VALUES_A_PANE = 1_000
 # Some 100 bytes each.
 VALUES_REMEMBERED = 1_000_000
+# So many walked panes, most of them of few values or none.
+PANES_REMEMBERED = 20_000
 # A pane is held whole while it is walked: under an attack on the number of values tens of MB.
 WALKS_AT_ONCE = 4
 
@@ -138,7 +140,7 @@ class Ranking:
         self._forget(key)
         self._known[key] = known
         self._values += known[1].size
-        while self._values > VALUES_REMEMBERED:
+        while self._values > VALUES_REMEMBERED or len(self._known) > PANES_REMEMBERED:
             self._forget(next(iter(self._known)))
         return known[1]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from streams.answer import FigureTooLarge, QuestionError, Scope, UnknownLiveError, parse_scope
 from streams.details import Details, DetailsPlan
@@ -18,10 +19,13 @@ from streams.sheet import Sheet
 from streams.since import Pins
 from streams.stock import Stocks
 from streams.trust import Trust
-from streams.window import LIVE_WINDOW, MINUTE_MS, WindowError, live_range, named_range
+from streams.window import LIVE_WINDOW, MINUTE_MS, PaneSize, WindowError, live_range, named_range
 
 # Questions that share one reading of each partition number: it is held up no longer than by a few of them.
 QUESTIONS_A_READ = 50
+
+# So far producers' clocks may run ahead of the newest event: the pane of that time is the last one filled.
+AHEAD_MAX_MS = 10 * MINUTE_MS
 
 Answer = dict[str, object]
 Refusal = QuestionError | WindowError | FigureTooLarge
@@ -117,7 +121,7 @@ class ReadModel(Reader):
         """The range of a question that `check` let pass. Raises UnknownLiveError."""
         from_ms, to_ms, window = question.from_ms, question.to_ms, question.window
         if from_ms is not None and to_ms is not None:
-            return lambda _moment: (from_ms, to_ms)
+            return partial(_explicit_range, from_ms, to_ms, self.sizes[-1])
         if window is not None and window != LIVE_WINDOW:
             return lambda moment: named_range(window, moment.now_ms)
         if scope.value not in known.started_ms:
@@ -139,6 +143,16 @@ class ReadModel(Reader):
             raise WindowError(f"the live began at {start_ms}, before everything that is kept")
 
         return range_at
+
+
+def _explicit_range(from_ms: int, to_ms: int, longest: PaneSize, moment: Moment) -> tuple[int, int]:
+    """The range as it was given. Raises WindowError for one that ends beyond the last pane that is filled:
+    the day that is going on may be asked for whole, tomorrow may not."""
+    ahead_ms = max(moment.now_ms, moment.high_ms) + AHEAD_MAX_MS
+    until_ms = longest.start_of(ahead_ms) + longest.size_ms
+    if to_ms > until_ms:
+        raise WindowError(f"to_ms {to_ms} lies in the future; ask up to {until_ms}")
+    return from_ms, to_ms
 
 
 _WITH_DETAILS = (LIVE.name, PRODUCT.name)

@@ -253,8 +253,10 @@ class Reader:
         return trust.judge(watermarks, range_ms, view.moment.now_ms, silent)
 
     async def _silent_topics(self, view: View, to_ms: int) -> list[str]:
-        silent = []
+        silent: list[str] = []
         now_ms = view.moment.now_ms
+        if not trust.is_looked_at([meta.number("up_ms") for meta in view.metas if meta.fields], now_ms):
+            return silent
         for topic in INPUT_TOPICS:
             heartbeat_ms = _newest(view.metas, f"hb:{topic}")
             record_ms = _newest(view.metas, f"ing:{topic}")

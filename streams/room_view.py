@@ -13,7 +13,7 @@ from functools import partial
 
 from streams.answer import VALUE_CODE_POINTS_MAX, QuestionError, Scope
 from streams.catalogue import GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
-from streams.past_lives import PastLives
+from streams.past_lives import NO_COMPARISON, PastLives
 from streams.read_model import Answer, Entry, ReadModel
 from streams.read_store import HashRequest, Request, cells
 from streams.reading import READ_TRIES, Moment, View
@@ -31,7 +31,8 @@ BEST = 2 * PRODUCTS_SHOWN
 LIVES_REMEMBERED = 2_000
 RATE_WINDOW = "5m"
 TEN_SECONDS_MS = NAMED_WINDOWS[RATE_WINDOW].border_ms
-RATE_MINUTES = 5
+# Sales of less time than this say nothing of a rate.
+RATE_MIN_MS = 30 * SECOND_MS
 TEN_MINUTES_MS = 10 * MINUTE_MS
 
 _StockAnswers = Mapping[str, dict[str, object] | None]
@@ -106,12 +107,10 @@ class _Plan:
         self._since_start = self._whole()
         self._products = self._cells_of_products()
         self._stocks = Stocks(model, facts.products, moment)
-        self._minute = self._minutes_on_air()
+        self._on_air_ms = self._time_on_air()
         self._past = None
-        started_ms = facts.hints.started_ms
-        if started_ms is not None and self._minute is not None:
-            before = (facts.live_id, started_ms)
-            self._past = PastLives(model, facts.creators, before, self._minute, moment)
+        if self._on_air_ms is not None:
+            self._past = PastLives(model, facts.creators, facts.live_id, self._on_air_ms, moment)
 
     @property
     def requests(self) -> list[Request]:
@@ -148,13 +147,13 @@ class _Plan:
         fields = [f"{measure}|{value}" for value in values for measure in measures]
         return cells(LIVE_PRODUCT.name, self._since_start.sheet.range.panes, fields)
 
-    def _minutes_on_air(self) -> int | None:
-        """Whole minutes from the live's start to now, or to its end."""
+    def _time_on_air(self) -> tuple[int, int] | None:
+        """From the live's start to now, or to its end."""
         started_ms, room = self._facts.hints.started_ms, self._facts.room
         if started_ms is None:
             return None
         ended_ms = self._moment.now_ms if room is None or room.ended_ms is None else room.ended_ms
-        return max(min(ended_ms, self._moment.now_ms) - started_ms, 0) // MINUTE_MS
+        return started_ms, max(min(ended_ms, self._moment.now_ms), started_ms)
 
     def _sold(self, view: View) -> dict[str, dict[str, int]]:
         """What was sold of the products that are looked at since the start: totals by product."""
@@ -184,9 +183,8 @@ class _Plan:
         """The answer of ``/api/v1/lives/LIVE``."""
         facts, room = self._facts, self._facts.room
         now = await self._filled(view, self._now)
-        orders = now["orders"]
         stocks = self._stocks.answer(view)
-        past_lives, past_median = ([], None) if self._past is None else self._past.answer(view)
+        on_air = self._on_air_ms
         return {
             "live_id": facts.live_id,
             "title": None,
@@ -197,13 +195,21 @@ class _Plan:
             "since_start": None if self._since_start is None else await self._filled(view, self._since_start),
             "last_10m": await self._filled(view, self._last),
             "previous_10m": await self._filled(view, self._previous),
-            "orders_per_minute": orders / RATE_MINUTES if isinstance(orders, int) else None,
+            "orders_per_minute": self._orders_per_minute(now),
             "products": self._shown_products(view, top, stocks),
             "pinned": self._shown_pins(view, stocks),
-            "past_lives": past_lives,
-            "past_median": past_median,
-            "minute": self._minute,
+            **(NO_COMPARISON if self._past is None else self._past.answer(view)),
+            "minute": None if on_air is None else (on_air[1] - on_air[0]) // MINUTE_MS,
         }
+
+    def _orders_per_minute(self, now: Answer) -> float | None:
+        """Over the part of the window that the live was on air and of which the log was read."""
+        from_ms, to_ms = self._now.sheet.range_ms
+        orders, as_of_ms = now["orders"], now["as_of_ms"]
+        if not isinstance(orders, int) or not isinstance(as_of_ms, int):
+            return None
+        length_ms = min(to_ms, as_of_ms) - max(from_ms, self._facts.hints.started_ms or from_ms)
+        return orders * MINUTE_MS / length_ms if length_ms >= RATE_MIN_MS else None
 
     async def _filled(self, view: View, entry: Entry) -> Answer:
         trusted = await self._model.trust(view, entry.sheet.range_ms, LIVE.name)
@@ -211,7 +217,10 @@ class _Plan:
 
     def _shown_products(
         self, view: View, top: tuple[str, ...], stocks: _StockAnswers
-    ) -> list[dict[str, object]]:
+    ) -> list[dict[str, object]] | None:
+        """None where what was sold since the start is not known."""
+        if self._since_start is None:
+            return None
         sold = self._sold(view)
         pins = {} if self._now.pins is None else self._now.pins.products
         shown: list[Answer] = []

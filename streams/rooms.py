@@ -142,7 +142,9 @@ class RoomBook:
     def _accept(self, event: RoomEvent, offset: int, ingest_ms: int) -> None:
         room = self.rooms.get(event.live_id)
         if room is None or day_of(ingest_ms) - room.filed_day > LIVES_KEPT_DAYS:
-            room = Room(filed_day=day_of(event.event_time_ms))
+            # The last heartbeat of the room before still speaks for the time up to the next one.
+            heartbeats = room.heartbeats if room is not None else []
+            room = Room(filed_day=day_of(event.event_time_ms), heartbeats=heartbeats)
         moment = (event.event_time_ms, offset)
         before = room.creator_id, room.started_ms
         if event.creator_id is not None:

@@ -35,6 +35,8 @@ from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
 NEVER_MS = -1
+# A topic without records may come back with older ones; records that it may need wait so long.
+QUIET_TOPIC_MS = 7 * DAY_MS
 # Topics of which what happened last, by event time and then offset, is kept.
 _BY_OFFSET = frozenset({"livestreams", "catalogue"})
 
@@ -292,8 +294,10 @@ class PartitionState:
             progress = self.topics[topic]
             progress.heartbeat_ms = max(progress.heartbeat_ms, timestamp)
         elif isinstance(event, LiveStart) and event.traffic == "real":
-            earliest = self._lives.get(event.live_id, event.event_time_ms)
-            self._lives[event.live_id] = min(earliest, event.event_time_ms)
+            start_ms = event.event_time_ms
+            known_ms = self._lives.get(event.live_id, start_ms)
+            is_another = day_of(start_ms) - day_of(known_ms) >= LIVES_KEPT_DAYS
+            self._lives[event.live_id] = start_ms if is_another else min(known_ms, start_ms)
 
     def _rise(self, topic: str, time_ms: int) -> None:
         progress = self.topics[topic]
@@ -333,9 +337,7 @@ class PartitionState:
         """
         purchases = self.topics[PURCHASES].ingest_ms
         rooms = self.topics["livestreams"].ingest_ms
-        # Sessions are made of several topics' events: none may be behind.
-        topics = [self.topics[topic] for topic in SESSION_TOPICS]
-        behind = min(max(progress.ingest_ms, progress.watermark_ms) for progress in topics)
+        behind = self._sessions_read_to()
         lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         due: dict[str, int] = {}
@@ -345,17 +347,34 @@ class PartitionState:
             ("attempts", purchases, past_orders),
             ("buyers", purchases, day_of(purchases) - lateness_days - BUYERS_KEPT_DAYS - 1),
             ("sessions", behind, last_needless_day(behind)),
-            ("lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS),
+            ("lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1),
             ("rooms", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1),
         ):
+            # What is filed before everything that was trimmed, by a replay for one, has to be trimmed, too.
+            oldest = filed.get(name)
+            if oldest is not None:
+                self.trimmed[name] = min(oldest - 1, self.trimmed.get(name, oldest - 1))
             if clock_ms == NEVER_MS:
                 continue
-            # Later writes file nothing before the lateness limit; the first may span any time (a replay).
-            first = min(filed.get(name, day_of(clock_ms)), day_of(clock_ms) - lateness_days - 1)
-            trimmed = self.trimmed.setdefault(name, first - 1)
+            # Later writes file nothing before the lateness limit.
+            trimmed = min(self.trimmed.get(name, last_day), day_of(clock_ms) - lateness_days - 2)
+            trimmed = self.trimmed.setdefault(name, trimmed)
             if trimmed < last_day:
                 due[name] = trimmed + 1
         return due
+
+    def _sessions_read_to(self) -> int:
+        """The ingest time up to which every topic that sessions are made of was read.
+
+        One without records lately follows the others, if its watermark does, a week behind: what decides is
+        the log, and nearly never the clock.
+        """
+        topics = [self.topics[topic] for topic in SESSION_TOPICS]
+        newest_ms = max(progress.ingest_ms for progress in topics)
+        return min(
+            max(progress.ingest_ms, min(progress.watermark_ms, newest_ms) - QUIET_TOPIC_MS, NEVER_MS)
+            for progress in topics
+        )
 
 
 def stored_minutes(ids: IdWindow, ingest_ms: int) -> range:

@@ -231,7 +231,8 @@ class Store:
     ) -> dict[str, dict[str, bytes | None]]:
         """Records of the ledgers by id; None where there is none."""
         keys = Keys(self._prefix, partition)
-        pipe = self._client.pipeline(transaction=False)
+        # Of one moment: an order without the refund that changed it would make a dead letter of the refund.
+        pipe = self._client.pipeline(transaction=True)
         for name, wanted in ids.items():
             pipe.hmget(keys(name), list(wanted))
         answers = await guarded(pipe.execute())

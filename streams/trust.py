@@ -23,6 +23,8 @@ FINAL_AFTER_MS = 10 * MINUTE_MS
 # Heartbeats come every 10 s. Without them a pause must be as long, or each gap of a busy topic were silence.
 SILENT_AFTER_MS = 30 * SECOND_MS
 SILENT_EXPECTED = 20
+# Workers write at least once a second. Whoever has not written for so long may not have looked.
+LOOKED_WITHIN_MS = 15 * SECOND_MS
 # Listings and stock change when they change: their quiet means nothing unless heartbeats say otherwise.
 QUIET_TOPICS = frozenset({"catalogue"})
 # A rate over less than this says nothing about a source.
@@ -92,6 +94,12 @@ def _state(as_of_ms: int | None, to_ms: int, now_ms: int, source_silent: bool) -
 def may_be_silent(last_sign_ms: int | None, to_ms: int, now_ms: int) -> bool:
     """Whether the last sign of a source is old enough, and lies before the end of the figures."""
     return last_sign_ms is not None and last_sign_ms < to_ms and now_ms - last_sign_ms > SILENT_AFTER_MS
+
+
+def is_looked_at(written_ms: Sequence[int | None], now_ms: int) -> bool:
+    """Whether every partition's worker wrote lately, by when it last did. Without one that looks nobody knows
+    whether a source sends: that is staleness, never silence."""
+    return all(at_ms is not None and now_ms - at_ms <= LOOKED_WITHIN_MS for at_ms in written_ms)
 
 
 def is_silent(records_per_minute: float, last_record_ms: int, now_ms: int) -> bool:

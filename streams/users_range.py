@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from streams.read_store import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
 from streams.window import Pane
 
@@ -23,7 +24,7 @@ class UsersRange:
 
 def users_range(from_ms: int, to_ms: int, newest_ms: int) -> UsersRange | None:
     """The whole minutes, hours or days that [from_ms, to_ms) touches: the finest that are kept where it
-    begins. None where not even days are.
+    begins and of which not too many are counted. None where not even days are.
 
     `newest_ms` is the later of the server's clock and the highest event time: what it has left behind may
     be gone.
@@ -32,6 +33,8 @@ def users_range(from_ms: int, to_ms: int, newest_ms: int) -> UsersRange | None:
         if from_ms >= newest_ms - size.retention_ms:
             first_ms = size.start_of(from_ms)
             end_ms = size.start_of(to_ms - 1) + size.size_ms
-            panes = tuple(Pane(size, start_ms) for start_ms in range(first_ms, end_ms, size.size_ms))
-            return UsersRange(first_ms, end_ms, panes)
+            starts_ms = range(first_ms, end_ms, size.size_ms)
+            # Judged before any is made: a range that ends years ahead has millions of minutes.
+            if len(starts_ms) <= SKETCHES_MAX:
+                return UsersRange(first_ms, end_ms, tuple(Pane(size, start_ms) for start_ms in starts_ms))
     return None

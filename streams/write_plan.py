@@ -10,6 +10,7 @@ from msgspec.msgpack import encode
 from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
+from streams.rooms import LIVES_KEPT_DAYS
 from streams.scopes import ROOM
 from streams.state import NEVER_MS, Progress, Rules, StateWrite
 from streams.sums import CellWrite
@@ -18,7 +19,7 @@ from streams.window import DAY_MS, Pane
 SCHEMA = "2"
 # Lua's `unpack` fails near 8 000 values; a slice is even, so that pairs stay together.
 SLICE_MAX = 4_000
-# Records of one past day deleted with one write: bounds how long Redis is held.
+# Records of one past day deleted with one write, or twice as many as it files: bounds how long Redis is held.
 TRIM_MAX = 1_000
 # Keys of past panes that have an index (sketches, rooms) deleted with one write, of either kind; the rest go
 # with the next ones. Of sketches as many as the write touches, if these are more: what is left cannot grow.
@@ -112,11 +113,14 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     _plan_waiting(operations, keys, write)
     for live, start_ms in write.lives.items():
         day = operations.position(keys("lives", "day", start_ms // DAY_MS))
-        operations.add("N", keys("lives"), [live, start_ms, day])
+        operations.add("N", keys("lives"), [live, start_ms, day, LIVES_KEPT_DAYS])
+    filed_by_name = {ledger.name: ledger.filed for ledger in write.ledgers}
     for name, day in write.trims.items():
         # A record starts with the day it is filed under; a live has no record but its start.
         prefix = "" if name == "lives" else f"{day}:"
-        args: list[Arg] = [operations.position(keys(name)), prefix, TRIM_MAX]
+        # At least as many as are filed, or a busy shop would file faster than is deleted.
+        filed = sum(map(len, filed_by_name.get(name, {}).values()))
+        args: list[Arg] = [operations.position(keys(name)), prefix, max(TRIM_MAX, 2 * filed)]
         operations.add("T", keys(name, "day", day), args)
     return operations
 

@@ -40,6 +40,8 @@ class Saved:
     )
     ids: defaultdict[tuple[str, int], bytes] = field(default_factory=lambda: defaultdict(bytes))
     ledgers: defaultdict[str, dict[str, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    # Ids by ledger and the day under which they are filed.
+    filed: defaultdict[tuple[str, int], list[str]] = field(default_factory=lambda: defaultdict(list))
     waiting: dict[str, bytes] = field(default_factory=dict)
     lives: dict[str, int] = field(default_factory=dict)
     currencies: frozenset[str] = frozenset()
@@ -64,11 +66,19 @@ class Saved:
             for key in [key for key in self.cells if key[1] == pane]:
                 del self.cells[key]
         self._save_identities(write)
+        self._trim(state, write)
         self._save_sketches(state, write)
         self.lives |= {live: min(start, self.lives.get(live, start)) for live, start in write.lives.items()}
         self.currencies, self.high_ms, self.progress = write.currencies, write.high_ms, write.progress
         self.trimmed = dict(state.trimmed)
         state.sums.learn(write.cells, iter(answers))
+
+    def _trim(self, state: PartitionState, write: StateWrite) -> None:
+        for name, day in write.trims.items():
+            for record_id in self.filed.pop((name, day), []):
+                if self.ledgers[name].get(record_id, b"").startswith(b"%d:" % day):
+                    del self.ledgers[name][record_id]
+            state.trimmed[name] = day
 
     def _save_sketches(self, state: PartitionState, write: StateWrite) -> None:
         for (pane, name), users in write.sketches.members.items():
@@ -86,6 +96,8 @@ class Saved:
                 self.ids.pop((topic, minute), None)
         for ledger in write.ledgers:
             self.ledgers[ledger.name].update(ledger.records)
+            for day, ids in ledger.filed.items():
+                self.filed[ledger.name, day] += ids
         for refund_id, waiting in write.waiting.items():
             if waiting is None:
                 self.waiting.pop(refund_id, None)

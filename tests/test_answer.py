@@ -23,6 +23,7 @@ from streams.answer import (
     capped_cells,
     counts_users,
     flat_figures,
+    is_named,
     parse_scope,
     stored_measures,
 )
@@ -55,7 +56,7 @@ CONTRACT_BODY = """
              "sessions_expired": 0, "misplaced": 0},
  "checkouts": {"begin_checkout": 0, "payment_started": 0, "payment_authorised": 0, "purchase": 0},
  "time_to_convert": {"p50_seconds": null, "p90_seconds": null},
- "viewers": {"peak": null, "average": null, "watch_seconds": 0}}
+ "viewers": {"peak": null, "average": null, "watch_seconds": null}}
 """
 
 
@@ -122,6 +123,27 @@ def test_a_kind_that_is_not_kept_is_unknown() -> None:
     """With the bench's figures only lives can be asked for, and the error names them."""
     with pytest.raises(QuestionError, match=r"known scopes: live:VALUE$"):
         parse_scope("all", ("live",))
+
+
+@pytest.mark.parametrize(
+    ("scope", "expected"),
+    [
+        (Scope("live", "a,b"), True),
+        (Scope("live", "other"), True),
+        (Scope("live,product", "other"), True),
+        (Scope("live,product", pair_value("a,b", "c")), True),
+        (Scope("live", "x,gateway:y"), False),
+        (Scope("live", "A,product:B"), False),
+        (Scope("live", ""), False),
+        (Scope("live", "x" * 65), False),
+        (Scope("live,product", pair_value("A,product:B", "C")), False),
+        (Scope("live,product", "others"), False),
+        (Scope("pipeline", "views"), False),
+    ],
+)
+def test_an_id_may_write_another_scope(scope: Scope, expected: bool) -> None:
+    """Where a value with a kind in it reads as something else, or as nothing, it cannot be asked for."""
+    assert is_named(scope, KINDS) is expected
 
 
 @given(st.text(max_size=80))
@@ -237,7 +259,9 @@ def test_buyers_of_several_currencies_are_not_told_apart() -> None:
 
 def test_viewers_over_nothing_are_not_zero() -> None:
     """Without a heartbeat nobody knows how many watched; with one the highest and the average are known."""
-    assert _flat("live", {})["viewers.peak"] is None
+    flat = _flat("live", {})
+    assert (flat["viewers.peak"], flat["viewers.watch_seconds"]) == (None, None)
+    assert _flat("live", {"covered_ms": 10_000})["viewers.watch_seconds"] == 0
     flat = _flat("live", {"max.viewers": 9, "watch_ms": 50_500, "covered_ms": 10_000})
     assert (flat["viewers.peak"], flat["viewers.average"], flat["viewers.watch_seconds"]) == (9, 5.05, 50)
 

@@ -12,8 +12,12 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.answer import QuestionError, parse_scope
 from streams.errors import PulseError
+from streams.scopes import SCOPES
+from streams.web.access import live_of
 from streams.web.host_token import MAX_MS, MIN_MS, HostTokens
+from streams.web.host_view import for_host
 from streams.web.token_command import command, length_ms
 
 NOW_MS = 1_785_931_200_123
@@ -59,6 +63,62 @@ def test_another_service_token_ends_all_links() -> None:
     assert HostTokens("\udcff").read(HostTokens("\udcff").make("L1", NOW_MS)) is not None
     with pytest.raises(ValueError, match="no key"):
         HostTokens("")
+
+
+_PARTS = (
+    "live",
+    "product",
+    "creator",
+    ":",
+    ",",
+    "other",
+    "L1",
+    "1:",
+    "2:ab",
+    "all",
+    "-1:",
+    "٣:",
+    " ",
+    "\ud800",
+)
+
+
+@given(scope=st.text(max_size=80) | st.lists(st.sampled_from(_PARTS), max_size=9).map("".join))
+def test_any_scope_is_of_one_live_or_of_none(scope: str) -> None:
+    """Whatever is asked, reading it never fails; and only what begins with a live is of one."""
+    live_id = live_of(scope, SCOPES)
+    assert live_id is None or scope == f"live:{live_id}" or scope.startswith(f"live:{live_id},product:")
+
+
+@pytest.mark.parametrize("kind", list(SCOPES))
+def test_what_is_above_a_cap_is_of_no_live(kind: str) -> None:
+    """`other` of any kind can be asked for by the operator, and is nobody's own."""
+    try:
+        parse_scope(f"{kind}:other", SCOPES)
+    except QuestionError:
+        assert kind == "all"
+    assert live_of(f"{kind}:other", SCOPES) is None
+
+
+def test_a_host_is_shown_no_figure_of_the_shop() -> None:
+    """At any depth `quality` is null and a currency stands only where the answer has an amount in it; what
+    was given stays whole."""
+    part = {"quality": {"accepted": 9}, "money": {"EUR": {"aov_minor": None}, "USD": {"gmv_net_minor": 0}}}
+    sold = {"money": {"EUR": {"gmv_net_minor": 0}, "USD": {"gmv_net_minor": -1}}}
+    answer = {
+        "now": part,
+        "since_start": sold,
+        "products": [{"gmv_paid_minor": {"EUR": 0, "USD": 0}}, {"gmv_paid_minor": None}],
+        "figures": {"orders": [0, 1], "money.EUR.gmv_paid_minor": [0, None], "money.USD.gmv_paid_minor": [0]},
+    }
+    before = json.dumps(answer)
+    assert for_host(answer) == {
+        "now": {"quality": None, "money": {"USD": {"gmv_net_minor": 0}}},
+        "since_start": {"money": {"USD": {"gmv_net_minor": -1}}},
+        "products": [{"gmv_paid_minor": {"USD": 0}}, {"gmv_paid_minor": None}],
+        "figures": {"orders": [0, 1], "money.USD.gmv_paid_minor": [0]},
+    }
+    assert json.dumps(answer) == before
 
 
 @pytest.mark.parametrize(

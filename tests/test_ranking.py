@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ranking import VALUES_A_PANE, Tally, remaining
+from streams import ranking
+from streams.ranking import VALUES_A_PANE, Ranking, Tally, remaining
+from streams.read_store import Meta
+from streams.window import Pane, pane_sizes
 
 
 def _tally(cells: dict[str, int]) -> Tally:
@@ -72,3 +79,28 @@ def test_what_is_left_is_never_negative() -> None:
         "items": 1,
         "orders:USD": 0,
     }
+
+
+class _EmptyStore:
+    """Every pane was written, and holds nothing of the kind."""
+
+    async def marks(self, _p: int, panes: Sequence[Pane]) -> list[float | None]:
+        """All the same."""
+        return [1.0] * len(panes)
+
+    async def walk(self, _p: int, _kind: str, _pane: Pane) -> AsyncIterator[tuple[str, int]]:
+        """No cell."""
+        none: dict[str, int] = {}
+        for cell in none.items():
+            yield cell
+
+
+def test_panes_without_values_are_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day of asking is many panes; what is remembered of them has an end even where each is empty."""
+    monkeypatch.setattr(ranking, "PANES_REMEMBERED", 6)
+    size = pane_sizes(1, 1, 1, 1)[0]
+    tallies = Ranking(_EmptyStore())  # type: ignore[arg-type]
+    for asked in range(10):
+        panes = [Pane(size, (asked + at) * size.size_ms) for at in range(5)]
+        asyncio.run(tallies.tally("live", panes, [Meta()]))
+    assert [pane.start_ms // size.size_ms for _, _, pane in tallies._known] == list(range(8, 14))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from contextlib import ExitStack
 
 import pytest
@@ -259,6 +259,67 @@ def test_streams_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         with shop.hub.seat(LIVE, None):
             assert shop.hub.questions == 1
         assert shop.hub.refused == 2
+
+    _run(story)
+
+
+def _of_host(number: int, host: bytes = b"L1") -> Question:
+    return Question(f"live:L1,product:p{number}", "5m", host=host)
+
+
+def _places(shop: Shop, questions: Iterable[Question], open_seats: ExitStack) -> int:
+    """How many of the questions get a place, until one is refused."""
+    for number, question in enumerate(questions):
+        shop.answers[question] = {}
+        try:
+            open_seats.enter_context(shop.hub.seat(question, None))
+        except TooManyStreamsError:
+            return number
+    raise AssertionError("there is no bound")
+
+
+def test_the_hosts_of_a_live_have_a_bound_of_their_own() -> None:
+    """50 streams and 20 questions of one live, whatever other lives and the operator have; who is refused
+    is told why and counted."""
+
+    async def story(shop: Shop) -> None:
+        with ExitStack() as open_seats:
+            assert _places(shop, map(_of_host, range(100)), open_seats) == 20
+            assert _places(shop, [_of_host(0)] * 100, open_seats) == 30
+            with pytest.raises(TooManyStreamsError, match="of this live"), shop.hub.seat(_of_host(0), None):
+                raise AssertionError("a seat beyond the bound")
+            assert shop.hub.refused == 3
+            assert _places(shop, [_of_host(0, b"L2")] * 100, open_seats) == 50
+            open_seats.enter_context(shop.hub.seat(ALL, None))
+        with shop.hub.seat(_of_host(99), None):
+            assert shop.hub.clients == 1
+
+    _run(story)
+
+
+@pytest.mark.parametrize(("name", "most"), [("CLIENTS_MAX", 103), ("QUESTIONS_MAX", 102)])
+def test_hosts_leave_places_to_the_operator(monkeypatch: pytest.MonkeyPatch, name: str, most: int) -> None:
+    """However many lives' links are used at once, 100 streams and 100 questions are left."""
+    monkeypatch.setattr(hub_module, name, most)
+
+    async def story(shop: Shop) -> None:
+        with ExitStack() as open_seats:
+            of_many_lives = (_of_host(0, b"%d" % number) for number in range(200))
+            assert _places(shop, of_many_lives, open_seats) == most - 100
+            of_operator = (Question(f"live:L{number}", "5m") for number in range(200))
+            assert _places(shop, of_operator, open_seats) == 100
+
+    _run(story)
+
+
+def test_a_host_and_the_operator_share_no_message() -> None:
+    """The same scope is another question for each of them: they are told different things."""
+
+    async def story(shop: Shop) -> None:
+        theirs, ours = _of_host(1), Question("live:L1,product:p1", "5m")
+        shop.answers |= {theirs: {"quality": None}, ours: {"quality": {}}}
+        with shop.hub.seat(theirs, None) as host, shop.hub.seat(ours, None) as operator:
+            assert (await _data(host), await _data(operator)) == ({"quality": None}, {"quality": {}})
 
     _run(story)
 

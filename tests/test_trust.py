@@ -98,6 +98,20 @@ def test_silence_began_before_the_end_and_lasts_30_s(
     assert trust.may_be_silent(last_ms, to_ms, now_ms) is expected
 
 
+@pytest.mark.parametrize(
+    ("written_ms", "expected"),
+    [
+        ([NOON, NOON - 15 * SECOND_MS], True),
+        ([NOON, NOON - 15 * SECOND_MS - 1], False),
+        ([NOON, None], False),
+        ([NOON + SECOND_MS], True),
+    ],
+)
+def test_silence_is_told_only_where_every_worker_looks(written_ms: list[int | None], expected: bool) -> None:
+    """One that has not written for over 15 s, or never said when, may have missed what a source sent."""
+    assert trust.is_looked_at(written_ms, NOON) is expected
+
+
 def test_a_source_is_missed_where_20_records_were_expected() -> None:
     """Without heartbeats, a baseline of 10 a minute is silent after 2 minutes, not before."""
     assert not trust.is_silent(10.0, NOON, NOON + 2 * MINUTE_MS - 1_000)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams.read_store import SKETCHES_MAX
 from streams.users_range import users_range
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
@@ -40,6 +41,24 @@ def test_an_event_ahead_of_the_clock_may_have_let_panes_go() -> None:
     found = users_range(NOON - 2 * HOUR_MS, NOON, NOON + 5 * MINUTE_MS)
     assert found is not None
     assert found.panes[0].size.name == "1h"
+
+
+@pytest.mark.parametrize(
+    ("ahead_ms", "size_ms"),
+    [
+        (33 * HOUR_MS, MINUTE_MS),
+        (36 * HOUR_MS, HOUR_MS),
+        (80 * DAY_MS, HOUR_MS),
+        (90 * DAY_MS, DAY_MS),
+        (1_850 * DAY_MS, DAY_MS),
+        (10**15, None),
+    ],
+)
+def test_a_range_is_cut_into_no_more_panes_than_are_counted(ahead_ms: int, size_ms: int | None) -> None:
+    """From the last minute to some time ahead: the finest size with at most 2 000 panes, else nobody."""
+    found = users_range(NOON - MINUTE_MS, NOON + ahead_ms, NOON)
+    assert (None if found is None else found.panes[0].size.size_ms) == size_ms
+    assert found is None or len(found.panes) <= SKETCHES_MAX
 
 
 @given(st.integers(0, 500 * DAY_MS // SECOND_MS), st.integers(1, 10 * DAY_MS // SECOND_MS))

@@ -61,7 +61,7 @@ def test_viewers() -> None:
     assert told({"viewers": right | {"now": None}}, live, ROOM, "viewers", now_ms=NOON + 90_000) == {}
     late = told({"viewers": right}, live, ROOM, "viewers", now_ms=NOON + 96_000)
     assert late == {"viewers.now": "['None']"}
-    nobody = {"viewers": {"now": None, "peak": None, "average": None, "watch_seconds": 0}}
+    nobody = {"viewers": {"now": None, "peak": None, "average": None, "watch_seconds": None}}
     assert told(nobody, ("live", "L2"), ROOM, "viewers") == {}
 
 

@@ -241,7 +241,7 @@ def test_everything_that_is_no_sum() -> None:
         ("H", "sp:{3}:attempts"): ["a", b"7:\x00"],
         ("R", "sp:{3}:attempts:day:7"): ["a"],
         ("D", "sp:{3}:waiting"): ["r2"],
-        ("N", "sp:{3}:lives"): ["L", 86_400_000 * 9 + 5, at["sp:{3}:lives:day:9"]],
+        ("N", "sp:{3}:lives"): ["L", 86_400_000 * 9 + 5, at["sp:{3}:lives:day:9"], 36],
         ("T", "sp:{3}:orders:day:4"): [at["sp:{3}:orders"], "4:", 1_000],
         ("T", "sp:{3}:lives:day:5"): [at["sp:{3}:lives"], "", 1_000],
     }

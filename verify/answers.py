@@ -270,7 +270,7 @@ def _viewers(asked: Asked) -> dict[str, Any]:
         # Whether a heartbeat told of nobody, or none came, the sums do not tell.
         "viewers.peak": peak or OneOf({None, 0}),
         "viewers.average": ratio(sums["watch_ms"], sums["covered_ms"]),
-        "viewers.watch_seconds": sums["watch_ms"] // SECOND_MS,
+        "viewers.watch_seconds": sums["watch_ms"] // SECOND_MS if sums["covered_ms"] else OneOf({None, 0}),
     }
 
 

@@ -15,11 +15,13 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streams.answer import QuestionError, parse_scope
-from streams.scopes import LIVE, LIVE_PRODUCT, split_pair
-from streams.web.host_token import HostTokens
+from streams.scopes import LIVE, LIVE_PRODUCT, OTHER, split_pair
+from streams.web.host_token import HostToken, HostTokens
 
 # Unix milliseconds at which what let a request in expires; absent: never.
 EXPIRES_MS = web.RequestKey("expires_ms", int)
+# The live of the host who asks, as `HostToken.room`; absent: not a host.
+HOST = web.RequestKey("host", bytes)
 EXPIRED = "this link has expired; ask for a new one (shop-pulse token)"
 
 # Addresses as routes name them, so that no way of writing one leads past them.
@@ -34,6 +36,10 @@ def by_token(service_token: str, kinds: Collection[str], clock: Callable[[], int
     operator = f"Bearer {service_token}".encode("utf-8", "surrogateescape")
     hosts = HostTokens(service_token)
 
+    def opens(token: HostToken, live: str | None) -> bool:
+        # Above a cap many lives are counted under one name: no link opens that, whoever made it.
+        return live is not None and live != OTHER and hosts.is_for(token, live)
+
     def judge(request: web.Request) -> None:
         given = request.headers.get("Authorization", "")
         # Compared in constant time: how long it takes must not tell how much of a guess was right.
@@ -45,9 +51,10 @@ def by_token(service_token: str, kinds: Collection[str], clock: Callable[[], int
         if clock() >= token.expires_ms:
             raise _unauthorized(EXPIRED)
         asked = _lives_asked(request, kinds)
-        if not asked or not all(live is not None and hosts.is_for(token, live) for live in asked):
+        if not asked or not all(opens(token, live) for live in asked):
             raise web.HTTPForbidden(reason="this link opens its own live and nothing else")
         request[EXPIRES_MS] = token.expires_ms
+        request[HOST] = token.room
 
     @web.middleware
     async def ask_for_token(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -76,16 +83,18 @@ def _lives_asked(request: web.Request, kinds: Collection[str]) -> list[str | Non
     if asked_at not in OF_ONE_LIVE:
         return []
     query = request.query
-    of_scopes = [_live_of(text, kinds) for text in query.getall("scope", [])]
+    of_scopes = [live_of(text, kinds) for text in query.getall("scope", [])]
     return [*of_scopes, *query.getall("live", [])]
 
 
-def _live_of(scope_text: str, kinds: Collection[str]) -> str | None:
-    """The live that a scope belongs to, by the very reading that answers the question."""
+def live_of(scope_text: str, kinds: Collection[str]) -> str | None:
+    """The live that a scope belongs to, by the very reading that answers the question; None: to none."""
     try:
         scope = parse_scope(scope_text, kinds)
     except QuestionError:
         return None
+    if scope.value == OTHER:
+        return None  # What is above a cap, also of pairs, belongs to many.
     if scope.kind == LIVE_PRODUCT.name:
         return split_pair(scope.value)[0]
     return scope.value if scope.kind == LIVE.name else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
@@ -21,6 +22,7 @@ from streams.room_view import RoomViews
 from streams.settings import Settings
 from streams.web import access, routes, stream
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
+from streams.web.host_view import for_host
 from streams.web.hub import Hub, Question
 from streams.web.pages import load_pages, page_routes
 
@@ -47,7 +49,7 @@ def build_app(model: ReadModel, settings: Settings) -> web.Application:
         if settings.token
         else access.only_this_machine
     )
-    app = web.Application(middlewares=[_errors, gate, _bounds()])
+    app = web.Application(middlewares=[_errors, gate, _cut_for_hosts, _bounds()])
     ranking = Ranking(model.store)
     rooms = RoomViews(model)
     hub = _hub(model, rooms)
@@ -82,9 +84,12 @@ def _hub(model: ReadModel, rooms: RoomViews) -> Hub:
     gathered = Gathered(model)
 
     async def ask(question: Question) -> object:
-        if question.live:
-            return await rooms.read(question.live)
-        return await gathered.kpis(read_model.Question(question.scope, question.window))
+        answer = (
+            await rooms.read(question.live)
+            if question.live
+            else await gathered.kpis(read_model.Question(question.scope, question.window))
+        )
+        return answer if question.host is None else for_host(answer)
 
     return Hub(ask, model.marks)
 
@@ -107,6 +112,15 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _error(status: int, line: str, headers: dict[str, str] | None = None) -> web.Response:
     return routes.json_response({"error": line}, status, headers)
+
+
+@web.middleware
+async def _cut_for_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What a host is told is cut at the way out: so no address that links ever open can forget to."""
+    response = await handler(request)
+    if access.HOST in request and isinstance(response, web.Response) and isinstance(response.body, bytes):
+        response.body = orjson.dumps(for_host(orjson.loads(response.body)))
+    return response
 
 
 def _bounds() -> Middleware:

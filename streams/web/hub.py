@@ -22,6 +22,11 @@ from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, TooManyStreamsError
 PERIOD_S = 1.0
 CLIENTS_MAX = 2_000
 QUESTIONS_MAX = 1_500
+# Of both, what hosts leave to the operator: however many links are abused, the shop can be watched.
+KEPT_FOR_OPERATOR = 100
+# A link may be passed on: what all hosts of one live have together.
+CLIENTS_OF_LIVE_MAX = 50
+QUESTIONS_OF_LIVE_MAX = 20
 # Readers who ask once have the rest of what Redis and this process can do.
 LIVES_AT_ONCE = 4
 # Questions share what was found out about changes, if it is no older than this.
@@ -40,11 +45,17 @@ class HubClosedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a stream is about: a scope and a named window, or a live as its page shows it."""
+    """What a stream is about: a scope and a named window, or a live as its page shows it.
+
+    Attributes:
+        host: the live whose host asks, as `HostToken.room`; None: the operator. They are told different
+            things, so they share no question.
+    """
 
     scope: str = ""
     window: str = ""
     live: str = ""
+    host: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +190,27 @@ class Hub:
 
     def _join(self, question: Question) -> _Watch:
         watch = self._watches.get(question)
-        full = self.clients >= CLIENTS_MAX or (watch is None and self.questions >= QUESTIONS_MAX)
-        if full or self._closed:
+        full = self._full(question, is_new=watch is None)
+        if full is not None:
             self.refused += 1
-            raise TooManyStreamsError("too many streams at once; ask again in a moment")
+            raise TooManyStreamsError(full)
         if watch is None:
             watch = self._watches[question] = _Watch(self, question)
         return watch
+
+    def _full(self, question: Question, *, is_new: bool) -> str | None:
+        """Why there is no place at a question; None if there is one."""
+        kept = 0 if question.host is None else KEPT_FOR_OPERATOR
+        full = self.clients >= CLIENTS_MAX - kept or (is_new and self.questions >= QUESTIONS_MAX - kept)
+        if full or self._closed:
+            return "too many streams at once; ask again in a moment"
+        if question.host is None:
+            return None
+        of_live = [watch for asked, watch in self._watches.items() if asked.host == question.host]
+        clients = sum(len(watch.seats) for watch in of_live)
+        if clients >= CLIENTS_OF_LIVE_MAX or (is_new and len(of_live) >= QUESTIONS_OF_LIVE_MAX):
+            return "too many streams of this live at once; close one, or ask again in a moment"
+        return None
 
     async def close(self) -> None:
         """Ends every stream; returns when no task is left."""

@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping
 import orjson
 from aiohttp import web
 
-from streams.answer import QuestionError, Scope
+from streams.answer import QuestionError, Scope, is_named
 from streams.comparison import read_comparison
 from streams.exporter import CONTENT_TYPE, Exporter
-from streams.ranking import Ranking
+from streams.ranking import Ranking, Tally
 from streams.read_model import ReadModel
 from streams.room_view import RoomViews
 from streams.series import read_series
@@ -82,9 +82,20 @@ async def get_scopes(request: web.Request) -> web.Response:
             "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in view.moment.currencies},
             "views": tally.views.get(value, 0),
         }
-        for value in tally.order(SCOPES_MAX)
+        for value in _largest(kind, tally, model.kinds)
     ]
     return json_response({"kind": kind, "from_ms": asked.from_ms, "to_ms": asked.to_ms, "scopes": scopes})
+
+
+def _largest(kind: str, tally: Tally, kinds: Collection[str]) -> list[str]:
+    """The first values that can be asked for: an id like ``x,gateway:y`` writes no scope of its kind."""
+    limit = SCOPES_MAX
+    while True:
+        values = tally.order(limit)
+        named = [value for value in values if is_named(Scope(kind, value), kinds)]
+        if len(named) >= SCOPES_MAX or len(values) < limit:
+            return named[:SCOPES_MAX]
+        limit *= 2
 
 
 async def get_metrics(request: web.Request) -> web.Response:

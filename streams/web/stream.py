@@ -13,7 +13,7 @@ from aiohttp import web
 
 from streams.answer import VALUE_CODE_POINTS_MAX, QuestionError
 from streams.read_model import Question as KpiQuestion
-from streams.web.access import EXPIRED, EXPIRES_MS
+from streams.web.access import EXPIRED, EXPIRES_MS, HOST
 from streams.web.hub import Hub, HubClosedError, Question, Seat, failure_message
 from streams.web.routes import MODEL, parameters, required
 
@@ -55,17 +55,17 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
 def _question(request: web.Request) -> Question:
     """The question of a stream. What can be said against it at once is a QuestionError or WindowError."""
     query = parameters(request, ("scope", "window", "live"))
-    live = query.get("live")
+    live, host = query.get("live"), request.get(HOST)
     if live is None:
         scope = required(query, "scope", "scope=all, or live=LIVE")
         window = required(query, "window", "window=5m")
         request.app[MODEL].check(KpiQuestion(scope, window))
-        return Question(scope=scope, window=window)
+        return Question(scope=scope, window=window, host=host)
     if len(query) > 1:
         raise QuestionError("ask either with live, or with scope and window")
     if not 1 <= len(live) <= VALUE_CODE_POINTS_MAX:
         raise QuestionError(f"live has 1 to {VALUE_CODE_POINTS_MAX} characters")
-    return Question(live=live)
+    return Question(live=live, host=host)
 
 
 class _Pipe:

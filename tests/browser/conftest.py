@@ -41,6 +41,17 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def page(chromium: Browser, pulse: RunningPulse) -> Iterator[Page]:
+    """A page that can import the modules; UTC."""
+    context = chromium.new_context(timezone_id="UTC")
+    page = context.new_page()
+    page.goto(f"{pulse.url}/static/base.css")
+    page.goto(f"{pulse.url}/")
+    yield page
+    context.close()
+
+
 @pytest.fixture
 def open_page(chromium: Browser, pulse: RunningPulse) -> Iterator[Open]:
     """Opens pages, each in a browser of its own that remembers nothing, with the operator's token.

@@ -29,9 +29,9 @@ def gmv(answer: Mapping[str, Any]) -> dict[str, int]:
     return {currency: sums["gmv_paid_minor"] for currency, sums in answer["money"].items()}
 
 
-def number(figure: float) -> str:
-    """At most one decimal, thousands apart."""
-    return f"{figure:,.1f}".removesuffix(".0")
+def number(figure: float | None) -> str:
+    """At most one decimal, thousands apart; – for what is not known."""
+    return "–" if figure is None else f"{figure:,.1f}".removesuffix(".0")
 
 
 def texts(page: Page, selector: str) -> list[str]:
@@ -47,6 +47,13 @@ def pairs(page: Page, selector: str) -> dict[str, str]:
             .map(([name, figure]) => [name.innerText, figure.innerText]))"""
     )
     return found
+
+
+def call(page: Page, module: str, expression: str, *values: Any) -> Any:
+    """The value of an expression over the exports `m` of one of the pages' modules and the arguments `a`."""
+    return page.evaluate(
+        f"async (a) => {{ const m = await import('/static/{module}.js'); return {expression} }}", list(values)
+    )
 
 
 def wait_for(page: Page, fact: Any, what: str) -> None:

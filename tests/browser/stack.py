@@ -113,7 +113,8 @@ class RunningPulse:
                     names = [each["scope"].removeprefix("live:") for each in lives]
                     found.extend(name for name in names if sells(name))
             except urllib.error.HTTPError as error:
-                if error.code != 503:  # the first seconds of a read service
+                # The first seconds of a read service; a live that sold before its room was heard of.
+                if error.code not in {503, 404}:
                     raise
             return bool(found)
 

@@ -73,8 +73,8 @@ def test_figures_are_the_apis(pulse: RunningPulse, live_id: str, open_page: Open
             since = pairs(page, "#since")
             return (
                 pairs(page, "#now > dl") == _big(live)
-                and _products(page, "#products") == [_product(each) for each in live["products"]]
-                and _products(page, "#pinned") == [_product(each) for each in live["pinned"]]
+                and _products(page, "#products") == [_product(each) for each in live["products"] or []]
+                and _products(page, "#pinned") == [_product(each) for each in live["pinned"] or []]
                 and since["Items"] == number(live["since_start"]["items"])
                 and since["Joins"] == number(live["since_start"]["events_by_type"]["live_join"])
             )
@@ -229,13 +229,14 @@ def test_an_expired_link_says_so(live_id: str, open_page: Open) -> None:
 
 
 def test_a_token_can_be_typed(live_id: str, open_page: Open) -> None:
-    """Without one both pages ask for it in words, do not show it, and go on once it is there."""
-    for path in (f"/live/{live_id}", "/"):
+    """Without one both pages ask for it in words, do not show it, and go on once it is there; a host, who
+    knows of no token, is told to open the link again."""
+    for path, words in ((f"/live/{live_id}", "open the link again"), ("/", "asks for a token")):
         page = open_page(path, token="", expects_errors=True)
         field = page.get_by_label("Token")
         wait_for(page, field.is_visible, "the form")
         assert field.get_attribute("type") == "password"
-        assert "asks for a token" in page.inner_text("#token-form")
+        assert words in page.inner_text("#token-form")
         field.fill(TOKEN)
         field.press("Enter")
         is_current(page)

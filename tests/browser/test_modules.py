@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from tests.browser.stack import RunningPulse
+from tests.browser.figures import call as _call
 
 MINUTE_MS = 60_000
 NOON_MS = 1_785_931_200_000
-
-
-@pytest.fixture(scope="module")
-def page(chromium: Browser, pulse: RunningPulse) -> Iterator[Page]:
-    """A page that can import the modules; UTC."""
-    context = chromium.new_context(timezone_id="UTC")
-    page = context.new_page()
-    page.goto(f"{pulse.url}/static/base.css")
-    page.goto(f"{pulse.url}/")
-    yield page
-    context.close()
-
-
-def _call(page: Page, module: str, expression: str, *values: Any) -> Any:
-    """The value of an expression over the module's exports `m` and the arguments `a`."""
-    return page.evaluate(
-        f"async (a) => {{ const m = await import('/static/{module}.js'); return {expression} }}", list(values)
-    )
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,8 @@ def test_viewers_of_a_room(shop: Shop) -> None:
     assert viewers == {"now": 65, "peak": 90, "average": 70.0, "watch_seconds": 140}
     later = _kpis(shop, "live:L1", "1m", now_ms=NOON_MS + 10_001)["viewers"]
     assert (later["now"], later["peak"]) == (None, 70)
-    assert _kpis(shop, "live:L2", "5m")["viewers"]["peak"] is None
+    nobody = _kpis(shop, "live:L2", "5m")["viewers"]
+    assert nobody == {"now": None, "peak": None, "average": None, "watch_seconds": None}
 
 
 def test_pinned_products_since_their_pin(shop: Shop) -> None:

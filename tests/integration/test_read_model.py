@@ -226,8 +226,37 @@ def test_a_gateway_answer_reads_purchases_only(shop: Shop) -> None:
     assert _kpis(shop, "all", "5m")["state"] == "stale"
 
 
+def _written(shop: Shop, now_ms: int) -> None:
+    for p in range(shop.partitions):
+        shop.meta(p, up_ms=now_ms)
+
+
+def test_a_dead_worker_is_no_silent_source(shop: Shop) -> None:
+    """Whether a source sends is known only where every worker looks; else the answer goes stale."""
+    _written(shop, NOON_MS - 5_000)
+    shop.meta(0, hb__views=NOON_MS - 31_000, up_ms=NOON_MS - 15_001)
+    assert _kpis(shop, "all", "5m")["state"] == "open"
+    assert _kpis(shop, "all", "5m", now_ms=NOON_MS + 2 * MINUTE_MS)["state"] == "stale"
+    shop.meta(0, up_ms=NOON_MS - 15_000)
+    assert _kpis(shop, "all", "5m")["state"] == "source_silent"
+
+
+def test_a_range_ends_with_the_day_that_is_going_on(shop: Shop) -> None:
+    """By the clock, or by the newest event where that is ahead, and 10 minutes more; nothing lies beyond."""
+    midnight_ms = NOON_MS + 12 * HOUR_MS
+    assert _kpis(shop, "all", None, NOON_MS - MINUTE_MS, midnight_ms)["to_ms"] == midnight_ms
+    for to_ms in (midnight_ms + 10_000, NOON_MS + 36 * HOUR_MS, 10**15 // DAY_MS * DAY_MS):
+        with pytest.raises(WindowError, match=f"in the future; ask up to {midnight_ms}"):
+            _kpis(shop, "all", None, NOON_MS - MINUTE_MS, to_ms)
+    shop.meta(1, h=midnight_ms - 10 * MINUTE_MS)
+    assert (
+        _kpis(shop, "all", None, NOON_MS - MINUTE_MS, midnight_ms + DAY_MS)["to_ms"] == midnight_ms + DAY_MS
+    )
+
+
 def test_a_heartbeat_that_stays_away_is_a_silent_source(shop: Shop) -> None:
     """The newest heartbeat of a topic over all partitions counts, for 30 s; what was before is untouched."""
+    _written(shop, NOON_MS)
     shop.meta(0, hb__views=NOON_MS - DAY_MS)
     shop.meta(1, hb__views=NOON_MS - 30_000)
     assert _kpis(shop, "all", "5m")["state"] == "open"
@@ -243,15 +272,18 @@ def test_without_heartbeats_the_topics_own_rate_decides(shop: Shop) -> None:
     last_ms = NOON_MS - 25 * MINUTE_MS
     shop.book(last_ms - 30 * MINUTE_MS, "pipeline", "tag-taps", accepted=30)
     shop.meta(0, ing__tag_taps=last_ms)
+    _written(shop, NOON_MS)
     shop.meta(1, ing__tag_taps=last_ms - HOUR_MS)
     assert _kpis(shop, "all", "5m", now_ms=NOON_MS)["state"] == "source_silent"
     assert _kpis(shop, "all", "5m", now_ms=NOON_MS - 10 * MINUTE_MS)["state"] == "open"
     shop.healthy(NOON_MS + 3 * DAY_MS)
+    _written(shop, NOON_MS + 3 * DAY_MS)
     assert _kpis(shop, "all", "5m", now_ms=NOON_MS + 3 * DAY_MS)["state"] == "source_silent"
 
 
 def test_a_source_that_came_back_is_measured_anew(shop: Shop) -> None:
     """A rate is remembered while a source is silent, no longer: after a busy hour it is missed sooner."""
+    _written(shop, NOON_MS)
 
     async def ask(model: ReadModel) -> list[object]:
         states = []
@@ -268,6 +300,7 @@ def test_a_quiet_catalogue_is_no_silent_source(shop: Shop) -> None:
     """Products are listed when they are; without heartbeats nothing is expected of them."""
     shop.book(NOON_MS - HOUR_MS, "pipeline", "catalogue", accepted=10_000)
     shop.meta(0, ing__catalogue=NOON_MS - HOUR_MS)
+    _written(shop, NOON_MS)
     assert _kpis(shop, "all", "5m")["state"] == "open"
 
 

@@ -63,7 +63,7 @@ def test_the_windows_of_a_room(shop: Shop) -> None:
     assert gmv == {"now": 2, "since_start": 1_112, "last_10m": 12, "previous_10m": 100}
     assert answer["since_start"]["from_ms"] == NOON_MS - 25 * MINUTE_MS
     assert answer["previous_10m"]["from_ms"] == NOON_MS - 20 * MINUTE_MS
-    assert answer["orders_per_minute"] == 0.4
+    assert answer["orders_per_minute"] == 2 * MINUTE_MS / (5 * MINUTE_MS - 10_000)
     facts = [answer[name] for name in ("live_id", "title", "creator_id", "started_ms", "ended_ms", "minute")]
     assert facts == [LIVE, None, "c1", START_MS, None, 24]
     assert {answer[name]["scope"] for name in gmv} == {"live:L1"}
@@ -121,9 +121,50 @@ def test_past_lives_at_the_same_minute(shop: Shop) -> None:
     assert answer["minute"] == 24
     assert [(past["live_id"], past["started_ms"]) for past in answer["past_lives"]] == lives[:5]
     assert answer["past_lives"][1] == {
-        "live_id": "O2", "started_ms": starts["O2"], "gmv_paid_minor": {"USD": 240}, "orders": 24,
+        "live_id": "O2", "started_ms": starts["O2"], "gmv_paid_minor": {"USD": 250}, "orders": 25,
     }  # fmt: skip
-    assert answer["past_median"] == {"gmv_paid_minor": {"USD": 2_400}, "orders": 24}
+    assert answer["past_median"] == {"gmv_paid_minor": {"USD": 2_500}, "orders": 25}
+    assert answer["at_minute"] == {"gmv_paid_minor": {"USD": 0}, "orders": 0}
+
+
+def _each_ten_seconds(shop: Shop, live_id: str, start_ms: int, until_ms: int) -> None:
+    for time_ms in range(start_ms, until_ms, 10 * SECOND_MS):
+        at = f"m{time_ms // MINUTE_MS % 60}"
+        shop.room(time_ms, live_id, {f"gmv_paid:USD|{at}": 7, f"orders:USD|{at}": 1})
+        shop.book(time_ms, "live", live_id, orders__USD=1, events__purchase=1, gmv_paid__USD=7)
+
+
+def test_equal_lives_compare_as_equal(shop: Shop) -> None:
+    """This live is counted over as many whole minutes of the clock as its creator's past ones, whatever its
+    seconds; before the first of them is over there is nothing to compare."""
+    start_ms = NOON_MS + 4 * MINUTE_MS + 50 * SECOND_MS
+    shop.live(0, "L2", start_ms)
+    shop.record(0, "rooms", "L2", Room(20_000, creator_id="c2", started_ms=start_ms))
+    shop.record(0, "creators", "c2", Creator(lives=[("L2", start_ms), ("O2", start_ms - DAY_MS)]))
+    for live_id, at_ms in (("L2", start_ms), ("O2", start_ms - DAY_MS)):
+        _each_ten_seconds(shop, live_id, at_ms, at_ms + 8 * MINUTE_MS)
+    shop.healthy(start_ms + 10 * MINUTE_MS)
+    names = ("minute", "at_minute", "past_median")
+    for on_air_ms, minute, orders in ((59_000, 0, 1), (359_000, 5, 31), (370_000, 6, 37)):
+        answer = _read(shop, "L2", start_ms + on_air_ms)
+        both = {"gmv_paid_minor": {"USD": 7 * orders}, "orders": orders}
+        assert [answer[name] for name in names] == [minute, both, both]
+    answer = _read(shop, "L2", start_ms + 9_999)
+    assert [answer[name] for name in names] == [0, None, None]
+    assert answer["past_lives"] == []
+
+
+def test_a_rate_is_over_the_time_that_is_known(redis_server: RedisServer) -> None:
+    """Six orders a minute are six from the first 30 s on that were read of a live, and unknown before that
+    or without a watermark."""
+    start_ms = NOON_MS + 4 * MINUTE_MS
+    for read_ms, rate in ((29_999, None), (30_000, 6.0), (60_000, 6.0), (480_000, 6.0)):
+        shop = Shop(redis_server.url).healthy(start_ms + read_ms)
+        shop.live(0, LIVE, start_ms)
+        _each_ten_seconds(shop, LIVE, start_ms, start_ms + read_ms)
+        assert _read(shop, LIVE, start_ms + read_ms)["orders_per_minute"] == rate
+    shop.forget_meta(1, "wm:ads")
+    assert _read(shop, LIVE, start_ms + read_ms)["orders_per_minute"] is None
 
 
 def test_lives_that_cannot_be_compared_are_left_out(shop: Shop) -> None:
@@ -152,9 +193,9 @@ def test_a_room_without_a_start_has_its_minutes_only(shop: Shop) -> None:
     shop.book(NOON_MS - 1, "live", "L2", items=3)
     answer = _read(shop, "L2")
     assert (answer["now"]["items"], answer["now"]["viewers"]["now"]) == (3, 7)
-    unknown = ("creator_id", "started_ms", "since_start", "past_median", "minute")
-    assert [answer[name] for name in unknown] == [None] * 5
-    assert (answer["products"], answer["past_lives"]) == ([], [])
+    unknown = ("creator_id", "started_ms", "since_start", "products", "at_minute", "past_median", "minute")
+    assert [answer[name] for name in unknown] == [None] * 7
+    assert answer["past_lives"] == []
 
 
 def test_an_unknown_live_is_no_room(shop: Shop) -> None:
@@ -194,6 +235,6 @@ def test_a_room_that_is_known_takes_two_readings(shop: Shop) -> None:
 
     first, second, third = shop.ask(ask)
     assert first == second
-    assert first["past_lives"][0]["orders"] == 24
+    assert first["past_lives"][0]["orders"] == 25
     sold = [(each["product_id"], each["title"], each["stock"]["units"]) for each in third["products"]]
     assert sold == [("p2", "p2", 8), ("p1", "p1", 7)]

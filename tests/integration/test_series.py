@@ -54,10 +54,34 @@ def test_what_is_not_read_yet_is_null(shop: Shop) -> None:
     """Steps from the as-of line on hold nothing known, whatever stands there; without the line none does."""
     shop.healthy(NOON_MS - 2 * MINUTE_MS + 1)
     shop.book(NOON_MS - MINUTE_MS, "all", items=2)
+    shop.book(NOON_MS - DAY_MS, "pipeline", "views", accepted=1)
     items = _series(shop, "all", "1h")["figures"]["items"]
     assert items == [*[0] * 59, None]
     shop.forget_meta(1, "wm:ads")
     assert set(_series(shop, "all", "1h")["figures"]["items"]) == {None}
+
+
+def test_before_the_first_record_nothing_is_known(shop: Shop) -> None:
+    """A shop of 90 s sold nothing in its first minute, and nobody knows what it sold before: null, not 0. A
+    record that came long before the window makes zeros of all that."""
+    shop.book(NOON_MS - 90_000, "pipeline", "views", accepted=1)
+    shop.book(NOON_MS - 1, "all", items=2)
+    assert _series(shop, "all", "30m")["figures"]["items"] == [*[None] * 28, 0, 2]
+    assert _series(shop, "all", "24h")["figures"]["items"] == [*[None] * 23, 2]
+    shop.book(NOON_MS - 3 * MINUTE_MS, "all", items=1)
+    assert _series(shop, "all", "30m")["figures"]["items"] == [*[None] * 27, 1, 0, 2]
+    for old_ms in (NOON_MS - 300 * DAY_MS, NOON_MS - 31 * MINUTE_MS):
+        other = Shop(shop.url).healthy(NOON_MS - 10_000)
+        other.book(old_ms, "pipeline", "ads", p=1, accepted=1)
+        assert _series(other, "all", "30m")["figures"]["items"] == [0] * 30
+
+
+def test_a_series_of_few_sizes(shop: Shop) -> None:
+    """Where minutes are all that is kept, they tell of the first record too."""
+    shop.book(NOON_MS - HOUR_MS, "pipeline", "ads", accepted=1)
+    shop.book(NOON_MS - 1, "live", "L1", gmv_paid__USD=2)
+    figures = _series(shop, "live:L1", "30m", figures="funnel-gmv")["figures"]
+    assert figures["money.USD.gmv_paid_minor"] == [*[0] * 29, 2]
 
 
 def test_a_day_goes_by_the_hour(shop: Shop) -> None:

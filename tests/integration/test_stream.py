@@ -11,11 +11,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from streams.local.redis import RedisServer
+from streams.scopes import pair_value
 from streams.store import connect
 from streams.web import app as app_module
 from streams.web import hub as hub_module
 from streams.web import stream as stream_module
 from streams.web.app import build_app
+from streams.web.host_token import HostTokens
 from streams.web.hub import Hub
 from streams.web.stream import HUB
 from tests.redis_kit import NOON_MS, Shop
@@ -26,7 +28,10 @@ DEADLINE_S = 60.0
 
 
 def _told(
-    shop: Shop, story: Callable[[Client], Awaitable[None]], clock: Callable[[], int] = lambda: NOON_MS
+    shop: Shop,
+    story: Callable[[Client], Awaitable[None]],
+    clock: Callable[[], int] = lambda: NOON_MS,
+    token: str = "",
 ) -> None:
     """Tells a story to an app over the shop; all of it has an end, and leaves no task."""
 
@@ -36,7 +41,7 @@ def _told(
         model.clock = clock
         async with (
             asyncio.timeout(DEADLINE_S),
-            TestClient(TestServer(build_app(model, shop.settings()))) as client,
+            TestClient(TestServer(build_app(model, shop.settings(token=token)))) as client,
         ):
             await story(client)
         await redis.aclose()
@@ -286,3 +291,55 @@ def test_a_client_that_does_not_read_is_dropped(
         listener.close()
 
     _told(shop, story)
+
+
+OPERATOR = {"Authorization": "Bearer s3cret"}
+HOST = {"Authorization": f"Bearer {HostTokens('s3cret').make('L1', NOON_MS + 3_600_000)}"}
+OF_LIVE = (
+    *("/api/v1/kpis?scope=live:L1&window=5m", "/api/v1/kpis?scope=live:L1,product:p1&window=5m"),
+    *("/api/v1/kpis?scope=live:L1&window=live", "/api/v1/lives/L1"),
+    *("/api/v1/series?scope=live:L1&window=30m", "/api/v1/series?scope=live:L1,product:p1&window=1h"),
+)
+STREAMS = ("/api/v1/stream?scope=live:L1&window=5m", "/api/v1/stream?live=L1")
+
+
+def _live_shop(url: str, others: str) -> Shop:
+    """A shop with a live that sold in dollars; with a second live, in the currency given."""
+    shop = Shop(url).healthy(NOON_MS - 10_000, f"USD {others}".strip())
+    for live_id, currency in [("L1", "USD"), *([("L2", others)] if others else [])]:
+        shop.live(0, live_id, NOON_MS - 600_000)
+        for at_ms in (NOON_MS - 1, NOON_MS - 400_000):
+            amounts = {"items": 2, "events__view": 9, f"gmv_paid__{currency}": 5, f"orders__{currency}": 1}
+            shop.book(at_ms, "live", live_id, 0, **amounts)
+            shop.book(at_ms, "live,product", pair_value(live_id, "p1"), 0, **amounts)
+            shop.book(at_ms, "all", "", 0, **amounts)
+            shop.book(at_ms, "pipeline", "views", accepted=7)
+            shop.users(at_ms, "view", "live", live_id, f"u{at_ms}")
+    return shop
+
+
+def test_a_host_is_told_nothing_of_other_lives(redis_server: RedisServer) -> None:
+    """Two shops that differ in other lives only: every body and message for the host of L1 is the same,
+    byte by byte, and has the live's own money; the operator is told of the difference."""
+    told: list[list[bytes]] = []
+    whole: list[list[bytes]] = []
+
+    async def story(client: Client) -> None:
+        for headers, found in ((HOST, told), (OPERATOR, whole)):
+            bodies = []
+            for path in OF_LIVE:
+                async with client.get(path, headers=headers) as response:
+                    assert response.status == 200
+                    bodies.append(await response.read())
+            for path in STREAMS:
+                async with client.get(path, headers=headers) as response:
+                    bodies.append(await response.content.readuntil(b"\n\n"))
+            found.append(bodies)
+
+    for others in ("", "EUR"):
+        _told(_live_shop(redis_server.url, others), story, token="s3cret")
+    alone, among_others = told
+    assert alone == among_others
+    assert all(b"USD" in body and b"EUR" not in body and b'"accepted"' not in body for body in alone)
+    assert all(b"EUR" in body for body in whole[1])
+    assert b'"accepted":' in whole[1][-1] and b'"accepted":' in whole[1][-2]

@@ -148,6 +148,20 @@ def test_the_largest_values_are_listed(shop: Shop) -> None:
     assert answer["scopes"][-1]["scope"] == "product:p020"
 
 
+def test_values_that_write_no_scope_of_their_kind_are_left_out(shop: Shop) -> None:
+    """What is listed can be asked for as it stands; an id with a kind in it, or a broken pair, takes no place
+    of another."""
+    for number in range(110):
+        shop.book(NOON_MS - 1, "live", f"x{number},gateway:y", gmv_paid__USD=9)
+        shop.book(NOON_MS - 1, "live", f"l{number:03}", gmv_paid__USD=1)
+    listed = [each["scope"] for each in _get(shop, "/api/v1/scopes?kind=live&window=5m")["scopes"]]
+    assert listed == [f"live:l{number:03}" for number in range(100)]
+    for value in ("other", "broken", pair_value("A,product:B", "C"), pair_value("A", "B")):
+        shop.book(NOON_MS - 1, "live,product", value, gmv_paid__USD=9)
+    listed = _get(shop, "/api/v1/scopes?kind=live,product&window=5m")["scopes"]
+    assert {each["scope"] for each in listed} == {"live:A,product:B", "live,product:other"}
+
+
 def test_a_figure_beyond_64_bits_is_named(shop: Shop) -> None:
     """JSON integers of 64 bits can't hold it: an error instead of another number."""
     for p in range(2):

@@ -12,6 +12,8 @@ const TOKEN = "shop-pulse.token";
 const ANSWER_WITHIN_MS = 10_000;
 // The service sends a comment every 15 s. Whoever hears nothing for longer has no connection, whatever TCP says.
 const SILENT_AFTER_MS = 20_000;
+// A page that comes back after so long without a word does not wait for the connection to be given up.
+const DOUBTED_AFTER_MS = 16_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MOST_MS = 15_000;
 
@@ -23,6 +25,12 @@ export class ApiError extends Error {
   constructor(status, message) {
     super(message);
     this.status = status;
+    this.again = false;
+  }
+
+  /** That the page was away and asks anew at once (`again`): nothing is known to be wrong. */
+  static ofReturn() {
+    return Object.assign(new ApiError(0, "the page was away"), { again: true });
   }
 
   /** Whether asking again with the same token is of no use. */
@@ -48,6 +56,9 @@ export function useToken(text) {
   token = text;
   remember(TOKEN, text, "sessionStorage");
 }
+
+/** Whether there is a token to ask with. */
+export const hasToken = () => Boolean(token);
 
 /** Unix milliseconds by the service's clock: a phone's own may be minutes wrong. */
 export const serverNow = () => Date.now() + skewMs;
@@ -99,7 +110,7 @@ export async function askText(path) {
  *
  * `on.answer(object)`: a new answer. `on.alive()`: the last answer still holds. `on.lost(ApiError)`: there is no
  * connection, or the service has no figures; it is asked again by itself, but not after a refusal (401, 403), which
- * needs another token.
+ * needs another token. A page that comes back after a silence asks anew at once; `lost` is told so.
  */
 export function follow(query, on) {
   const stream = new Stream(query, on);
@@ -116,11 +127,27 @@ class Stream {
     this.stopped = false;
     this.connection = null;
     this.retryMs = RETRY_FIRST_MS;
+    // By the clock that goes on while a phone sleeps: when something was last heard, or asked.
+    this.activeMs = Date.now();
+    this.ended = new AbortController();
+    const listening = { signal: this.ended.signal };
+    addEventListener("pageshow", () => this.doubt(), listening);
+    document.addEventListener("visibilitychange", () => document.hidden || this.doubt(), listening);
   }
 
   stop() {
     this.stopped = true;
+    this.ended.abort();
     this.connection?.abort();
+  }
+
+  /** The page is back. A phone that slept has a connection that looks well and is none. */
+  doubt() {
+    if (Date.now() - this.activeMs <= DOUBTED_AFTER_MS) return;
+    this.activeMs = Date.now();
+    const away = ApiError.ofReturn();
+    this.on.lost(away);
+    this.connection?.abort(away);
   }
 
   async run() {
@@ -130,9 +157,11 @@ class Stream {
         throw new ApiError(0, "the read service ended the connection");
       } catch (error) {
         if (this.stopped) return;
-        const known = error instanceof ApiError ? error : new ApiError(0, "the connection broke");
+        const why = [this.connection.signal.reason, error].find((each) => each instanceof ApiError);
+        const known = why ?? new ApiError(0, "the connection broke");
         this.on.lost(known);
-        if (known.refused) return;
+        if (known.refused) return this.stop();
+        if (known.again) continue;
       }
       await pause(this.retryMs * (0.5 + Math.random()));
       this.retryMs = Math.min(this.retryMs * 2, RETRY_MOST_MS);
@@ -147,6 +176,7 @@ class Stream {
       watch = setTimeout(() => this.connection.abort(new ApiError(0, "nothing came for 20 s")), SILENT_AFTER_MS);
     };
     heard();
+    this.activeMs = Date.now();
     try {
       const headers = this.lastId === null ? {} : { "Last-Event-ID": this.lastId };
       const response = await request("api/v1/stream", this.query, headers, this.connection.signal);
@@ -164,6 +194,7 @@ class Stream {
       const { done, value } = await reader.read();
       if (done || this.stopped) return;
       heard();
+      this.activeMs = Date.now();
       this.retryMs = RETRY_FIRST_MS;
       const lines = (rest + decoder.decode(value, { stream: true })).split(/\r?\n/);
       rest = lines.pop();
@@ -223,6 +254,7 @@ function pause(ms) {
     };
     const timer = setTimeout(end, ms);
     addEventListener("online", end, { signal: ended.signal });
+    addEventListener("pageshow", end, { signal: ended.signal });
     document.addEventListener("visibilitychange", () => document.hidden || end(), { signal: ended.signal });
   });
 }

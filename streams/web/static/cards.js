@@ -33,37 +33,45 @@ async function largest(kind, window, limit) {
   return scopes.slice(0, limit);
 }
 
-/** What the cards of all gateways need. */
+/** What the cards of all gateways need, as parts: `gateways` (names) and `gateway:NAME` of each that answered. */
 export async function askGateways(window) {
   const [gateways, pairsFound] = await Promise.all([
     largest("gateway", window, GATEWAYS),
     largest("platform,gateway", window, PAIRS),
   ]);
-  const [around, ofPairs] = await Promise.all([
-    Promise.all(gateways.map((each) => askAround(each.scope, window))),
-    Promise.all(pairsFound.map((each) => askKpis(each.scope, window))),
-  ]);
-  return gateways.map((each, index) => {
-    const name = each.scope.slice("gateway:".length);
-    const platforms = ofPairs.filter((pair) => pair.scope.endsWith(`,gateway:${name}`));
-    return { name, platforms, ...around[index] };
+  return eachCard("gateway", gateways, async ({ scope }) => {
+    const own = pairsFound.filter((pair) => pair.scope.endsWith(`,${scope}`));
+    const [around, ...platforms] = await Promise.all([
+      askAround(scope, window),
+      ...own.map((pair) => askKpis(pair.scope, window)),
+    ]);
+    return { platforms, ...around };
   });
 }
 
-/** What the cards of the lives that sell most need. */
+/** What the cards of the lives that sell most need, as parts: `lives` (ids) and `live:ID` of each that answered. */
 export async function askLives(window) {
   const lives = await largest("live", window, LIVES);
-  return Promise.all(lives.map(async (each) => {
-    const around = await askAround(each.scope, window);
-    return { name: each.scope.slice("live:".length), ...around };
-  }));
+  return eachCard("live", lives, ({ scope }) => askAround(scope, window));
 }
 
-/** Shows the money of each currency of an answer; `around` is of `askAround("all", …)`, null before it came. */
+/** One card that fails takes no other with it: it is not among what was had. */
+async function eachCard(kind, scopes, askOne) {
+  const settled = await Promise.allSettled(scopes.map(askOne));
+  const had = { [`${kind}s`]: scopes.map((each) => each.scope.slice(kind.length + 1)) };
+  settled.forEach((each, index) => {
+    if (each.status === "fulfilled") had[scopes[index].scope] = each.value;
+    else console.warn(`${scopes[index].scope}: ${each.reason.message}`);
+  });
+  return had;
+}
+
+/** Shows the money of each currency of an answer; `around` is the part had of `askAround("all", …)`. */
 export function showMoney(answer, around, window, teller) {
   const sums = answer?.money ?? {};
   const currencies = byImportance(ofMoney(answer, "gmv_paid_minor"));
-  none("money", answer && currencies.length, "No money has moved yet.", answer);
+  present("money-none", currencies.length === 0);
+  show("money-none", teller.none(answer?.money, "No money has moved yet."));
   show("orders", `${teller.count(answer?.orders)} orders, ${teller.count(answer?.items)} items`);
   keyed(at("money"), currencies, (currency) => currency, () => card(), (node, currency) => {
     const parts = partsOf(node);
@@ -77,19 +85,20 @@ export function showMoney(answer, around, window, teller) {
       ["Net of its refunds", amount("gmv_net_minor")],
     ]);
     const gmv = (of) => of?.money?.[currency]?.gmv_paid_minor;
-    show(parts.change, againstWords(around?.comparison, window, gmv, teller.zeroes));
+    show(parts.change, around.missing || againstWords(around.value?.comparison, window, gmv, teller.zeroes));
     const words = (minor) => money(minor, currency);
-    curve(node, around?.series, `money.${currency}.gmv_paid_minor`, `GMV paid in ${currency}`, words);
+    curve(node, around.value?.series, `money.${currency}.gmv_paid_minor`, `GMV paid in ${currency}`, words);
   });
 }
 
-/** Shows the gateways: what `askGateways` found, null where that is not known. */
-export function showGateways(found, window, teller) {
-  none("gateways", found?.length, "No payment was made.", found);
-  keyed(at("gateways"), found ?? [], (each) => each.name, () => card(make("ul")), (node, each) => {
+/** Shows the gateways; `part(name)` is what was had of a part of `askGateways`. */
+export function showGateways(part, window, teller) {
+  const names = list("gateways", part("gateways"), "No payment was made.", teller);
+  keyed(at("gateways"), names, (name) => name, () => card(make("ul")), (node, name) => {
     const parts = partsOf(node);
-    const payments = each.answer.payments;
-    show(parts.title, each.name);
+    const { value: each, missing } = part(`gateway:${name}`);
+    const payments = each?.answer.payments;
+    show(parts.title, name);
     show(parts.hero, `${rate(payments, teller)} succeeded`);
     pairs(parts.figures, [
       ["Attempts", teller.count(payments?.attempts)],
@@ -98,44 +107,48 @@ export function showGateways(found, window, teller) {
       ["Errors", teller.count(payments?.errors)],
     ]);
     const success = (of) => of?.payments?.success_rate;
-    show(parts.change, `Success: ${againstWords(each.comparison, window, success, teller.zeroes, pointsChange)}`);
-    keyed(parts.more, each.platforms, (pair) => pair.scope, () => make("li"), (line, pair) => {
+    const against = againstWords(each?.comparison, window, success, teller.zeroes, pointsChange);
+    show(parts.change, missing || `Success: ${against}`);
+    keyed(parts.more, each?.platforms ?? [], (pair) => pair.scope, () => make("li"), (line, pair) => {
       const platform = pair.scope.slice("platform:".length).split(",gateway:")[0];
       show(line, `${platform}: ${rate(pair.payments, teller)} of ${teller.count(pair.payments?.attempts)}, `
         + `${teller.count(pair.payments?.pending)} pending`);
     });
-    rateCurve(node, each.series);
+    rateCurve(node, each?.series);
   });
 }
 
 const rate = (payments, teller) => (teller.knows(payments?.success_rate) ? percent(payments.success_rate) : NOTHING);
 
-/** Shows the lives: what `askLives` found, null where that is not known. */
-export function showLives(found, window, teller) {
-  none("lives", found?.length, "No live was seen.", found);
-  keyed(at("lives"), found ?? [], (each) => each.name, () => card(), (node, each) => {
+/** Shows the lives; `part(name)` is what was had of a part of `askLives`. */
+export function showLives(part, window, teller) {
+  const ids = list("lives", part("lives"), "No live was seen.", teller);
+  keyed(at("lives"), ids, (id) => id, () => card(), (node, id) => {
     const parts = partsOf(node);
+    const { value: each, missing } = part(`live:${id}`);
     if (parts.title.firstElementChild === null) {
-      const address = new URL(`live/${encodeURIComponent(each.name)}`, ROOT);
-      parts.title.append(make("a", { href: address.href }, each.name));
+      const address = new URL(`live/${encodeURIComponent(id)}`, ROOT);
+      parts.title.append(make("a", { href: address.href }, id));
     }
-    const sold = ofMoney(each.answer, "gmv_paid_minor");
+    const sold = ofMoney(each?.answer, "gmv_paid_minor");
     show(parts.hero, teller.amounts(sold));
     pairs(parts.figures, [
-      ["Orders", teller.count(each.answer.orders)],
-      ["Viewers now", teller.count(each.answer.viewers?.now)],
-      ["Taps", teller.count(each.answer.events?.tag_tap)],
+      ["Orders", teller.count(each?.answer.orders)],
+      ["Viewers now", teller.count(each?.answer.viewers?.now)],
+      ["Taps", teller.count(each?.answer.events?.tag_tap)],
     ]);
     // A week ago this live was not on air.
-    const comparison = each.comparison && { ...each.comparison, last_week: null };
-    show(parts.change, `Orders: ${againstWords(comparison, window, (of) => of?.orders, teller.zeroes)}`);
-    curve(node, each.series, "orders", "Orders", count);
+    const comparison = each?.comparison && { ...each.comparison, last_week: null };
+    show(parts.change, missing || `Orders: ${againstWords(comparison, window, (of) => of?.orders, teller.zeroes)}`);
+    curve(node, each?.series, "orders", "Orders", count);
   });
 }
 
-function none(id, some, words, known) {
-  present(`${id}-none`, !some);
-  show(`${id}-none`, known ? words : NOTHING);
+/** The names in a list that was had, and a line where there are none or the list is old. */
+function list(id, { value, last, missing }, words, teller) {
+  present(`${id}-none`, missing !== "" || !last?.length);
+  show(`${id}-none`, missing || teller.none(value, words));
+  return last ?? [];
 }
 
 function card(...more) {
@@ -149,13 +162,13 @@ function partsOf(node) {
 }
 
 function curve(node, series, figure, name, words) {
-  if (!series) return;
+  if (!series) return charts.get(node)?.clear();
   draw(node, { name: `${name} ${perStep(series)}`, startMs: series.start_ms, values: wholeSteps(series, figure), words });
 }
 
 /** The success rate of each step; a step without an attempt has none. */
 function rateCurve(node, series) {
-  if (!series) return;
+  if (!series) return charts.get(node)?.clear();
   const attempts = wholeSteps(series, "payments.attempts");
   const authorised = wholeSteps(series, "payments.authorised");
   const values = attempts.map((all, index) => (all ? (authorised[index] ?? 0) / all : null));

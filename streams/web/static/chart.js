@@ -2,7 +2,7 @@
 //
 // Who can't see it gets the same in words: a sentence as the picture's name, and for large charts a table.
 
-import { at, make } from "./dom.js";
+import { at, keyed, make, show } from "./dom.js";
 import { clock, NOTHING } from "./format.js";
 
 const SMALL_HEIGHT = 40;
@@ -16,7 +16,7 @@ const dark = matchMedia("(prefers-color-scheme: dark)");
 export class Chart {
   constructor(parent, { large = false } = {}) {
     this.large = large;
-    this.canvas = make("div", { class: "chart", role: "img" });
+    this.canvas = make("div", { class: "chart" });
     parent.append(this.canvas);
     if (large) {
       this.rows = make("tbody");
@@ -37,6 +37,8 @@ export class Chart {
    * a value into words.
    */
   show({ name, startMs, values, words }) {
+    // Only now: a picture without a name tells nothing to who can't see it.
+    this.canvas.setAttribute("role", "img");
     this.canvas.setAttribute("aria-label", describe(name, values, words));
     if (this.large) this.fillTable(name, startMs, values, words);
     this.data = [startMs.map((ms) => ms / 1_000), values];
@@ -47,6 +49,7 @@ export class Chart {
 
   /** Forgets what was shown. */
   clear() {
+    this.canvas.removeAttribute("role");
     this.canvas.removeAttribute("aria-label");
     this.rows?.replaceChildren();
     this.data = null;
@@ -80,13 +83,12 @@ export class Chart {
   }
 
   fillTable(name, startMs, values, words) {
-    this.head.textContent = name;
-    const rows = startMs.map((ms, index) => {
-      const value = values[index];
-      const cell = make("td", {}, value === null ? NOTHING : words(value));
-      return make("tr", {}, make("th", { scope: "row" }, clock(ms).slice(0, 5)), cell);
+    show(this.head, name);
+    const rows = startMs.map((ms, index) => [ms, values[index]]);
+    const row = ([ms]) => make("tr", {}, make("th", { scope: "row" }, clock(ms).slice(0, 5)), make("td"));
+    keyed(this.rows, rows, ([ms]) => ms, row, (node, [, value]) => {
+      show(node.lastChild, value === null ? NOTHING : words(value));
     });
-    this.rows.replaceChildren(...rows);
   }
 }
 
@@ -100,7 +102,7 @@ function describe(name, values, words) {
 
 /** Of an answer of /api/v1/series: one figure, without the step that is not over yet, which would look like a fall. */
 export function wholeSteps(series, figure) {
-  const values = series.figures[figure] ?? [];
+  const values = series.figures?.[figure] ?? [];
   return series.start_ms.map((startMs, index) => {
     const isOver = series.as_of_ms !== null && startMs + series.step_ms <= series.as_of_ms;
     return isOver ? values[index] ?? null : null;

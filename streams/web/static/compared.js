@@ -4,6 +4,7 @@ import { at, keyed, make, pairs, present, show } from "./dom.js";
 import { change, day, NOTHING } from "./format.js";
 import { byImportance, ofMoney } from "./teller.js";
 
+const NO_PAST = "Nothing to compare with yet: no other live of this host is known from the last weeks.";
 const NOT_YET = "Nothing to compare with yet: on air for less than 20 minutes.";
 
 /** Fills the lists from an answer of /api/v1/lives/LIVE (null: not known). */
@@ -21,24 +22,27 @@ function lately(live, teller) {
   return [
     ...amounts(ofMoney(now, "gmv_paid_minor"), ofMoney(before, "gmv_paid_minor"), teller),
     number("Orders", now?.orders, before?.orders, teller),
-    number("Taps", now?.events.tag_tap, before?.events.tag_tap, teller),
+    number("Taps", now?.events?.tag_tap, before?.events?.tag_tap, teller),
   ];
 }
 
 /** This live so far against the median of the host's past ones, up to the same minute. */
 function againstPast(live, teller) {
-  const { since_start: now, past_median: median } = live;
+  // Over the same whole minutes: the sums since the start are ahead of the past lives' by part of one.
+  const { at_minute: now, past_median: median } = live;
   return [
-    ...amounts(ofMoney(now, "gmv_paid_minor"), median.gmv_paid_minor, teller),
+    ...amounts(now?.gmv_paid_minor, median.gmv_paid_minor, teller),
     number("Orders", now?.orders, median.orders, teller),
   ];
 }
 
 function amounts(now, before, teller) {
   if (teller.hideMoney) return [];
-  const sold = byImportance(before).filter((currency) => before[currency] || now?.[currency]);
+  // A currency without an amount does not come at all.
+  const of = (sums, currency) => (sums ? sums[currency] ?? 0 : null);
+  const sold = byImportance({ ...now, ...before }).filter((currency) => before?.[currency] || now?.[currency]);
   return sold.map((currency) => {
-    const both = [now?.[currency] ?? null, before[currency]];
+    const both = [of(now, currency), of(before, currency)];
     return [`Sales, ${currency}`, words(...both, (minor) => teller.amount(minor, currency), teller)];
   });
 }
@@ -56,7 +60,7 @@ function words(now, before, word, teller) {
 function showPast(live, teller) {
   const past = live?.past_lives ?? [];
   present("past-none", past.length === 0);
-  show("past-none", live ? "None is known in the last weeks." : NOTHING);
+  show("past-none", live?.past_lives ? NO_PAST : NOTHING);
   keyed(at("past"), past, (each) => each.live_id, () => make("li"), (node, each) => {
     const sales = teller.hideMoney ? "" : `, ${teller.amounts(each.gmv_paid_minor).replaceAll("\n", " and ")}`;
     show(node, `${day(each.started_ms)}: ${teller.count(each.orders)} orders${sales}`);

@@ -35,18 +35,22 @@ export function pairs(list, entries) {
 export function keyed(parent, items, key, create, update) {
   const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   const known = new Map([...parent.children].map((node) => [node.dataset.key, node]));
+  const names = items.map((item) => String(key(item)));
+  // First, so that those behind what is gone need not move.
+  const wanted = new Set(names);
+  for (const node of [...parent.children]) {
+    if (!wanted.has(node.dataset.key) || known.get(node.dataset.key) !== node) node.remove();
+  }
   items.forEach((item, index) => {
-    const name = String(key(item));
+    const name = names[index];
     let node = known.get(name);
     if (node === undefined) {
       node = create(item);
       node.dataset.key = name;
     }
-    known.delete(name);
     update(node, item);
     if (parent.children[index] !== node) parent.insertBefore(node, parent.children[index] ?? null);
   });
-  for (const node of known.values()) node.remove();
   if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 

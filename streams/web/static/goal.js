@@ -70,7 +70,9 @@ function offerCurrencies(sold) {
 export function showGoals(sold, lately, teller) {
   offerCurrencies(sold);
   keyed(at("goals"), Object.entries(goals), ([currency]) => currency, create, (node, [currency, goal]) => {
-    const reached = teller.knows(sold?.[currency]) ? sold[currency] : null;
+    // A currency without an amount does not come at all.
+    const amount = sold ? sold[currency] ?? 0 : null;
+    const reached = teller.knows(amount) ? amount : null;
     const [label, bar, words] = node.children;
     show(label, teller.hideMoney ? "Goal" : `Goal ${money(goal, currency)}`);
     bar.hidden = reached === null;

@@ -12,8 +12,9 @@ import { hidesMoney, useStreamerMode } from "./streamer.js";
 import { byImportance, ofMoney, Teller } from "./teller.js";
 import { askForToken, useTokens } from "./token.js";
 import { asOfWords, judge, lostWords } from "./trust.js";
+import { stayAwake } from "./wake.js";
 
-const LIVE_ID = decodeURIComponent(location.pathname.split("/").pop());
+const LIVE_ID = nameIn(location.pathname);
 const CURVES_EVERY_MS = 10_000;
 const SUMMARY_EVERY_MS = 60_000;
 
@@ -25,7 +26,20 @@ const curves = {
 };
 
 // `answer`: the newest. `good`: the newest that was current. `lost`: why there is no connection, null while there is.
-const page = { answer: null, good: null, lost: null, series: null, summaryAt: -Infinity, short: "" };
+// `heardMs`: when the service last said something. `refused`: the curves need another token.
+const page = {
+  answer: null, good: null, lost: null, heardMs: Date.now(), series: null, refused: false,
+  summaryAt: -Infinity, short: "",
+};
+
+/** The live's id in the address; null where a "%" in it is no escape. */
+function nameIn(path) {
+  try {
+    return decodeURIComponent(path.split("/").pop());
+  } catch {
+    return null;
+  }
+}
 
 /** What can still be shown of an answer that is not current: sums since the start, not those of a window of now. */
 function lasting(answer) {
@@ -34,7 +48,7 @@ function lasting(answer) {
 
 function paint() {
   const nowMs = serverNow();
-  const trust = judge(page.answer?.now ?? null, page.lost, nowMs);
+  const trust = judge(page.answer?.now ?? null, page.lost, nowMs, Date.now() - page.heardMs);
   if (trust.current) page.good = page.answer;
   const live = trust.current ? page.answer : page.good ?? lasting(page.answer);
   const teller = new Teller({ zeroes: trust.zeroes, hideMoney: hidesMoney() });
@@ -61,8 +75,8 @@ function showTrust(trust, answer, nowMs) {
 function showRoom(live, nowMs) {
   show("title", `Live ${live?.title || LIVE_ID}`);
   const by = live?.creator_id ? `by ${live.creator_id}, ` : "";
-  if (!live || live.started_ms === null) show("room", live ? `${by}start not known` : NOTHING);
-  else if (live.ended_ms === null) show("room", `${by}on air for ${duration(nowMs - live.started_ms)}`);
+  if (!isKnown(live?.started_ms)) show("room", live ? `${by}start not known` : NOTHING);
+  else if (!isKnown(live.ended_ms)) show("room", `${by}on air for ${duration(nowMs - live.started_ms)}`);
   else show("room", `${by}ended ${day(live.ended_ms)} after ${duration(live.ended_ms - live.started_ms)}`);
 }
 
@@ -121,8 +135,8 @@ function showCurves() {
 
 /** A word on the figures once a minute, and on what runs short when that changes. */
 function speak(live, teller) {
-  const others = live.products.filter((each) => each.pinned_since_ms === null);
-  const short = shortWords([...live.pinned, ...others]);
+  const others = (live.products ?? []).filter((each) => !isKnown(each.pinned_since_ms));
+  const short = shortWords([...(live.pinned ?? []), ...others]);
   const due = performance.now() - page.summaryAt >= SUMMARY_EVERY_MS;
   if (!due && short === page.short) return;
   page.summaryAt = performance.now();
@@ -137,15 +151,19 @@ let unfollow = () => {};
 
 function start() {
   unfollow();
+  page.refused = false;
   unfollow = follow({ live: LIVE_ID }, {
     answer: (answer) => {
       const isFirst = page.answer === null;
-      update({ answer, lost: null });
+      update({ answer, lost: null, heardMs: Date.now() });
       if (isFirst) showCurves();
     },
-    alive: () => page.lost !== null && update({ lost: null }),
+    alive: () => {
+      page.heardMs = Date.now();
+      if (page.lost !== null) update({ lost: null });
+    },
     lost: (error) => {
-      if (error.refused) askForToken(error);
+      if (error.refused) askForToken(error, { ofHost: true });
       update({ lost: lostWords(error) });
     },
   });
@@ -157,23 +175,37 @@ function update(changes) {
   paint();
 }
 
+/** Asks for the curves; not where they were refused, and not while nobody sees them. */
 async function askCurves() {
+  if (page.refused || document.hidden) return;
   try {
     page.series = await ask("api/v1/series", { scope: `live:${LIVE_ID}`, window: "30m" });
-  } catch {
+  } catch (error) {
     // The stream says in words that the service does not answer; the last curve stays, up to where it was known.
+    page.refused = error.refused === true;
     return;
   }
   showCurves();
 }
 
-useStreamerMode(() => {
-  announcer.hush();
-  paint();
-  showCurves();
-});
-useGoals(LIVE_ID, paint);
-useTokens(start);
-start();
-setInterval(paint, 1_000);
-setInterval(askCurves, CURVES_EVERY_MS);
+function open() {
+  useStreamerMode(() => {
+    announcer.hush();
+    paint();
+    showCurves();
+  });
+  useGoals(LIVE_ID, paint);
+  useTokens(start);
+  stayAwake();
+  start();
+  setInterval(paint, 1_000);
+  setInterval(askCurves, CURVES_EVERY_MS);
+  document.addEventListener("visibilitychange", askCurves);
+}
+
+if (LIVE_ID === null) {
+  show("state", "This address names no live: something of the link was lost. Open it again from the message you got it in.");
+  at("state").dataset.state = "lost";
+} else {
+  open();
+}

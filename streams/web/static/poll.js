@@ -14,6 +14,11 @@ export class Rounds {
     this.run(this.number);
   }
 
+  /** What is still to come of a round is no longer wanted. */
+  stop() {
+    this.number += 1;
+  }
+
   async run(number) {
     const wanted = () => number === this.number;
     while (wanted()) {

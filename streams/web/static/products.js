@@ -1,12 +1,12 @@
 // The lists of products on a live's page: what is pinned with what it brought since, and what sells.
 
 import { at, keyed, make, pairs, present, show } from "./dom.js";
-import { duration, NOTHING } from "./format.js";
+import { duration, isKnown } from "./format.js";
 import { isShort, stockSign, stockState, stockWords } from "./stock.js";
 
 /** Shows the pinned products of a live (null: not known). */
 export function showPinned(pinned, teller, nowMs) {
-  list("pinned", pinned, "Nothing is pinned.", (product) => ({
+  list("pinned", pinned, teller.none(pinned, "Nothing is pinned."), (product) => ({
     tag: `pinned for ${duration(nowMs - product.since_ms)}`,
     figures: figures(product, teller),
   }));
@@ -14,8 +14,8 @@ export function showPinned(pinned, teller, nowMs) {
 
 /** Shows the best-selling products of a live (null: not known). */
 export function showProducts(products, teller) {
-  list("products", products, "Nothing was sold yet.", (product) => ({
-    tag: product.pinned_since_ms === null ? "" : "pinned",
+  list("products", products, teller.none(products, "Nothing was sold yet."), (product) => ({
+    tag: isKnown(product.pinned_since_ms) ? "pinned" : "",
     figures: figures(product, teller),
   }));
 }
@@ -40,7 +40,7 @@ function figures(product, teller) {
 
 function list(id, products, none, describe) {
   present(`${id}-none`, !products?.length);
-  show(`${id}-none`, products ? none : NOTHING);
+  show(`${id}-none`, none);
   keyed(at(id), products ?? [], (product) => product.product_id, create, (node, product) => {
     const { tag, figures: shown } = describe(product);
     const [title, stock, table] = node.children;

@@ -37,6 +37,11 @@ export class Teller {
     return this.zeroes ? "0" : NOTHING;
   }
 
+  /** Words that say that there is none of a part: only where the part is known, and a zero would be. */
+  none(part, words) {
+    return part && this.zeroes ? words : NOTHING;
+  }
+
   /** Whether a number may be shown. */
   knows(number) {
     return isKnown(number) && (number !== 0 || this.zeroes);

@@ -1,6 +1,6 @@
 // Asks the reader for the token where the service wants one and the link did not carry it.
 
-import { takeToken, useToken } from "./api.js";
+import { hasToken, takeToken, useToken } from "./api.js";
 import { at, present, show } from "./dom.js";
 
 /** Takes the link's token; `again` is called whenever the reader brings another one. */
@@ -23,12 +23,17 @@ function accepted(again) {
   again();
 }
 
-/** Shows the form with why it is there: no token (401), or one that is good for something else (403). */
-export function askForToken(error) {
-  if (at("token-form").hidden) {
-    show("token-why", error.status === 401
-      ? "This service asks for a token: the one of its operator, or of a host's private link."
-      : "Your token is not good for this page. Ask the operator for a new private link.");
-    present("token-form", true);
-  }
+const OF_LINK = "This page needs its private link: open the link again from the message you got it in.";
+const OF_SERVICE = "This service asks for a token: the one of its operator, or of a host's private link.";
+const OF_OTHERS = "Your token is not good for this page. Ask the operator for a new private link.";
+
+/**
+ * Shows the form with why it is there: no token (401), or one that is good for something else (403). `ofHost`: the page
+ * is a host's, who has a link and knows of no token.
+ */
+export function askForToken(error, { ofHost = false } = {}) {
+  if (!at("token-form").hidden) return;
+  const none = ofHost && !hasToken() ? OF_LINK : OF_SERVICE;
+  show("token-why", error.status === 401 ? none : OF_OTHERS);
+  present("token-form", true);
 }

@@ -6,6 +6,9 @@
 import { clock, duration } from "./format.js";
 
 export const STALE_AFTER_MS = 60_000;
+// The service says something every 15 s. Who heard nothing for longer can't tell how the pipeline is.
+const HEARD_WITHIN_MS = 20_000;
+const RECONNECTING = "Reconnecting …";
 
 const SENTENCES = {
   waiting: "Asking the read service …",
@@ -17,6 +20,7 @@ const SENTENCES = {
 
 /** Why there are no figures, from an ApiError: what the reader can do about it, if anything. */
 export function lostWords(error) {
+  if (error.again) return RECONNECTING;
   if (error.refused) {
     const isOfLink = error.message.includes("link");
     return `No access: ${isOfLink ? error.message : "this page needs a token that is good for it"}.`;
@@ -27,13 +31,14 @@ export function lostWords(error) {
 
 /**
  * What to think of an answer (null: none yet) at a time by the service's clock. `lost` is null while the connection
- * holds, else `lostWords`.
+ * holds, else `lostWords`. `silentMs`: for how long nothing was heard of the service.
  *
  * `current`: the figures are of now. `zeroes`: a zero means that there was none, not that nothing was read.
  */
-export function judge(answer, lost, nowMs) {
+export function judge(answer, lost, nowMs, silentMs = 0) {
   if (lost !== null) {
-    const since = answer === null ? "" : ` What you see is from ${clock(answer.as_of_ms)}, not current.`;
+    const asOf = answer?.as_of_ms ?? null;
+    const since = asOf === null ? "" : ` What you see is from ${clock(asOf)}, not current.`;
     return verdict("lost", `${lost}${since} This says nothing about the shop.`);
   }
   if (answer === null) return verdict("waiting", SENTENCES.waiting);
@@ -41,7 +46,9 @@ export function judge(answer, lost, nowMs) {
   if (asOf === null) return verdict("stale", `${SENTENCES.stale} No worker has published how far it is.`);
   // Where the pipeline stands still its sources look silent too: how old "as of" is tells the two apart.
   const old = nowMs - asOf > STALE_AFTER_MS && answer.to_ms > asOf;
-  if (old || answer.state === "stale") return verdict("stale", SENTENCES.stale);
+  if (old || answer.state === "stale") {
+    return silentMs > HEARD_WITHIN_MS ? judge(answer, RECONNECTING, nowMs) : verdict("stale", SENTENCES.stale);
+  }
   const silent = answer.state === "source_silent";
   return { name: answer.state, sentence: SENTENCES[answer.state], current: true, zeroes: !silent };
 }
