@@ -17,7 +17,8 @@ DESKTOP = {"width": 1280, "height": 900}
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+# Ended with the last browser test: Playwright holds an event loop, the pulse half a processor, until then.
+@pytest.fixture(scope="package")
 def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPulse]:
     """A pulse with shoppers and a token."""
     running = RunningPulse(tmp_path_factory.mktemp("pulse") / "data", token=TOKEN)
@@ -26,13 +27,13 @@ def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPulse]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_id(pulse: RunningPulse) -> str:
     """A live that sells; figures are current."""
     return pulse.wait_for_sales()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """A browser without a window."""
     with sync_playwright() as playwright:

@@ -11,7 +11,9 @@ const SERIES_WINDOWS = { "5m": "30m", "30m": "30m", "1h": "1h", "24h": "24h" };
 const SCOPES_WINDOWS = { "5m": "5m", "30m": "30m", "1h": "1h", "24h": "1h" };
 const LIVES = 10;
 const GATEWAYS = 6;
-const PAIRS = 12;
+// Of all gateways, and shown of each: one that fails sells little, and must not be cut off for it.
+const PAIRS = 100;
+const PLATFORMS = 9;
 
 const charts = new WeakMap();
 
@@ -40,7 +42,7 @@ export async function askGateways(window) {
     largest("platform,gateway", window, PAIRS),
   ]);
   return eachCard("gateway", gateways, async ({ scope }) => {
-    const own = pairsFound.filter((pair) => pair.scope.endsWith(`,${scope}`));
+    const own = pairsFound.filter((pair) => pair.scope.endsWith(`,${scope}`)).slice(0, PLATFORMS);
     const [around, ...platforms] = await Promise.all([
       askAround(scope, window),
       ...own.map((pair) => askKpis(pair.scope, window)),

@@ -25,8 +25,8 @@ export function showFunnels(answer, teller) {
   const time = answer?.time_to_convert ?? {};
   pairs(at("funnel-figures"), [
     ["Sessions that bought, of all that viewed", ratio(ratios.purchases_per_view_sessions, teller)],
-    ["Carts given up", ratio(ratios.cart_abandonment_per_add_to_cart_sessions, teller)],
-    ["Checkouts given up", ratio(ratios.checkout_abandonment_per_begin_checkout_sessions, teller)],
+    ["Carts given up", lost(ratios.cart_abandonment_per_add_to_cart_sessions, answer?.sessions, teller)],
+    ["Checkouts given up", lost(ratios.checkout_abandonment_per_begin_checkout_sessions, answer?.checkouts, teller)],
     ["Half of the buyers took at most", seconds(time.p50_seconds)],
     ["Nine of ten took at most", seconds(time.p90_seconds)],
     ["Buyers who had bought before", ratio(ratios.repeat_buyers_per_buyers, teller)],
@@ -41,6 +41,9 @@ function rangeWords(answer) {
 }
 
 const ratio = (figure, teller) => (teller.knows(figure) ? percent(figure) : NOTHING);
+
+// "All were given up" says that none was bought: only where a zero is known.
+const lost = (figure, steps, teller) => (teller.knows(steps?.purchase) ? ratio(figure, teller) : NOTHING);
 
 const seconds = (figure) => (isKnown(figure) ? duration(figure * 1_000) : NOTHING);
 
