@@ -200,6 +200,8 @@ class Admission:
 
     def allows(self, topic: str, kind: str, time_ms: int, value: str) -> bool:
         """Whether the longest pane at `time_ms`, the day, admits the value; see `admitted`."""
+        if not self._full:
+            return True
         size = self._sizes[-1]
         admitted = self.admitted(topic, kind, size.name, size.start_of(time_ms))
         return admitted is None or value in admitted or value == OTHER

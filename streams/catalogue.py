@@ -85,6 +85,12 @@ SESSION_STEPS = _steps(
     "Sessions, in the pane of their first view, that reached the step",
     "view tag_tap add_to_cart purchase",
 )
+# For alerts: the same horizon for every session, so that young ones don't look as if they had given up.
+PROMPT_STEPS = _steps(
+    "prompt",
+    "Sessions, in the pane of their first view, that reached within the horizon of cohorts the step",
+    "tag_tap add_to_cart purchase",
+)
 CHECKOUT_STEPS = _steps(
     "checkouts",
     "Sessions, in the pane of their first begin_checkout, that reached the step",
@@ -162,7 +168,7 @@ MEASURES = (
     *(ORDERS_IN_CURRENCY, ITEMS, GMV_PAID, BUYER_PAID, COMMISSION),
     *(REFUNDS, REFUNDS_OF_PURCHASES, UNATTRIBUTED_REFUNDS),
     *(ATTEMPTS, PAY_AUTHORISED, PAY_DECLINED, PAY_ERRORS, PAY_PENDING, PAY_CANCELLED),
-    *(*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values(), *USERS.values()),
+    *(*SESSION_STEPS, *PROMPT_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values(), *USERS.values()),
     *(PEAK_VIEWERS, WATCH_MS, COVERED_MS, CAPPED),
     *(ACCEPTED, EXCLUDED, DUPLICATES, LATE, LATE_GMV, MISPLACED, SESSIONS_EXPIRED),
     *DEAD_LETTERS.values(),

@@ -60,7 +60,8 @@ class EventCounter:
         if self._keeps_all:
             self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
         columns = dict(zip(self._fields, self._columns(events), strict=True))
-        columns = {field: column for field, column in columns.items() if set(column) != {None}}
+        # No value is empty: one that is there is true.
+        columns = {field: column for field, column in columns.items() if any(column)}
         for kind in self._singles:
             column = columns.get(kind.fields[0])
             if column is not None:

@@ -48,6 +48,12 @@ class Settings:
     consumer_group: str = _text("shop-pulse", "Kafka consumer group of the workers")
     api_host: str = _text("127.0.0.1", "address of the read service; any other than loopback needs a token")
     api_port: int = _count(8080, "port of the read service; 0 takes a free one", low=0, high=65_535)
+    public_url: str = _text("", "address of the read service in links of alerts; empty: its own host and port")
+    alerts: str = _text(
+        "prometheus",
+        "which set of alert rules is active: Prometheus', Grafana's, or none",
+        choices=("prometheus", "grafana", "none"),
+    )
     token: str = _text("", "secret that the read service asks for (`Authorization: Bearer`)", secret=True)
     platforms: tuple[str, ...] = _names(
         DEFAULT_PLATFORMS, "platforms that are told apart, separated by commas; all else becomes `other`"
@@ -66,6 +72,9 @@ class Settings:
     retention_1d_ms: int = _count(69_120_000_000, "how long panes of a day (UTC) are kept")
     order_horizon_days: int = _count(90, "how long an order can be refunded, in event time", high=3_650)
     unknown_order_wait_ms: int = _count(604_800_000, "how long a refund waits for its order, in ingest time")
+    cohort_horizon_ms: int = _count(
+        900_000, "how long after its first view a session's steps count for alerts on conversion"
+    )
     scope_values_max: int = _count(
         20_000,
         "values of a kind of scope (products, lives, …) that a topic counts apart, by partition and pane; "

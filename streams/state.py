@@ -54,6 +54,7 @@ class Rules:
     order_horizon_days: int
     unknown_order_wait_ms: int
     scope_values_max: int
+    cohort_horizon_ms: int
 
     @property
     def text(self) -> str:
@@ -62,7 +63,7 @@ class Rules:
         return (
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
-            f"values={self.scope_values_max} "
+            f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -145,7 +146,7 @@ class PartitionState:
         self._placement = Placement(partition, rules.partitions)
         self._books = Books(figures, self.sums)
         self._counter = EventCounter(figures, self.sums)
-        self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms)
+        self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
         self.rooms = RoomBook(figures, self.sums, rules.traffic_lateness_ms)
         self.products = ProductBook(figures)

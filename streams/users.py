@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import compress, islice, repeat
 from operator import attrgetter
@@ -48,24 +47,20 @@ RECENT_MAX = 50_000
 # Past panes whose sketches a write deletes a part of.
 SWEPT_PANES_MAX = 8
 
-_STEP_OF: Mapping[type[Event], str] = MappingProxyType(
+_STEPS: Mapping[str, frozenset[type[Event]]] = MappingProxyType(
     {
-        View: "view",
-        LiveJoin: "view",
-        MiniProgramOpen: "view",
-        TagTap: "tag_tap",
-        AddToCart: "add_to_cart",
+        "view": frozenset({View, LiveJoin, MiniProgramOpen}),
+        "tag_tap": frozenset({TagTap}),
+        "add_to_cart": frozenset({AddToCart}),
     }
 )
 _PURCHASE = "purchase"
 _REPEAT_PURCHASE = "repeat_purchase"
 _TOPIC = "purchases"
-_NONE: frozenset[int] = frozenset()
 
 # By topic too: what one topic admits as a value of its own may be `other` in another.
-Place = tuple[str, str, int]  # (topic, kind of the scope, start of the pane)
-Row = tuple[str, str, str]  # (step, value of the scope, user)
-Name = tuple[str, str, str]  # (step, kind of the scope, value)
+Place = tuple[str, str, str]  # (topic, step, kind of the scope)
+Row = tuple[str, str]  # (value of the scope, user)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +86,13 @@ class UserSketches:
         kinds = [kind for kind in figures.kinds if kind.name in WITH_USERS]
         self.enabled = bool(kept and kinds)
         self._admission = admission
-        self._step_of = {cls: step for cls, step in _STEP_OF.items() if step in kept}
-        self._topics = {
-            topic for topic, types in TYPES_OF_TOPIC.items() if kinds and not types.isdisjoint(self._step_of)
+        self._steps = {
+            topic: [
+                (step, types & classes)
+                for step, classes in _STEPS.items()
+                if kinds and step in kept and types & classes
+            ]
+            for topic, types in TYPES_OF_TOPIC.items()
         }
         self._purchase_steps = {
             repeated: [step for step in steps if step in kept]
@@ -106,7 +105,12 @@ class UserSketches:
         fields = [field for field in self._fields.values() if field is not None]
         self._columns: Callable[[Event], Any] = attrgetter("event_time_ms", "user_id", *fields)
         self._recent = [(size, _Recent()) for size in self.sizes]
-        self._waiting: defaultdict[Pane, defaultdict[Name, set[str]]] = defaultdict(lambda: defaultdict(set))
+        # Users to be added, by value of each (pane, step, kind).
+        self._waiting: defaultdict[tuple[Pane, str, str], defaultdict[str, set[str]]] = defaultdict(
+            lambda: defaultdict(set)
+        )
+        # Buyers come one by one: those of a (step, kind, start of a minute) are offered together, when taken.
+        self._bought: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
         self._stored: dict[Pane, None] = {}
         # Users that the next write adds to sketches, at most.
         self.dirty = 0
@@ -124,26 +128,25 @@ class UserSketches:
 
         A value that the pane of its sketch did not admit is `other` there.
         """
-        if topic not in self._topics:
-            return
-        steps = [self._step_of.get(event.__class__) for event in events]
-        if None in steps:
-            events = list(compress(events, steps))
-            steps = [step for step in steps if step is not None]
-        if not events:
-            return
+        for step, classes in self._steps[topic]:
+            taken = [event for event in events if event.__class__ in classes]
+            if taken:
+                self._add_step(topic, step, taken)
+
+    def _add_step(self, topic: str, step: str, events: Sequence[Event]) -> None:
         times_ms, users, *columns = zip(*map(self._columns, events), strict=True)
         minutes = [time_ms - time_ms % MINUTE_MS for time_ms in times_ms]
-        for minute_ms, (part_steps, part_users, *part) in _split(minutes, [steps, users, *columns]):
+        for minute_ms, (part_users, *part) in _split(minutes, [users, *columns]):
             values = iter(part)
             for kind, field in self._fields.items():
+                place = topic, step, kind
                 if field is None:
-                    rows = list(zip(part_steps, repeat(""), part_users))
-                else:
-                    # No id is empty: a value that is there is true.
-                    column = next(values)
-                    rows = list(compress(zip(part_steps, column, part_users, strict=True), column))
-                self._offer(topic, kind, minute_ms, rows)
+                    self._offer(place, minute_ms, zip(repeat(""), part_users))
+                    continue
+                column = next(values)
+                if any(column):  # no id is empty: a value that is there is true
+                    rows = zip(column, part_users, strict=True)
+                    self._offer(place, minute_ms, compress(rows, column))
 
     def add_purchase(self, event: Purchase, lines: Sequence[OrderLine], repeated: bool) -> None:
         """Adds the buyer of an accepted, real purchase; `repeated`: who had bought before."""
@@ -162,25 +165,27 @@ class UserSketches:
     def _offer_buyer(
         self, kind: str, minute_ms: int, values: set[str | None], user: str, repeated: bool
     ) -> None:
-        steps = self._purchase_steps[repeated]
-        rows = [(step, value, user) for value in values if value is not None for step in steps]
-        self._offer(_TOPIC, kind, minute_ms, rows)
+        rows = [(value, user) for value in values if value is not None]
+        for step in self._purchase_steps[repeated]:
+            self._bought[step, kind, minute_ms] += rows
+            self.dirty += len(rows) * len(self.sizes)
 
-    def _offer(self, topic: str, kind: str, minute_ms: int, rows: Sequence[Row]) -> None:
+    def _offer(self, place: Place, minute_ms: int, rows: Iterable[Row]) -> None:
         """What is new to the minute is offered to the hour, and what is new there to the day."""
-        by_hash = dict(zip(map(hash, rows), rows, strict=True))
-        fresh: AbstractSet[int] = by_hash.keys()
+        topic, step, kind = place
+        by_hash = {hash(row): row for row in rows}
+        fresh = set(by_hash)
         for size, recent in self._recent:
-            pane = Pane(size, size.start_of(minute_ms))
-            fresh = recent.new((topic, kind, pane.start_ms), fresh)
+            start_ms = size.start_of(minute_ms)
+            fresh = recent.new((place, start_ms), fresh)
             if not fresh:
                 return
             self.dirty += len(fresh)
-            admitted = self._admission.admitted(topic, kind, size.name, pane.start_ms)
-            sketches = self._waiting[pane]
-            for step, value, user in map(by_hash.__getitem__, fresh):
+            admitted = self._admission.admitted(topic, kind, size.name, start_ms)
+            sketches = self._waiting[Pane(size, start_ms), step, kind]
+            for value, user in map(by_hash.__getitem__, fresh):
                 own = admitted is None or value in admitted
-                sketches[step, kind, value if own else OTHER].add(user)
+                sketches[value if own else OTHER].add(user)
 
     def take(self, high_ms: int) -> SketchWrite:
         """Everything added since the last call; nothing waits behind.
@@ -188,12 +193,15 @@ class UserSketches:
         `high_ms` is the partition's highest accepted event time: what falls into panes past their retention
         is dropped. Such panes are named in every write until `forget` is called.
         """
+        for (step, kind, minute_ms), rows in self._bought.items():
+            self._offer((_TOPIC, step, kind), minute_ms, rows)
+        self._bought.clear()
         members: dict[tuple[Pane, str], list[str]] = {}
-        for pane, sketches in self._waiting.items():
+        for (pane, step, kind), sketches in self._waiting.items():
             if pane.size.is_written(pane.start_ms, high_ms):
                 self._stored[pane] = None
-                for name, users in sketches.items():
-                    members[pane, ":".join(name)] = list(users)
+                for value, users in sketches.items():
+                    members[pane, f"{step}:{kind}:{value}"] = list(users)
         self._waiting.clear()
         self.dirty = 0
         gone = (pane for pane in self._stored if not pane.size.is_written(pane.start_ms, high_ms))
@@ -208,16 +216,17 @@ class _Recent:
     """
 
     def __init__(self) -> None:
-        self._young: defaultdict[Place, set[int]] = defaultdict(set)
-        self._old: Mapping[Place, set[int]] = {}
+        self._young: defaultdict[tuple[Place, int], set[int]] = defaultdict(set)
+        self._old: Mapping[tuple[Place, int], set[int]] = {}
         self._count = 0
 
-    def new(self, place: Place, hashes: AbstractSet[int]) -> set[int]:
+    def new(self, place: tuple[Place, int], hashes: set[int]) -> set[int]:
         """Those of the hashes that were not offered lately; now they were."""
         young = self._young[place]
-        new = set(hashes)
-        new -= young
-        new -= self._old.get(place, _NONE)
+        new = hashes - young
+        old = self._old.get(place)
+        if old:
+            new = new - old  # `-=` would walk over the old ones
         young |= new
         self._count += len(new)
         if self._count > RECENT_MAX:

@@ -71,6 +71,7 @@ def rules_of(settings: Settings) -> Rules:
         order_horizon_days=settings.order_horizon_days,
         unknown_order_wait_ms=settings.unknown_order_wait_ms,
         scope_values_max=settings.scope_values_max,
+        cohort_horizon_ms=settings.cohort_horizon_ms,
     )
 
 

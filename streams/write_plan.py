@@ -16,7 +16,7 @@ from streams.state import NEVER_MS, Progress, Rules, StateWrite
 from streams.sums import CellWrite
 from streams.window import DAY_MS, Pane
 
-SCHEMA = "2"
+SCHEMA = "3"
 # Lua's `unpack` fails near 8 000 values; a slice is even, so that pairs stay together.
 SLICE_MAX = 4_000
 # Records of one past day deleted with one write, or twice as many as it files: bounds how long Redis is held.

@@ -31,6 +31,7 @@ from streams.window import PaneSize
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 NOON = 1_767_614_400_000
 LATENESS = 5 * MINUTE
+HORIZON = 15 * MINUTE
 ALWAYS = PaneSize("10s", 10 * SECOND, 1_000 * DAY)
 FIGURES = FIGURE_SETS["all"]
 TOPICS: dict[Any, str] = {
@@ -90,11 +91,14 @@ def everything(_kind: str, _time_ms: int, _value: str) -> bool:
 class Shop:
     """A book of sessions with what it saved."""
 
-    def __init__(self, allowed: Callable[[str, int, str], bool] = everything) -> None:
+    def __init__(
+        self, allowed: Callable[[str, int, str], bool] = everything, horizon_ms: int = HORIZON
+    ) -> None:
         self.sums = Sums(FIGURES, (ALWAYS,))
         self.stored: dict[str, bytes] = {}
-        self.book = SessionBook(FIGURES, self.sums, LATENESS)
+        self.book = SessionBook(FIGURES, self.sums, LATENESS, horizon_ms)
         self._allowed = allowed
+        self._horizon_ms = horizon_ms
 
     def read(self, topic: str, arrivals: Sequence[Arrival]) -> None:
         """One chunk of a topic, as the owner hands it over."""
@@ -120,7 +124,7 @@ class Shop:
     def restart(self) -> None:
         """Saves; another owner goes on."""
         self.save()
-        self.book = SessionBook(FIGURES, self.sums, LATENESS)
+        self.book = SessionBook(FIGURES, self.sums, LATENESS, self._horizon_ms)
 
     def records(self) -> dict[str, SessionRecord]:
         """What is saved, by id."""
@@ -191,7 +195,7 @@ def _funnel(events: list[Any], name: str, times_max: int) -> list[int]:
     return reached
 
 
-def _count_session(cells: Cells, events: list[Any], times_max: int, allowed: Any) -> None:
+def _count_session(cells: Cells, events: list[Any], times_max: int, allowed: Any, horizon_ms: int) -> None:
     for scope in {scope for event in events for scope in _scopes(event, allowed)}:
         ours = [event for event in events if scope in set(_scopes(event, allowed))]
         for name, steps in STEPS.items():
@@ -199,8 +203,10 @@ def _count_session(cells: Cells, events: list[Any], times_max: int, allowed: Any
             if not reached:
                 continue
             start_ms = reached[0] // 10_000 * 10_000 - NOON
-            for (step, _), _time in zip(steps, reached, strict=False):
+            for (step, _), time in zip(steps, reached, strict=False):
                 cells[*scope, f"{name}.{step}", start_ms] += 1
+                if name == "sessions" and step != "view" and time - reached[0] <= horizon_ms:
+                    cells[*scope, f"prompt.{step}", start_ms] += 1
             if name == "sessions" and len(reached) == 4:
                 took_ms = reached[3] - reached[0]
                 bucket = min(upper_s for upper_s in CONVERT_BUCKETS_S if took_ms <= upper_s * 1_000)
@@ -208,7 +214,10 @@ def _count_session(cells: Cells, events: list[Any], times_max: int, allowed: Any
 
 
 def recomputed(
-    arrivals: Iterable[Arrival], times_max: int = 64, allowed: Callable[[str, int, str], bool] = everything
+    arrivals: Iterable[Arrival],
+    times_max: int = 64,
+    allowed: Callable[[str, int, str], bool] = everything,
+    horizon_ms: int = HORIZON,
 ) -> Cells:
     """Every cell, from the set of arrivals."""
     cells: Cells = Counter()
@@ -220,7 +229,7 @@ def recomputed(
         while left:
             earliest = min(each.event.event_time_ms for each in left)
             ours = [each.event for each in left if each.ingest_ms <= earliest + DAY + 15 * MINUTE]
-            _count_session(cells, ours, times_max, allowed)
+            _count_session(cells, ours, times_max, allowed, horizon_ms)
             for each in left:
                 if earliest + DAY + 15 * MINUTE < each.ingest_ms <= earliest + 2 * DAY:
                     start_ms = each.ingest_ms // 10_000 * 10_000 - NOON

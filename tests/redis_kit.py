@@ -105,7 +105,7 @@ class Shop:
     def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
         """Every partition written once, all topics read up to `watermark_ms`."""
         for p in range(self.partitions):
-            self.meta(p, token="0" * 32, schema=2, seq=self.seq, partitions=self.partitions)
+            self.meta(p, token="0" * 32, schema=3, seq=self.seq, partitions=self.partitions)
             self.meta(p, h=watermark_ms, currencies=currencies)
             for topic in INPUT_TOPICS:
                 self.client.hset(f"{self.prefix}:{{{p}}}:meta", f"wm:{topic}", watermark_ms)

@@ -20,7 +20,7 @@ NOON = MONDAY + 12 * HOUR
 
 Sum = tuple[CellKey, int]
 
-OF_SESSIONS = ("sessions.", "checkouts.", "time_to_convert.")
+OF_SESSIONS = ("sessions.", "prompt.", "checkouts.", "time_to_convert.")
 """Every view begins a session: only scenarios that name these measures speak of them."""
 
 

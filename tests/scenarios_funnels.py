@@ -15,7 +15,7 @@ from tests.scenario_kit import (
     refund,
     step,
 )
-from tests.scenarios_sessions import P1, STEPS, checkouts, converted, sessions, until_cart
+from tests.scenarios_sessions import P1, checkouts, converted, prompt_purchase, sessions, until_cart
 
 SCOPES = (
     Scenario(
@@ -128,7 +128,7 @@ CHECKOUTS = (
             purchase("o2", NOON, P1, session_id="s2", traffic="sample"),
         ),
         measures=OF_SESSIONS,
-        cells=dict([cell("sessions.view", 2), cell("sessions.tag_tap", 1), cell("sessions.add_to_cart", 1)]),
+        cells=dict([*sessions(3), cell("sessions.view", 2)]),
     ),
     Scenario(
         name="sessions_without_repeated_purchases",
@@ -145,8 +145,8 @@ CHECKOUTS = (
         measures=OF_SESSIONS,
         cells=dict(
             [
-                *(cell(f"sessions.{name}", 2) for name in STEPS[:3]),
-                cell("sessions.purchase", 1),
+                *sessions(3, of=2),
+                *prompt_purchase(1),
                 *converted(5),
             ]
         ),

@@ -19,6 +19,7 @@ from tests.scenario_kit import (
     cell,
     counted,
     line,
+    pair,
     payment,
     purchase,
     step,
@@ -27,12 +28,23 @@ from tests.scenario_kit import (
 STEPS = ("view", "tag_tap", "add_to_cart", "purchase")
 CHECKOUT_STEPS = ("begin_checkout", "payment_started", "payment_authorised", "purchase")
 GONE = DAY + 15 * MINUTE
+QUARTER = 15 * MINUTE
 P1 = line("p1", 1, 100)
 
 
-def sessions(count: int, scope: str = "all", size: str = "1d", start: int = MONDAY) -> list[Sum]:
-    """One session of the scope that reached so many steps."""
-    return [cell(f"sessions.{name}", 1, scope, size, start) for name in STEPS[:count]]
+def sessions(
+    count: int, scope: str = "all", size: str = "1d", start: int = MONDAY, *, prompt: int = 4, of: int = 1
+) -> list[Sum]:
+    """So many (`of`) sessions of the scope that reached so many steps, so many of them promptly."""
+    reached = [cell(f"sessions.{name}", of, scope, size, start) for name in STEPS[:count]]
+    return reached + [
+        cell(f"prompt.{name}", of, scope, size, start) for name in STEPS[1 : min(count, prompt)]
+    ]
+
+
+def prompt_purchase(of: int, scope: str = "all") -> list[Sum]:
+    """Sessions that purchased, all of them promptly."""
+    return [cell("sessions.purchase", of, scope), cell("prompt.purchase", of, scope)]
 
 
 def checkouts(count: int, scope: str = "all", size: str = "1d", start: int = MONDAY) -> list[Sum]:
@@ -155,7 +167,7 @@ ORDER = (
         measures=OF_SESSIONS,
         cells=dict(
             [
-                cell("sessions.view", 2), cell("sessions.tag_tap", 1), cell("sessions.add_to_cart", 1),
+                *sessions(3), cell("sessions.view", 2),
                 *checkouts(1),
             ]
         ),
@@ -185,7 +197,7 @@ LIMITS = (
             step("add_to_cart", "e3", NOON + DAY + 1),
         ),
         measures=OF_SESSIONS,
-        cells=dict(sessions(2)),
+        cells=dict(sessions(2, prompt=1)),
     ),
     Scenario(
         name="session_counts_from_the_first_view",
@@ -256,7 +268,7 @@ LIMITS = (
         measures=(*OF_SESSIONS, "orders"),
         cells=dict(
             [
-                *(cell(f"sessions.{name}", 2) for name in STEPS[:3]), cell("sessions.purchase", 1),
+                *sessions(3, of=2), *prompt_purchase(1),
                 *converted(5), *checkouts(1), cell("orders:USD", 2),
             ]
         ),
@@ -267,7 +279,7 @@ LIMITS = (
         records=(step("view", "e1", NOON), step("tag_tap", "e2", NOON + HOUR + 11 * SECOND)),
         sizes=("10s", "1m"),
         measures=OF_SESSIONS,
-        cells=dict(sessions(2, size="1m", start=NOON)),
+        cells=dict(sessions(2, size="1m", start=NOON, prompt=1)),
     ),
     Scenario(
         name="session_keeps_64_times_of_a_step",
@@ -281,7 +293,7 @@ LIMITS = (
             step("tag_tap", "e4", NOON, session_id="s2"),
         ),
         measures=OF_SESSIONS,
-        cells=dict([cell("sessions.view", 2), cell("sessions.tag_tap", 1)]),
+        cells=dict([*sessions(2), cell("sessions.view", 2)]),
     ),
     Scenario(
         name="session_conversion_buckets",
@@ -301,4 +313,73 @@ LIMITS = (
     ),
 )  # fmt: skip
 
-SESSIONS = (*ORDER, *LIMITS)
+PROMPT = (
+    Scenario(
+        name="prompt_steps_come_within_the_horizon",
+        fact="Of cohorts, a step counts that is reached 15 min after the view, not one a millisecond later.",
+        records=(
+            *until_cart(1, NOON),
+            purchase("o1", NOON + QUARTER, P1),
+            *until_cart(2, NOON, session_id="s2"),
+            purchase("o2", NOON + QUARTER + 1, P1, session_id="s2"),
+            step("view", "e1", NOON, session_id="s3"),
+            step("tag_tap", "e2", NOON + QUARTER + 1, session_id="s3"),
+        ),
+        measures=("prompt",),
+        cells=dict(
+            [cell("prompt.tag_tap", 2), cell("prompt.add_to_cart", 2), cell("prompt.purchase", 1)]
+        ),
+    ),
+    Scenario(
+        name="prompt_no_longer_with_an_earlier_view",
+        fact="An earlier view begins the horizon too: what was prompt before is so no more, in no pane.",
+        records=(
+            step("view", "e1", NOON + 4 * MINUTE),
+            step("tag_tap", "e2", NOON + 10 * MINUTE),
+            step("add_to_cart", "e3", NOON + 16 * MINUTE),
+            step("view", "e4", NOON, ts=NOON + 5 * MINUTE),
+        ),
+        sizes=("1m",),
+        measures=OF_SESSIONS,
+        cells=dict(sessions(3, size="1m", start=NOON, prompt=2)),
+    ),
+    Scenario(
+        name="prompt_by_an_earlier_tap",
+        fact="A tap that comes late and lies before the one that counted makes the same step prompt.",
+        records=(
+            step("view", "e1", NOON),
+            step("tag_tap", "e2", NOON + QUARTER + 1),
+            step("tag_tap", "e3", NOON + 14 * MINUTE, ts=NOON + 16 * MINUTE),
+        ),
+        sizes=("1m",),
+        measures=OF_SESSIONS,
+        cells=dict(sessions(2, size="1m", start=NOON)),
+    ),
+    Scenario(
+        name="prompt_by_scope",
+        fact="In each scope the horizon begins with the first view there.",
+        records=(
+            step("view", "e1", NOON),
+            step("view", "e2", NOON + 10 * MINUTE, surface="live"),
+            step("tag_tap", "e3", NOON + 20 * MINUTE, surface="live"),
+        ),
+        kinds=("all", "surface", "platform,surface"),
+        measures=OF_SESSIONS,
+        cells=dict(
+            [
+                *sessions(2, prompt=1), *sessions(2, "surface:live"),
+                *sessions(2, pair("platform,surface", "tiktok", "live")),
+            ]
+        ),
+    ),
+    Scenario(
+        name="prompt_by_the_setting",
+        fact="The horizon is a setting.",
+        records=(*until_cart(1, NOON), purchase("o1", NOON + MINUTE, P1)),
+        settings={"cohort_horizon_ms": MINUTE - 1},
+        measures=OF_SESSIONS,
+        cells=dict([*sessions(4, prompt=3), *converted(60)]),
+    ),
+)  # fmt: skip
+
+SESSIONS = (*ORDER, *LIMITS, *PROMPT)

@@ -96,8 +96,9 @@ def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     shown = {m.name for kpi in kpis.KPIS for m in measures_of(kpi.formula)}
     business = {m.name for m in catalogue.MEASURES if scopes.PIPELINE.name not in m.kinds}
     # Cancelled attempts are part of the attempts; the contract's answer does not show them by themselves.
-    # `capped` is the answer's own key.
-    assert business - shown == {"pay.cancelled", "capped"}
+    # `capped` is the answer's own key. Prompt steps are for alerts.
+    prompt = {measure.name for measure in catalogue.PROMPT_STEPS}
+    assert business - shown == {"pay.cancelled", "capped", *prompt}
 
 
 def test_payments_belong_to_order_level_scopes_only() -> None:

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import groupby
 from typing import Any
 
 import pytest
@@ -26,7 +25,8 @@ from schemas.events import (
     View,
 )
 from streams import funnel as module
-from streams.funnel import SessionBook, joined, last_needless_day
+from streams import steps as steps_module
+from streams.funnel import SessionBook, last_needless_day
 from streams.kpis import FIGURE_SETS
 from streams.scopes import ALL
 from streams.settings import Settings
@@ -34,6 +34,7 @@ from streams.sums import Sums
 from streams.worker import rules_of
 from tests.funnel_kit import (
     DAY,
+    HORIZON,
     HOUR,
     LATENESS,
     MINUTE,
@@ -99,7 +100,7 @@ def arrivals(draw: st.DrawFn) -> Arrival:
 @contextmanager
 def _limits(times_max: int, own_max: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "STEP_TIMES_MAX", times_max)
+        patch.setattr(steps_module, "STEP_TIMES_MAX", times_max)
         patch.setattr(module, "OWN_SCOPES_MAX", own_max)
         yield
 
@@ -126,14 +127,15 @@ def _in_some_order(draw: Any, events: list[Arrival]) -> Iterator[tuple[str, list
     events=st.lists(arrivals(), max_size=24),
     times_max=st.sampled_from([1, 2, 64]),
     own_max=st.sampled_from([1, 2, 16]),
+    horizon_ms=st.sampled_from([MINUTE, HORIZON, DAY - MINUTE, 2 * DAY]),
     data=st.data(),
 )
 @settings(max_examples=600, deadline=None)
 def test_any_order_of_reading_counts_what_sorting_gives(
-    events: list[Arrival], times_max: int, own_max: int, data: st.DataObject
+    events: list[Arrival], times_max: int, own_max: int, horizon_ms: int, data: st.DataObject
 ) -> None:
     """Whatever the order, the chunks, the restarts and the copies forgotten: the set of events decides."""
-    shop = Shop(capped)
+    shop = Shop(capped, horizon_ms)
     with _limits(times_max, own_max):
         for topic, chunk in _in_some_order(data.draw, events):
             shop.read(topic, chunk)
@@ -143,35 +145,7 @@ def test_any_order_of_reading_counts_what_sorting_gives(
                 case 1:
                     shop.save()
                     shop.book.records.trim(0)
-    assert shop.cells() == recomputed(events, times_max, capped)
-
-
-@given(
-    points=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6)), min_size=12, max_size=40),
-    times_max=st.sampled_from([1, 2, 3, 64]),
-    day=st.sampled_from([4, 9, 1_000]),
-)
-@settings(max_examples=1_000, deadline=None)
-def test_what_is_dropped_never_mattered(points: list[tuple[int, int]], times_max: int, day: int) -> None:
-    """After each step, in any order, what is kept leads as far as everything that came so far."""
-    steps = [time * 8 + step for time, step in points]
-    funnels = module._FUNNELS
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "STEP_TIMES_MAX", times_max)
-        patch.setattr(module, "DAY_MS", day)
-        kept: list[int] = []
-        for count, step in enumerate(steps, 1):
-            kept = joined(kept, [step])
-            whole = [
-                each
-                for _, same in groupby(
-                    sorted(set(steps[:count]), key=lambda at: (at & 7, at)), lambda at: at & 7
-                )
-                for each in list(same)[:times_max]
-            ]
-            for funnel in funnels:
-                assert module._reached(kept, funnel) == module._reached(sorted(whole), funnel)
-    assert len(kept) <= 7 * times_max
+    assert shop.cells() == recomputed(events, times_max, capped, horizon_ms)
 
 
 # By hand ----------------------------------------------------------------------------------------------------
@@ -186,19 +160,24 @@ def _all(cells: Mapping[tuple[str, str, str, int], int]) -> dict[str, int]:
     }
 
 
+def promptly(*steps: str) -> list[str]:
+    """What a session counts for steps within the horizon of its view, that lies within 10 s of NOON."""
+    return [f"{group}.{step}@0" for step in steps for group in ("sessions", "prompt")]
+
+
 def test_a_session_moves_with_its_earliest_view() -> None:
     """An earlier view, read last, moves the session to its pane, and taps before the old one count."""
     shop = Shop()
     shop.read_all([at(60_000), at(30_000, TagTap, 61_000)])
     assert _all(shop.cells()) == {"sessions.view@60": 1}
     shop = Shop().read_all([at(60_000), at(30_000, TagTap, 61_000), at(10_000, View, 62_000)])
-    assert _all(shop.cells()) == {"sessions.view@10": 1, "sessions.tag_tap@10": 1}
+    assert _all(shop.cells()) == {"sessions.view@10": 1, "sessions.tag_tap@10": 1, "prompt.tag_tap@10": 1}
 
 
 def test_a_step_counts_that_waited_for_the_one_before() -> None:
     """Carts without a tap lead nowhere, until a tap is read that lies between them."""
     shop = Shop().read_all([at(0), at(1, AddToCart), at(2, AddToCart), at(50, AddToCart), at(30, TagTap, 60)])
-    assert set(_all(shop.cells())) == {f"sessions.{step}@0" for step in ("view", "tag_tap", "add_to_cart")}
+    assert set(_all(shop.cells())) == {"sessions.view@0", *promptly("tag_tap", "add_to_cart")}
 
 
 def test_an_order_may_end_both_funnels_at_different_times() -> None:
@@ -218,7 +197,15 @@ def test_time_to_convert_falls_into_the_smallest_bucket_that_holds_it() -> None:
         shop = Shop().read_all([*cart, at(took_ms, Purchase)])
         assert _all(shop.cells())[f"time_to_convert.{bucket}@0"] == 1
     shop = Shop().read_all([*cart, at(DAY + 1, Purchase)])
-    assert set(_all(shop.cells())) == {f"sessions.{step}@0" for step in ("view", "tag_tap", "add_to_cart")}
+    assert set(_all(shop.cells())) == {"sessions.view@0", *promptly("tag_tap", "add_to_cart")}
+
+
+def test_a_step_that_turns_out_earlier_may_be_prompt() -> None:
+    """A step is prompt by the time at which it was reached, also when no step more is reached."""
+    shop = Shop().read_all([at(0), at(HORIZON + 1, TagTap), at(HORIZON, TagTap, HORIZON + 2)])
+    assert set(_all(shop.cells())) == {"sessions.view@0", *promptly("tag_tap")}
+    shop = Shop().read_all([at(0), at(HORIZON, TagTap), at(-1, View, MINUTE)])
+    assert set(_all(shop.cells())) == {"sessions.view@-10", "sessions.tag_tap@-10"}
 
 
 def test_a_whole_checkout_in_a_live_is_one_small_record() -> None:
@@ -232,13 +219,14 @@ def test_a_whole_checkout_in_a_live_is_one_small_record() -> None:
         ]
     )
     assert _all(shop.cells()) == {
-        **{f"sessions.{step}@0": 1 for step in ("view", "tag_tap", "add_to_cart", "purchase")},
+        "sessions.view@0": 1,
+        **dict.fromkeys(promptly("tag_tap", "add_to_cart", "purchase"), 1),
         "time_to_convert.90@0": 1,
         **{f"checkouts.{step}@60": 1 for step in ("begin_checkout", "payment_started")},
         **{f"checkouts.{step}@60": 1 for step in ("payment_authorised", "purchase")},
     }
     (record,) = shop.records().values()
-    assert (len(record.scopes), len(record.steps)) == (6, 1)
+    assert (len(record.scopes), len(record.shapes), len(record.times)) == (6, 1, 1)
     (encoded,) = shop.stored.values()
     assert len(encoded) <= 120
 
@@ -279,9 +267,10 @@ def test_a_flood_in_one_session_stays_bounded() -> None:
     shop.read("tag-taps", [at(n, TagTap, 10_000) for n in range(10_000)])
     shop.read_all([at(50, View, 10_001), at(64, View, 10_002)])
     (record,) = shop.records().values()
-    assert len(record.steps) == 1
-    assert len(record.steps[0]) == 52  # taps 0 to 50, of which the last is reached, and the view
-    assert _all(shop.cells()) == {"sessions.view@0": 1, "sessions.tag_tap@0": 1}
+    # Taps 0 to 50, of which the last is reached, and the view.
+    assert record.shapes == [50 * "1" + "01"]
+    assert record.times == [[*range(51), 50]]
+    assert set(_all(shop.cells())) == {"sessions.view@0", *promptly("tag_tap")}
 
 
 def test_what_changes_nothing_is_not_saved() -> None:
@@ -319,13 +308,13 @@ def test_topics_without_steps_are_left_alone() -> None:
 def test_a_figure_set_without_sessions_keeps_none() -> None:
     """The book is switched off with its measures; kinds of scope that are not kept get nothing."""
     figures = FIGURE_SETS["funnel-gmv"]
-    book = SessionBook(figures, Sums(figures, rules_of(Settings()).sizes), LATENESS)
+    book = SessionBook(figures, Sums(figures, rules_of(Settings()).sizes), LATENESS, HORIZON)
     assert not book.enabled
     assert book.ids("views", [at(0).event], [NOON]) == []
     book.accept("views", [at(0).event], [NOON], everything)
     assert book.records.dirty == 0
     shop = Shop()
-    shop.book = SessionBook(replace(FIGURE_SETS["all"], kinds=(ALL,)), shop.sums, LATENESS)
+    shop.book = SessionBook(replace(FIGURE_SETS["all"], kinds=(ALL,)), shop.sums, LATENESS, HORIZON)
     assert shop.book.enabled
     assert {key[0] for key in shop.read_all([at(0, surface="live")]).cells()} == {"all"}
 
@@ -377,17 +366,17 @@ def test_no_two_sessions_share_a_record() -> None:
     book = Shop().book
     events = [at(0, user_id=user, session_id=session).event for user, session in pairs]
     names = book.ids("views", events, [NOON] * len(events))
-    names += [module._name(event, "lL") for event in events]
+    names += [module._digest(name + "lL") for name in names]
     assert len(set(names)) == 2 * len(pairs)
     assert {len(name) for name in names} == {22}
 
 
-def test_names_of_sessions_are_not_remembered_for_good() -> None:
-    """The memory of names is bounded; a name is the same when it is made again."""
+def test_sets_of_scopes_are_not_remembered_for_good() -> None:
+    """The memory of scopes is bounded; sessions are counted the same after it was emptied."""
     shop = Shop()
-    first = shop.book.ids("views", [at(0).event], [NOON])
-    for start in range(0, 10_000, 1_000):
-        events = [at(0, session_id=f"s{n}").event for n in range(start, start + 1_000)]
-        shop.book.ids("views", events, [NOON] * 1_000)
-    assert len(shop.book._names) <= 5_001
-    assert shop.book.ids("views", [at(0).event], [NOON]) == first
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SCOPES_MAX", 3)
+        shop.read_all([at(n, LiveJoin, live_id=f"L{n % 5}") for n in range(10)])
+        assert len(shop.book._scopes) <= 3
+    cells = shop.cells()
+    assert {cells["live", f"L{n}", "sessions.view", 0] for n in range(5)} == {1}

@@ -84,9 +84,9 @@ def logs(draw: st.DrawFn, steps: st.SearchStrategy[int]) -> list[LogRecord]:
     return records
 
 
-def _assert_equal(driver: PipelineDriver, log: list[LogRecord]) -> None:
+def _assert_equal(driver: PipelineDriver, log: list[LogRecord], horizon_ms: int = 15 * MINUTE) -> None:
     driver.finish()
-    expected = recompute(log, Rules(partitions=1))
+    expected = recompute(log, Rules(partitions=1, cohort_horizon_ms=horizon_ms))
     assert driver.cells() == expected.cells
     assert driver.user_counts() == expected.user_counts
 
@@ -95,7 +95,8 @@ def _assert_equal(driver: PipelineDriver, log: list[LogRecord]) -> None:
 @given(logs(STEPS), st.data())
 def test_any_interleaving_gives_the_same_funnels(log: list[LogRecord], data: st.DataObject) -> None:
     """Topics in any order, in any pieces, saved and lost anywhere: cells and users equal the oracle's."""
-    driver = PipelineDriver()
+    horizon_ms = data.draw(st.sampled_from([1, 10 * SECOND, MINUTE, 12 * MINUTE]))
+    driver = PipelineDriver(cohort_horizon_ms=horizon_ms)
     driver.append(log)
     for _ in range(data.draw(st.integers(0, 14))):
         driver.read(data.draw(st.sampled_from(sorted(TYPES))), 0, data.draw(st.integers(1, 9)))
@@ -103,7 +104,7 @@ def test_any_interleaving_gives_the_same_funnels(log: list[LogRecord], data: st.
             driver.save(0)
         if data.draw(st.integers(0, 3)) == 0:
             driver.crash(0)
-    _assert_equal(driver, log)
+    _assert_equal(driver, log, horizon_ms)
 
 
 @settings(max_examples=400, deadline=None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from streams.batch import PlainRecord
 from streams.rooms import LIVES_KEPT_DAYS
 from streams.settings import Settings
@@ -37,6 +39,26 @@ def _live_start(live_id: str, at: int, **more: Any) -> Sent:
 
 def _heartbeat(topic: str, at: int, ts: int) -> Sent:
     return Sent(topic=topic, value=event("source_heartbeat", f"h{at}", at, source="app"), at=ts)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"figures": "funnel-gmv"},
+        {"platforms": ("tiktok",)},
+        *({f"retention_{size}_ms": 86_400_000} for size in ("10s", "1m", "1h", "1d")),
+        {"traffic_lateness_ms": 1},
+        {"purchase_lateness_ms": 604_800_001},
+        {"order_horizon_days": 91},
+        {"unknown_order_wait_ms": 1},
+        {"scope_values_max": 1},
+        {"cohort_horizon_ms": 1},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_figures_are_bound_to_the_rules_they_were_counted_under(changed: dict[str, Any]) -> None:
+    """Each rule that a figure depends on is in the line that is stored with the figures."""
+    assert rules_of(Settings(**changed)).text != rules_of(Settings()).text
 
 
 def test_the_earliest_accepted_start_of_a_live_is_kept() -> None:

@@ -126,6 +126,7 @@ def test_how_far_gone_records_reach() -> None:
     ("kind", "field", "topic", "reach"),
     [
         ("all", "sessions.view|", "tag-taps", 3 * DAY + 15 * MINUTE),
+        ("all", "prompt.purchase|", "purchases", 3 * DAY + 15 * MINUTE),
         ("all", "time_to_convert.5|", "purchases", 3 * DAY + 15 * MINUTE),
         ("pipeline", "sessions_expired|carts", "views", 3 * DAY + 15 * MINUTE),
         ("live", "watch_ms|L1", "livestreams", MINUTE),

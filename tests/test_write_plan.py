@@ -276,7 +276,7 @@ def test_meta_says_how_far_everything_is() -> None:
     }
     write = _write(currencies=frozenset({"USD", "EUR"}), high_ms=900, progress=progress)
     assert meta_fields(write, RULES, {"orders": 20_000}, {"owner": "w1"}) == {
-        "schema": "2",
+        "schema": "3",
         "partitions": "4",
         "rules": RULES.text,
         "owner": "w1",
@@ -291,7 +291,7 @@ def test_meta_says_how_far_everything_is() -> None:
         "last:views": "4:1000:4294967295",
         "off:ads": "0",
     }
-    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "2", "partitions": "4", "rules": RULES.text}
+    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "3", "partitions": "4", "rules": RULES.text}
 
 
 def test_a_pane_is_named_by_size_and_start() -> None:

@@ -25,7 +25,7 @@ EVENTS_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 TOPIC_OF_EVENT = {event: topic for topic, events in EVENTS_OF_TOPIC.items() for event in events}
 SESSION_TOPICS = frozenset({"views", "tag-taps", "carts", "livestreams", PURCHASES})
-SESSION_HEADS = (*(f"{funnel}." for funnel in FUNNELS), "time_to_convert.")
+SESSION_HEADS = (*(f"{funnel}." for funnel in FUNNELS), "prompt.", "time_to_convert.")
 VIEWERS = ("max.viewers", "watch_ms", "covered_ms")
 
 

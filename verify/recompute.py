@@ -101,7 +101,7 @@ class PartitionReplay:
         steps = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
-            sums.book(session_bookings(steps + self._order_steps))
+            sums.book(session_bookings(steps + self._order_steps, self.rules))
             sums.book(self._rooms.bookings())
             self._buyers.count(sets)
             expected.users = sets.users()

@@ -57,6 +57,7 @@ class Rules:
     order_horizon_days: int = 90
     unknown_order_wait_ms: int = 604_800_000
     scope_values_max: int = 20_000
+    cohort_horizon_ms: int = 900_000
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""
@@ -100,6 +101,7 @@ def rules_from(environ: Mapping[str, str]) -> Rules:
         order_horizon_days=_whole(environ, "order_horizon_days", default.order_horizon_days),
         unknown_order_wait_ms=_whole(environ, "unknown_order_wait_ms", default.unknown_order_wait_ms),
         scope_values_max=_whole(environ, "scope_values_max", default.scope_values_max),
+        cohort_horizon_ms=_whole(environ, "cohort_horizon_ms", default.cohort_horizon_ms),
     )
 
 

@@ -55,7 +55,7 @@ def takes_part(time_ms: int, ingest_ms: int, rules: Rules) -> bool:
     return ingest_ms - time_ms <= rules.traffic_lateness_ms
 
 
-def session_bookings(steps: Iterable[Step]) -> list[Booking]:
+def session_bookings(steps: Iterable[Step], rules: Rules) -> list[Booking]:
     """What all step events of one partition amount to, in any order."""
     by_session: dict[int, list[Step]] = {}
     for step in steps:
@@ -63,7 +63,7 @@ def session_bookings(steps: Iterable[Step]) -> list[Booking]:
     bookings = []
     for events in by_session.values():
         for session, expired in _lives(events):
-            bookings += [booking for name in FUNNELS for booking in _funnel_bookings(name, session)]
+            bookings += [booking for name in FUNNELS for booking in _funnel_bookings(name, session, rules)]
             bookings += [
                 Booking(event.ingest_ms, (("pipeline", event.topic),), (("sessions_expired", 1),))
                 for event in expired
@@ -88,7 +88,7 @@ def _lives(events: list[Step]) -> Iterator[tuple[list[Step], list[Step]]]:
         )
 
 
-def _funnel_bookings(funnel: str, session: list[Step]) -> list[Booking]:
+def _funnel_bookings(funnel: str, session: list[Step], rules: Rules) -> list[Booking]:
     """Per scope one booking, in the panes of the first step, of every step that was reached."""
     steps = FUNNELS[funnel]
     times_ms: dict[Scope, list[set[int]]] = {}
@@ -103,8 +103,12 @@ def _funnel_bookings(funnel: str, session: list[Step]) -> list[Booking]:
         if not reached:
             continue
         amounts = [(f"{funnel}.{name}", 1) for (name, _), _ in zip(steps, reached, strict=False)]
-        if funnel == "sessions" and len(reached) == len(steps):
-            amounts.append((f"time_to_convert.{bucket_s(reached[-1] - reached[0])}", 1))
+        if funnel == "sessions":
+            soon_ms = reached[0] + rules.cohort_horizon_ms
+            within = sum(time <= soon_ms for time in reached)
+            amounts += [(f"prompt.{name}", 1) for name, _ in steps[1:within]]
+            if len(reached) == len(steps):
+                amounts.append((f"time_to_convert.{bucket_s(reached[-1] - reached[0])}", 1))
         bookings.append(Booking(reached[0], (scope,), tuple(amounts)))
     return bookings
 

@@ -126,7 +126,7 @@ def test_each_who_asked_gets_the_reason(shop: Shop) -> None:
         foreign = await asyncio.gather(
             *(gathered.kpis(Question("all", "5m")) for _ in range(2)), return_exceptions=True
         )
-        shop.meta(0, schema="2")
+        shop.meta(0, schema="3")
         return [*wrong, *foreign, await gathered.kpis(Question("all", "5m"))]
 
     answers = [type(answer) for answer in shop.ask(ask)]

@@ -189,7 +189,7 @@ async def test_a_guard_names_every_topic(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("schema", "1", "has schema 1, this program writes 2"),
+        ("schema", "1", "has schema 1, this program writes 3"),
         ("partitions", "8", "was built with 8 partitions a topic, now there are 1"),
     ],
 )

@@ -1,0 +1,183 @@
+"""Whether a step of the funnel fell: sessions of equal horizon against what is usual. Pure arithmetic.
+
+It stands beside the figures, not on their way: the watch brings counts by minute, and what comes out is
+exported for the alert rules, which do the comparison anew (`dashboards` derives them from the same numbers).
+The backtest runs this very code. Only sessions that had the whole horizon take part, on both sides: events
+counted against events of the same minutes would fall with every rise of traffic. Why several windows, and
+what little traffic can show at all: docs/alerting.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from enum import StrEnum
+from itertools import accumulate
+from math import sqrt
+from typing import Final, NamedTuple
+
+from streams.catalogue import ATTEMPTS, PAY_AUTHORISED, PROMPT_STEPS, SESSION_STEPS
+
+# Lengths of the windows, in minutes. Neighbours differ by a factor of 1.4 to 1.6: the window that shows a
+# drop first is at most that much longer than the best one.
+RUNGS_MIN: Final = (5, 8, 12, 20, 30, 45, 70, 105, 160, 240, 360)
+# One-sided error of a bound: 1 in 10 000.
+Z: Final = 3.719
+# A drop is a rate that lies below this part of the usual one, for sure.
+DROP_TO: Final = 0.75
+# In a short and a long window: one alone may be a blip, or over already.
+RUNGS_AGREEING: Final = 2
+# With less than this a window says nothing.
+TOOK_PART_MIN: Final = 20
+EXPECTED_MIN: Final = 5
+# With less than this in the longest window not even a total stop would be significant.
+EXPECTED_TO_WATCH: Final = 25
+# A payment attempt without an outcome after this has failed (CONTRACT: payments).
+ATTEMPT_HORIZON_MIN: Final = 2
+
+
+class Step(NamedTuple):
+    """From one step to the next: a name as readers see it, and the stored measures of both."""
+
+    name: str
+    whole: str
+    part: str
+
+
+_VIEWS = SESSION_STEPS[0].name
+_TAPS, _CARTS, _PURCHASES = (measure.name for measure in PROMPT_STEPS)
+STEPS: Final = (
+    Step("tag_tap_per_view", _VIEWS, _TAPS),
+    Step("add_to_cart_per_tag_tap", _TAPS, _CARTS),
+    Step("purchase_per_add_to_cart", _CARTS, _PURCHASES),
+    Step("purchase_per_view", _VIEWS, _PURCHASES),
+)
+# Of a platform's gateway; its horizon is ATTEMPT_HORIZON_MIN.
+ATTEMPT: Final = Step("authorised_per_attempt", ATTEMPTS.name, PAY_AUTHORISED.name)
+
+
+class Tally(NamedTuple):
+    """How many took part, and how many of them reached the step."""
+
+    n: int
+    k: int
+
+
+class Usual(NamedTuple):
+    """What is usual for a window: the part that reaches the step, and how many do in a minute; None where
+    no week before tells."""
+
+    ratio: float
+    reached_per_minute: float | None
+
+
+class Reading(NamedTuple):
+    """One window: its length in minutes, its tally, the usual ratio and the usual number that reached."""
+
+    window_min: int
+    n: int
+    k: int
+    ratio: float
+    usual_reached: float | None
+
+
+class State(StrEnum):
+    """What can be said of a step in a scope."""
+
+    WATCHED = "watched"
+    NOT_ENOUGH_TRAFFIC = "not_enough_traffic"
+    NO_BASELINE = "no_baseline"
+    NOT_CURRENT = "not_current"
+
+
+class Minutes:
+    """Tallies of one step in one scope by minute; minutes are counted since 1970.
+
+    Minutes that are left out (a source was silent, an incident was told of) count as nothing. Any window is
+    two look-ups: sums are kept from the first minute on.
+    """
+
+    def __init__(
+        self, first_minute: int, tallies: Sequence[Tally], left_out: Collection[int] = frozenset()
+    ) -> None:
+        self.first_minute = first_minute
+        kept = [Tally(0, 0) if first_minute + at in left_out else tally for at, tally in enumerate(tallies)]
+        self._n = [0, *accumulate(tally.n for tally in kept)]
+        self._k = [0, *accumulate(tally.k for tally in kept)]
+        self._counted = [0, *accumulate(first_minute + at not in left_out for at in range(len(kept)))]
+
+    def before(self, end_minute: int, length_min: int) -> Tally:
+        """The tally of the `length_min` minutes before `end_minute`; what is not kept counts as nothing."""
+        low, high = self._places(end_minute, length_min)
+        return Tally(self._n[high] - self._n[low], self._k[high] - self._k[low])
+
+    def counted(self, end_minute: int, length_min: int) -> int:
+        """How many of these minutes are kept and not left out."""
+        low, high = self._places(end_minute, length_min)
+        return self._counted[high] - self._counted[low]
+
+    def _places(self, end_minute: int, length_min: int) -> tuple[int, int]:
+        high = min(max(end_minute - self.first_minute, 0), len(self._n) - 1)
+        return min(max(end_minute - length_min - self.first_minute, 0), high), high
+
+
+def judge(
+    minutes: Minutes, end_minute: int, usual_of: Callable[[int], Usual | None]
+) -> tuple[State, list[Reading]]:
+    """Every window before `end_minute` that holds enough to say something, shortest first.
+
+    `usual_of` tells what is usual for the window of so many minutes.
+    """
+    readings: list[Reading] = []
+    state = State.NO_BASELINE
+    for window_min in RUNGS_MIN:
+        usual = usual_of(window_min)
+        if usual is None:
+            continue
+        n, k = minutes.before(end_minute, window_min)
+        expected = n * usual.ratio
+        if n >= TOOK_PART_MIN and expected >= EXPECTED_MIN:
+            per_minute = usual.reached_per_minute
+            reached = None if per_minute is None else per_minute * minutes.counted(end_minute, window_min)
+            readings.append(Reading(window_min, n, k, usual.ratio, reached))
+        state = State.WATCHED if expected >= EXPECTED_TO_WATCH else State.NOT_ENOUGH_TRAFFIC
+    return state, readings
+
+
+def upper_bound(n: int, k: int) -> float:
+    """The one-sided upper bound of the rate behind `k` of `n` (Wilson's score interval)."""
+    return _bound(n, k, Z)
+
+
+def lower_bound(n: int, k: int) -> float:
+    """The one-sided lower bound of the rate behind `k` of `n` (Wilson's score interval)."""
+    return _bound(n, k, -Z)
+
+
+def _bound(n: int, k: int, z: float) -> float:
+    p = k / n
+    return (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
+
+
+def is_low(reading: Reading) -> bool:
+    """Whether the rate fell below DROP_TO of the usual one, for sure."""
+    return upper_bound(reading.n, reading.k) < DROP_TO * reading.ratio
+
+
+def is_drop(readings: Sequence[Reading]) -> bool:
+    """Whether enough windows agree."""
+    return sum(map(is_low, readings)) >= RUNGS_AGREEING
+
+
+def since(minutes: Minutes, end_minute: int, ratio: float) -> int:
+    """The minute in which the drop that holds before `end_minute` began.
+
+    That is where the shortfall against the middle between a drop and the usual, summed up minute by minute
+    and never below nothing, last began to rise (Page's CUSUM).
+    """
+    shortfall, began = 0.0, minutes.first_minute
+    for minute in range(minutes.first_minute, end_minute):
+        n, k = minutes.before(minute + 1, 1)
+        shortfall += n * ratio * (1 + DROP_TO) / 2 - k
+        if shortfall <= 0:
+            shortfall, began = 0.0, minute + 1
+    return min(began, end_minute - 1)
