@@ -9,6 +9,9 @@ from pathlib import Path
 
 import click
 
+from dashboards import grafana_files, prometheus_rules, promtool_tests, provisioned_alerts
+from dashboards.alerts import ALERTS
+from dashboards.pitfalls import PITFALLS
 from schemas import documents
 from streams import settings
 from streams.errors import PulseError
@@ -23,19 +26,24 @@ def files() -> dict[str, str]:
         **documents.files(),
         "docs/settings.md": settings.reference(),
         "dashboards/KPIS.md": kpi_reference(),
+        **prometheus_rules.files(),
+        **promtool_tests.files(),
+        **provisioned_alerts.files(),
+        **grafana_files.files(),
     }
 
 
 def kpi_reference() -> str:
-    """The page of all figures: formula, unit, scopes and source of each."""
+    """The page of all figures: what each is made of, what misleads in it, and what watches it."""
     lines = [
         "# Figures",
         "",
-        "Written by `shop-pulse render` from `streams/catalogue.py`; do not edit. `*` stands for a currency;",
-        "a ratio over nothing is `null`. What the measures mean: [docs/contract.md](../docs/contract.md).",
+        "Written by `shop-pulse render` from `streams/kpis.py`, `dashboards/pitfalls.py` and",
+        "`dashboards/alerts*.py`; do not edit. `*` stands for a currency; a ratio over nothing is `null`.",
+        "What the measures mean: [docs/contract.md](../docs/contract.md).",
         "",
-        "| figure | formula | unit | kept for | meaning | source |",
-        "|---|---|---|---|---|---|",
+        "| figure | formula | denominator | unit | kept for | meaning | pitfalls | alerts | source |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_row(kpi) for kpi in (*KPIS, *QUALITY)]
     return "\n".join(lines) + "\n"
@@ -43,7 +51,23 @@ def kpi_reference() -> str:
 
 def _row(kpi: Kpi) -> str:
     kinds = "every scope" if kpi.kinds == frozenset(SCOPES) else " ".join(sorted(kpi.kinds))
-    cells = (f"`{kpi.path}`", f"`{formula_text(kpi.formula)}`", kpi.unit, kinds, kpi.help, kpi.source)
+    denominator = f"`{formula_text(kpi.formula.whole)}`" if isinstance(kpi.formula, Ratio) else ""
+    alerts = ", ".join(
+        f"[{alert.name.removeprefix('ShopPulse')}](../docs/runbook.md#{alert.anchor})"
+        for alert in ALERTS
+        if kpi.path in alert.watches
+    )
+    cells = (
+        f"`{kpi.path}`",
+        f"`{formula_text(kpi.formula)}`",
+        denominator,
+        kpi.unit,
+        kinds,
+        kpi.help,
+        PITFALLS.get(kpi.path, ""),
+        alerts,
+        kpi.source,
+    )
     return f"| {' | '.join(cells)} |"
 
 
@@ -79,5 +103,6 @@ def command() -> None:
     for name, content in files().items():
         path = root / name
         if not path.is_file() or path.read_text(encoding="utf-8") != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content, encoding="utf-8")
             click.echo(f"wrote {name}")

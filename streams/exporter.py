@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -25,6 +25,7 @@ from streams.kpis import KPIS
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
+from streams.room_gauges import Samples
 from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError
 from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_survey
@@ -52,14 +53,9 @@ TOPIC_FACTS = (
     ("wm:", "watermark_timestamp_seconds", "Published watermark: what is before it is counted.", 1_000),
     ("ing:", "ingest_timestamp_seconds", "Kafka timestamp of the newest record read.", 1_000),
     ("hb:", "source_heartbeat_timestamp_seconds", "Kafka timestamp of the last source heartbeat.", 1_000),
+    ("canary:", "canary_timestamp_seconds", "Kafka timestamp of the newest canary that is counted.", 1_000),
     ("lag:", "lag_records", "Records in Kafka that are not in the figures yet.", 1),
 )  # fmt: skip
-
-
-def gauge_name(kpi: Kpi) -> str:
-    """The name of a KPI's gauge: its path, without the groups that say nothing there."""
-    path = kpi.path.removeprefix("money.*.").removeprefix("ratios.")
-    return PREFIX + path.replace(".", "_")
 
 
 class Exporter:
@@ -72,10 +68,15 @@ class Exporter:
         self._one_at_a_time = asyncio.Lock()
         self._rendered: tuple[float, bytes] | None = None
         self._sources: list[Callable[[], Iterable[Metric]]] = []
+        self._readings: list[Callable[[], Awaitable[Iterable[Samples]]]] = []
 
     def add(self, source: Callable[[], Iterable[Metric]]) -> None:
         """Exposes what `source` tells at each reading (see `gauge`), also while Redis does not answer."""
         self._sources.append(source)
+
+    def add_reading(self, reading: Callable[[], Awaitable[Iterable[Samples]]]) -> None:
+        """Exposes what `reading` reads for each text; nothing of it while that fails."""
+        self._readings.append(reading)
 
     async def render(self) -> bytes:
         """The exposition text (CONTENT_TYPE), never older than a second."""
@@ -92,7 +93,17 @@ class Exporter:
             survey = None
         # Thousands of samples take tens of milliseconds; answers need not wait for them.
         further = [metric for source in self._sources for metric in source()]
+        # Who scrapes does not wait for a second and third reading of a Redis that does not answer.
+        for reading in self._readings if survey is not None else ():
+            further += [gauge(*each) for each in await _read_or_none(reading)]
         return await asyncio.to_thread(expose, survey, self._model.figures, further)
+
+
+async def _read_or_none(reading: Callable[[], Awaitable[Iterable[Samples]]]) -> Iterable[Samples]:
+    try:
+        return await reading()
+    except (StoreUnavailableError, StoreCorruptError):
+        return ()
 
 
 def expose(survey: Survey | None, figures: FigureSet, further: Iterable[Metric] = ()) -> bytes:
@@ -150,7 +161,7 @@ def _kpis(survey: Survey, figures: FigureSet) -> Iterable[Metric]:
 
 def _kpi_family(kpi: Kpi) -> GaugeMetricFamily:
     labels = (*SCOPE_LABELS, "currency") if kpi.per_currency else SCOPE_LABELS
-    return GaugeMetricFamily(gauge_name(kpi), f"{kpi.help} ({kpi.unit})", labels=labels)
+    return GaugeMetricFamily(PREFIX + kpi.gauge, f"{kpi.help} ({kpi.unit})", labels=labels)
 
 
 def _trust(windows: Iterable[WindowSurvey]) -> Iterable[Metric]:

@@ -138,6 +138,11 @@ class Kpi:
     over_users_range: bool = False
 
     @property
+    def gauge(self) -> str:
+        """The name of its gauge, without the prefix: the path, without the groups that say nothing there."""
+        return self.path.removeprefix("money.*.").removeprefix("ratios.").replace(".", "_")
+
+    @property
     def per_currency(self) -> bool:
         """Whether the figure stands once per currency."""
         return any(measure.per_currency for measure in measures_of(self.formula))

@@ -259,7 +259,8 @@ class Reader:
             return silent
         for topic in INPUT_TOPICS:
             heartbeat_ms = _newest(view.metas, f"hb:{topic}")
-            record_ms = _newest(view.metas, f"ing:{topic}")
+            # Not by ingest time, which canaries move too.
+            record_ms = _newest(view.metas, f"src:{topic}")
             if heartbeat_ms is not None:
                 if trust.may_be_silent(heartbeat_ms, to_ms, now_ms):
                     silent.append(topic)

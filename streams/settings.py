@@ -48,7 +48,9 @@ class Settings:
     consumer_group: str = _text("shop-pulse", "Kafka consumer group of the workers")
     api_host: str = _text("127.0.0.1", "address of the read service; any other than loopback needs a token")
     api_port: int = _count(8080, "port of the read service; 0 takes a free one", low=0, high=65_535)
-    public_url: str = _text("", "address of the read service in links of alerts; empty: its own host and port")
+    public_url: str = _text(
+        "", "address of the read service in links of alerts; empty: its own host and port"
+    )
     alerts: str = _text(
         "prometheus",
         "which set of alert rules is active: Prometheus', Grafana's, or none",

@@ -28,6 +28,7 @@ from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
+from streams.signs import is_canary, source_ms
 from streams.sums import CellWrite, Sums
 from streams.users import BUYERS_KEPT_DAYS, SketchWrite, UserSketches
 from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
@@ -80,8 +81,9 @@ class Rules:
 class Progress:
     """How far one topic of the partition was read, as the memory stands (Redis may be behind).
 
-    Times are `NEVER_MS` until known. `last` is (offset, timestamp, CRC-32 of the value) of the last
-    record, by which a recreated topic is recognised.
+    Times are `NEVER_MS` until known. `last` is (offset, timestamp, CRC-32 of the value) of the last record,
+    by which a recreated topic is recognised; `source_ms` is Kafka's time of the newest record that is no
+    canary, `canary_ms` that of the newest canary.
     """
 
     next_offset: int | None = None
@@ -90,6 +92,8 @@ class Progress:
     heartbeat_ms: int = NEVER_MS
     watermark_ms: int = NEVER_MS
     last: tuple[int, int, int] | None = None
+    source_ms: int = NEVER_MS
+    canary_ms: int = NEVER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +230,7 @@ class PartitionState:
             self._apply_traffic(topic, screened)
             self.ids[topic].expire(screened.end_ingest_ms)
         progress.ingest_ms = screened.end_ingest_ms
+        progress.source_ms = source_ms(progress.source_ms, records, screened)
         progress.next_offset = next_offset
         if records:
             last = records[-1]
@@ -293,7 +298,10 @@ class PartitionState:
         """What is kept of an accepted event besides counts."""
         if isinstance(event, SourceHeartbeat):
             progress = self.topics[topic]
-            progress.heartbeat_ms = max(progress.heartbeat_ms, timestamp)
+            if is_canary(event):
+                progress.canary_ms = max(progress.canary_ms, timestamp)
+            else:
+                progress.heartbeat_ms = max(progress.heartbeat_ms, timestamp)
         elif isinstance(event, LiveStart) and event.traffic == "real":
             start_ms = event.event_time_ms
             known_ms = self._lives.get(event.live_id, start_ms)

@@ -331,7 +331,9 @@ def _load_meta(state: PartitionState, meta: Mapping[str, str]) -> None:
             next_offset=None if offset is None else int(offset),
             ingest_ms=int(meta.get(f"ing:{topic}", NEVER_MS)),
             high_ms=int(meta.get(f"hi:{topic}", NEVER_MS)),
+            source_ms=int(meta.get(f"src:{topic}", NEVER_MS)),
             heartbeat_ms=int(meta.get(f"hb:{topic}", NEVER_MS)),
+            canary_ms=int(meta.get(f"canary:{topic}", NEVER_MS)),
             watermark_ms=int(meta.get(f"wm:{topic}", NEVER_MS)),
             last=cast("tuple[int, int, int]", tuple(map(int, last.split(":")))) if last else None,
         )

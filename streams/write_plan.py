@@ -238,7 +238,9 @@ def _topic_fields(topic: str, progress: Progress) -> dict[str, str]:
     for name, value in (
         ("ing", progress.ingest_ms),
         ("hi", progress.high_ms),
+        ("src", progress.source_ms),
         ("hb", progress.heartbeat_ms),
+        ("canary", progress.canary_ms),
         ("wm", progress.watermark_ms),
     ):
         if value != NEVER_MS:

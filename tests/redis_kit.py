@@ -13,12 +13,15 @@ from typing import Any, TypeVar
 
 import msgspec
 import redis
+from aiohttp import web
 
 from schemas.events import INPUT_TOPICS
+from streams.changes import Changes
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
 from streams.settings import Settings
 from streams.store import connect
+from streams.web.app import build_app
 
 SIZES_MS = {"10s": 10_000, "1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}
 # A noon: on a border of every size but the day.
@@ -132,6 +135,11 @@ class Shop:
         settings = self.settings(**changed)
         store = ReadStore(client, settings.redis_prefix, settings.partitions)  # type: ignore[arg-type]
         return ReadModel(store, settings, lambda: now_ms)
+
+    def app(self, client: Any, now_ms: int = NOON_MS, **changed: Any) -> web.Application:
+        """The read service over this shop."""
+        changes = Changes(client, self.prefix, lambda: now_ms)
+        return build_app(self.model(client, now_ms, **changed), self.settings(**changed), changes)
 
 
 def stored_name(name: str) -> str:

@@ -113,14 +113,16 @@ async def only_this_machine(request: web.Request, handler: Handler) -> web.Strea
     """For a service without a token: refuses what a page from elsewhere makes a browser of this machine ask.
 
     A name of the page's own that is made to point here (DNS rebinding) shows in `Host`; a request across
-    sites in the `Sec-Fetch` headers. Following a link to an address here is no such request.
+    sites in the `Sec-Fetch` headers. Following a link to an address here is no such request; sending a form
+    is one.
     """
     if address(request) != HEALTH:
         names = [_host_name(text) for text in request.headers.getall("Host", [])]
         if len(names) != 1 or not is_loopback(names[0]):
             raise web.HTTPForbidden(reason="ask 127.0.0.1 or localhost; for other names set SHOP_PULSE_TOKEN")
         site = request.headers.get("Sec-Fetch-Site", "none")
-        if site not in ("none", "same-origin") and request.headers.get("Sec-Fetch-Mode") != "navigate":
+        is_link = request.method in ("GET", "HEAD") and request.headers.get("Sec-Fetch-Mode") == "navigate"
+        if site not in ("none", "same-origin") and not is_link:
             raise web.HTTPForbidden(reason="pages of other sites may not ask")
     return await handler(request)
 

@@ -8,19 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streams import read_model
+from streams.changes import Changes
 from streams.exporter import Exporter, gauge
 from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
-from streams.web import access, routes, stream
+from streams.watch import Watch, is_watchable
+from streams.watch_figures import figures
+from streams.web import access, change_routes, routes, stream, watch_routes
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
 from streams.web.host_view import for_host
 from streams.web.hub import Hub, Question
@@ -42,7 +48,7 @@ SECURITY_HEADERS = {
 _log = logging.getLogger(__name__)
 
 
-def build_app(model: ReadModel, settings: Settings) -> web.Application:
+def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.Application:
     """The application over a read model; asks for tokens where `settings.token` is set."""
     gate = (
         access.by_token(settings.token, model.kinds, model.clock)
@@ -59,7 +65,10 @@ def build_app(model: ReadModel, settings: Settings) -> web.Application:
     app[routes.RANKING] = ranking
     app[routes.ROOMS] = rooms
     app[routes.EXPORTER] = exporter
+    exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
+    exporter.add_reading(changes.families)
     app[stream.HUB] = hub
+    change_routes.install(app, changes)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),
@@ -69,15 +78,34 @@ def build_app(model: ReadModel, settings: Settings) -> web.Application:
             web.get("/api/v1/scopes", routes.get_scopes),
             # Without HEAD: the headers of a response that never ends are of use to nobody.
             web.get(stream.ADDRESS, stream.get_stream, allow_head=False),
+            web.get("/api/v1/drops", watch_routes.get_drops),
+            web.get("/api/v1/causes", watch_routes.get_causes),
             web.get("/metrics", routes.get_metrics),
             web.get(access.HEALTH, routes.get_health),
             web.get("/readyz", routes.get_ready),
             *page_routes(load_pages()),
         ]
     )
+    if is_watchable(model):
+        _install_watch(app, Watch(model, ranking, changes), exporter)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(lambda _app: hub.close())
     return app
+
+
+def _install_watch(app: web.Application, watch: Watch, exporter: Exporter) -> None:
+    """The watch looks while the application runs; its gauges and addresses tell what it found."""
+    app[watch_routes.WATCH] = watch
+    exporter.add(lambda: [gauge(*samples) for samples in figures(watch.found)])
+
+    async def look(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.create_task(watch.run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    app.cleanup_ctx.append(look)
 
 
 def _hub(model: ReadModel, rooms: RoomViews) -> Hub:

@@ -20,6 +20,7 @@ import click
 import uvloop
 from aiohttp import web
 
+from streams.changes import Changes
 from streams.errors import PulseError
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
@@ -120,7 +121,8 @@ async def serve(settings: Settings, listening: Sequence[socket.socket]) -> None:
     """Serves at the sockets until SIGINT or SIGTERM."""
     client = connect(settings.redis)
     reader = ReadStore(client, settings.redis_prefix, settings.partitions)
-    app = build_app(ReadModel(reader, settings, now_ms), settings)
+    changes = Changes(client, settings.redis_prefix, now_ms)
+    app = build_app(ReadModel(reader, settings, now_ms), settings, changes)
     runner = web.AppRunner(
         app,
         access_log=None,  # It would hold ids out of scopes, and one line per second and page.

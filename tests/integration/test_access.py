@@ -12,6 +12,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from streams.changes import Changes
 from streams.local.redis import RedisServer
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
@@ -76,7 +77,8 @@ def _told(
     async def told() -> None:
         store = connect(shop.url)
         model = ReadModel(ReadStore(store, shop.prefix, shop.partitions), settings, clock)
-        async with TestClient(TestServer(build_app(model, settings))) as client:
+        app = build_app(model, settings, Changes(store, shop.prefix, clock))
+        async with TestClient(TestServer(app)) as client:
             await story(client)
         await store.aclose()
 

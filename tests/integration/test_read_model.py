@@ -271,9 +271,9 @@ def test_without_heartbeats_the_topics_own_rate_decides(shop: Shop) -> None:
     and days later the source is still silent, not used to it."""
     last_ms = NOON_MS - 25 * MINUTE_MS
     shop.book(last_ms - 30 * MINUTE_MS, "pipeline", "tag-taps", accepted=30)
-    shop.meta(0, ing__tag_taps=last_ms)
+    shop.meta(0, src__tag_taps=last_ms)
     _written(shop, NOON_MS)
-    shop.meta(1, ing__tag_taps=last_ms - HOUR_MS)
+    shop.meta(1, src__tag_taps=last_ms - HOUR_MS)
     assert _kpis(shop, "all", "5m", now_ms=NOON_MS)["state"] == "source_silent"
     assert _kpis(shop, "all", "5m", now_ms=NOON_MS - 10 * MINUTE_MS)["state"] == "open"
     shop.healthy(NOON_MS + 3 * DAY_MS)
@@ -289,7 +289,7 @@ def test_a_source_that_came_back_is_measured_anew(shop: Shop) -> None:
         states = []
         for accepted, last_ms in ((1, NOON_MS - 40 * MINUTE_MS), (600, NOON_MS - 10 * MINUTE_MS)):
             shop.book(last_ms - MINUTE_MS, "pipeline", "views", accepted=accepted)
-            shop.meta(0, ing__views=last_ms)
+            shop.meta(0, src__views=last_ms)
             states.append((await model.kpis("all", "5m"))["state"])
         return states
 
@@ -299,7 +299,7 @@ def test_a_source_that_came_back_is_measured_anew(shop: Shop) -> None:
 def test_a_quiet_catalogue_is_no_silent_source(shop: Shop) -> None:
     """Products are listed when they are; without heartbeats nothing is expected of them."""
     shop.book(NOON_MS - HOUR_MS, "pipeline", "catalogue", accepted=10_000)
-    shop.meta(0, ing__catalogue=NOON_MS - HOUR_MS)
+    shop.meta(0, src__catalogue=NOON_MS - HOUR_MS)
     _written(shop, NOON_MS)
     assert _kpis(shop, "all", "5m")["state"] == "open"
 

@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from streams.changes import Changes
 from streams.local.redis import RedisServer
 from streams.scopes import pair_value
 from streams.store import connect
@@ -39,9 +40,10 @@ def _told(
         redis = connect(shop.url)
         model = shop.model(redis)
         model.clock = clock
+        app = build_app(model, shop.settings(token=token), Changes(redis, shop.prefix, clock))
         async with (
             asyncio.timeout(DEADLINE_S),
-            TestClient(TestServer(build_app(model, shop.settings(token=token)))) as client,
+            TestClient(TestServer(app)) as client,
         ):
             await story(client)
         await redis.aclose()

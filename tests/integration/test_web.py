@@ -20,7 +20,6 @@ from streams.scopes import pair_value
 from streams.series import read_series
 from streams.store import connect
 from streams.web import app as web_app
-from streams.web.app import build_app
 from streams.web.pages import CONTENT_TYPES, load_pages
 from tests.redis_kit import NOON_MS, Shop
 
@@ -39,7 +38,7 @@ def _with_client(shop: Shop, use: Callable[[Client], Awaitable[None]], **changed
 
     async def run() -> None:
         redis = connect(shop.url)
-        app = build_app(shop.model(redis, **changed), shop.settings(**changed))
+        app = shop.app(redis, **changed)
         async with TestClient(TestServer(app)) as client:
             await use(client)
         await redis.aclose()

@@ -1,0 +1,211 @@
+"""GMV, orders, refunds and failing payments now and as usual, from the tables of the watch. Pure arithmetic.
+
+It stands beside the judgement of conversion: what these figures may be is for the alert rules to say. Money
+is in minor units, by currency; hours that were flagged are no baseline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from streams.answer import Scope
+from streams.baselines import DAY_H, WEEK_H, WEEKS, Hours
+from streams.catalogue import ATTEMPTS, GMV_PAID, ORDERS_IN_CURRENCY, PAY_ERRORS, PAY_PENDING, REFUNDS
+from streams.cohorts import Tally
+from streams.judgement import Judgement
+from streams.scopes import ALL, LIVE, PLATFORM, PLATFORM_GATEWAY, split_pair
+from streams.watch_tables import Table
+
+HOUR_MIN: Final = 60
+# Failures are looked for in the attempts of so many minutes.
+FAILURES_MIN: Final = 10
+# Fewer attempts than this tell of no usual part that fails.
+ATTEMPTS_MIN: Final = 100
+REFUND_DAYS: Final = 28
+# A median of fewer days is none.
+REFUND_DAYS_MIN: Final = 3
+# A live that sold less than this has no order value of its own.
+LIVE_ORDERS_MIN: Final = 10
+_ALL: Final = Scope(ALL.name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class Sales:
+    """A scope's last hour, and the same hour of the weeks before (None: nothing is known of them)."""
+
+    scope: Scope
+    orders: int
+    usual_orders: float | None
+    gmv_minor: Mapping[str, int]
+    usual_gmv_minor: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Refunds:
+    """A scope's refunds ÷ GMV of the last day, and the median of the days before, by currency."""
+
+    scope: Scope
+    ratio: Mapping[str, float]
+    usual: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A gateway of a platform (`pair` as stored): attempts, those that failed technically, the usual part."""
+
+    pair: str
+    attempts: int
+    failed: int
+    usual_ratio: float | None
+
+
+class UsualSales:
+    """Computes them from the tables as they are."""
+
+    def __init__(self, judgement: Judgement, currencies: Sequence[str]) -> None:
+        """From the tables of a judgement, as of when it last judged."""
+        self._minutes, self._hours = judgement.tables
+        self._watched, self._ends = judgement.watched, judgement.ends
+        self._first_hour = judgement.first_hour()
+        self._flagged = judgement.flagged_hours
+        self._currencies = currencies
+
+    def _whole_scopes(self) -> list[Scope]:
+        return [_ALL, *(Scope(PLATFORM.name, of) for of in self._watched.platforms)]
+
+    def sales(self) -> list[Sales]:
+        """Of the shop and of each platform."""
+        made: list[Sales] = []
+        last = range(self._ends.sales - HOUR_MIN, self._ends.sales)
+        for scope in self._whole_scopes():
+            gmv = {
+                cur: self._column(self._minutes, scope, GMV_PAID.stored_as(cur)) for cur in self._currencies
+            }
+            usual = {
+                cur: self._same_hour([self._column(self._hours, scope, GMV_PAID.stored_as(cur))])
+                for cur in self._currencies
+            }
+            orders = [ORDERS_IN_CURRENCY.stored_as(cur) for cur in self._currencies]
+            made.append(
+                Sales(
+                    scope,
+                    _total([self._column(self._minutes, scope, name) for name in orders], last),
+                    self._same_hour([self._column(self._hours, scope, name) for name in orders]),
+                    {cur: _total([column], last) for cur, column in gmv.items()},
+                    {cur: amount for cur, amount in usual.items() if amount is not None},
+                )
+            )
+        return made
+
+    def _same_hour(self, columns: Sequence[Mapping[int, int]]) -> float | None:
+        """The median over the weeks of the same 60 minutes; of two hours each by its part."""
+        hour, minute = divmod(self._ends.sales, HOUR_MIN)
+        parts = [(hour, minute / HOUR_MIN), (hour - 1, 1 - minute / HOUR_MIN)]
+        weeks: list[float] = []
+        for week in range(1, WEEKS + 1):
+            then = [(at - WEEK_H * week, part) for at, part in parts if part]
+            # The shop's first hour began somewhere in it.
+            if all(at > self._first_hour and at not in self._flagged for at, _ in then):
+                weeks.append(sum(_total(columns, [at]) * part for at, part in then))
+        return median(weeks) if weeks else None
+
+    def refunds(self) -> list[Refunds]:
+        """Of the shop and of each platform."""
+        made: list[Refunds] = []
+        end = self._ends.sales // HOUR_MIN + 1
+        for scope in self._whole_scopes():
+            now: dict[str, float] = {}
+            usual: dict[str, float] = {}
+            for cur in self._currencies:
+                refunded, sold = (
+                    self._column(self._hours, scope, measure.stored_as(cur))
+                    for measure in (REFUNDS, GMV_PAID)
+                )
+                days = [range(end - DAY_H * (day + 1), end - DAY_H * day) for day in range(REFUND_DAYS + 1)]
+                ratios = [
+                    _total([refunded], day) / gmv if (gmv := _total([sold], day)) > 0 else None
+                    for day in days
+                ]
+                if ratios[0] is not None:
+                    now[cur] = ratios[0]
+                before = [ratio for ratio in ratios[1:] if ratio is not None]
+                if len(before) >= REFUND_DAYS_MIN:
+                    usual[cur] = median(before)
+            made.append(Refunds(scope, now, usual))
+        return made
+
+    def failing(self) -> list[Failing]:
+        """Of each gateway: attempts that ended in an error or a time-out, or have not ended."""
+        to_minute = self._ends.attempts
+        by_hour = {pair: self._failures_by_hour(pair) for pair in self._watched.gateways}
+        of_all = _ratio(tally for hours in by_hour.values() for tally in hours.values())
+        made: list[Failing] = []
+        for pair, hours in by_hour.items():
+            usual = Hours(hours, self._flagged).usual(to_minute - FAILURES_MIN, to_minute)
+            own = usual.ratio if usual is not None else _ratio(hours.values())
+            now = self._payments(self._minutes, pair, range(to_minute - FAILURES_MIN, to_minute))
+            attempts, failed = sum(each.n for each in now), sum(each.k for each in now)
+            made.append(Failing(pair, attempts, failed, of_all if own is None else own))
+        return made
+
+    def _failures_by_hour(self, pair: str) -> dict[int, Tally]:
+        """The hours in which nothing can change any more."""
+        units = range(self._first_hour, self._hours.settled)
+        return dict(zip(units, self._payments(self._hours, pair, units), strict=True))
+
+    def _payments(self, table: Table, pair: str, units: range) -> list[Tally]:
+        """Attempts, and those that failed, by unit."""
+        scope = Scope(PLATFORM_GATEWAY.name, pair)
+        attempts, errors, pending = (
+            self._column(table, scope, measure.name) for measure in (ATTEMPTS, PAY_ERRORS, PAY_PENDING)
+        )
+        return [Tally(attempts.get(at, 0), errors.get(at, 0) + pending.get(at, 0)) for at in units]
+
+    def order_worth(self, scope: Scope) -> dict[str, float]:
+        """What an order of the scope brought in the last day, by currency, over orders of all currencies; for
+        a gateway one of its platform, for a live one of its own."""
+        if scope.kind == PLATFORM_GATEWAY.name:
+            scope = Scope(PLATFORM.name, split_pair(scope.value)[0])
+        if scope.kind == LIVE.name:
+            own = self._worth(
+                self._minutes, scope, range(self._minutes.first, self._minutes.end), LIVE_ORDERS_MIN
+            )
+            if own:
+                return own
+            scope = _ALL
+        end = self._ends.sales // HOUR_MIN + 1
+        return self._worth(self._hours, scope, range(end - DAY_H, end), 1)
+
+    def _worth(self, table: Table, scope: Scope, units: range, orders_min: int) -> dict[str, float]:
+        sold = {
+            measure.name: {
+                cur: _total([self._column(table, scope, measure.stored_as(cur))], units)
+                for cur in self._currencies
+            }
+            for measure in (GMV_PAID, ORDERS_IN_CURRENCY)
+        }
+        orders = sum(sold[ORDERS_IN_CURRENCY.name].values())
+        if orders < orders_min:
+            return {}
+        return {cur: gmv / orders for cur, gmv in sold[GMV_PAID.name].items() if gmv}
+
+    @staticmethod
+    def _column(table: Table, scope: Scope, measure: str) -> Mapping[int, int]:
+        return table.amounts(scope.kind, scope.value, measure)
+
+
+def _total(columns: Sequence[Mapping[int, int]], units: Sequence[int]) -> int:
+    """The sum of all columns over the units."""
+    return sum(column.get(unit, 0) for column in columns for unit in units)
+
+
+def _ratio(tallies: Iterable[Tally]) -> float | None:
+    """The part that failed of all; None of too few."""
+    sums = [0, 0]
+    for tally in tallies:
+        sums[0] += tally.n
+        sums[1] += tally.k
+    return sums[1] / sums[0] if sums[0] >= ATTEMPTS_MIN else None
