@@ -91,7 +91,7 @@ def test_it_starts_without_redis() -> None:
         assert "Redis does not answer" in json.load(caught.value)["error"]
 
 
-def test_what_is_not_http_is_refused_and_not_logged() -> None:
+def test_what_is_not_http_is_refused_and_not_logged(redis_server: RedisServer) -> None:
     """Garbage, endless lines and contradicting headers end in a 400; what was sent, perhaps a token, stays
     out of the log."""
     sent = (
@@ -101,7 +101,8 @@ def test_what_is_not_http_is_refused_and_not_logged() -> None:
         + b"Content-Length: 1\r\n" * 2
         + b"\r\n",
     )
-    with _serving(token="s3cret") as (process, url):
+    shop = Shop(redis_server.url).healthy(NOON_MS)
+    with _serving(token="s3cret", redis=shop.url, redis_prefix=shop.prefix) as (process, url):
         host, port = url.removeprefix("http://").split(":")
         for request in sent:
             with socket.create_connection((host, int(port)), timeout=5) as connection:
