@@ -258,6 +258,9 @@ class Reader:
         if not trust.is_looked_at([meta.number("up_ms") for meta in view.metas if meta.fields], now_ms):
             return silent
         for topic in INPUT_TOPICS:
+            # What was not read yet may hold a sign of it: a topic is behind or silent, never both.
+            if _is_behind(view.metas, topic, now_ms):
+                continue
             heartbeat_ms = _newest(view.metas, f"hb:{topic}")
             # Not by ingest time, which canaries move too.
             record_ms = _newest(view.metas, f"src:{topic}")
@@ -294,6 +297,15 @@ class Reader:
             for index, start_ms in enumerate(starts)
         ]
         return trust.records_per_minute(counts, last_record_ms)
+
+
+def _is_behind(metas: Collection[Meta], topic: str, now_ms: int) -> bool:
+    """Whether records of a topic wait, and those read last are old: a canary that waits is not enough."""
+    return any(
+        (meta.number(f"lag:{topic}") or 0) > 0
+        and now_ms - (meta.number(f"ing:{topic}") or 0) > trust.SILENT_AFTER_MS
+        for meta in metas
+    )
 
 
 def _moment(now_ms: int, metas: Collection[Meta]) -> Moment:

@@ -241,6 +241,17 @@ def test_a_dead_worker_is_no_silent_source(shop: Shop) -> None:
     assert _kpis(shop, "all", "5m")["state"] == "source_silent"
 
 
+def test_a_topic_that_is_behind_is_not_silent(shop: Shop) -> None:
+    """Records that wait may hold a heartbeat; one that just came (a canary) is no sign that more are old."""
+    _written(shop, NOON_MS)
+    shop.meta(0, hb__views=NOON_MS - 31_000, lag__views=1, ing__views=NOON_MS - 30_001)
+    assert _kpis(shop, "all", "5m")["state"] == "open"
+    shop.meta(0, ing__views=NOON_MS - 30_000)
+    assert _kpis(shop, "all", "5m")["state"] == "source_silent"
+    shop.meta(0, lag__views=0, ing__views=NOON_MS - 30_001)
+    assert _kpis(shop, "all", "5m")["state"] == "source_silent"
+
+
 def test_a_range_ends_with_the_day_that_is_going_on(shop: Shop) -> None:
     """By the clock, or by the newest event where that is ahead, and 10 minutes more; nothing lies beyond."""
     midnight_ms = NOON_MS + 12 * HOUR_MS

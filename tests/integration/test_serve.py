@@ -102,7 +102,8 @@ def test_what_is_not_http_is_refused_and_not_logged(redis_server: RedisServer) -
         + b"\r\n",
     )
     shop = Shop(redis_server.url).healthy(NOON_MS)
-    with _serving(token="s3cret", redis=shop.url, redis_prefix=shop.prefix) as (process, url):
+    names = {"redis": shop.url, "redis_prefix": shop.prefix, "partitions": shop.partitions}
+    with _serving(token="s3cret", **names) as (process, url):
         host, port = url.removeprefix("http://").split(":")
         for request in sent:
             with socket.create_connection((host, int(port)), timeout=5) as connection:
