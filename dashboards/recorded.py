@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboards.promql import TIME, Aggregation, Call, Expr, Metric, highest, total
-from streams.cohorts import DROP_TO, STEPS, Z
+from streams.cohorts import DROP_TO, REACHED_Z, STEPS, Z
 
 SHOP = ("env", "shop")
 SCOPE = (*SHOP, "scope_kind", "scope")
@@ -108,10 +108,14 @@ USUAL_REACHED = _windowed("usual_reached")
 RATIO = Recorded("scope_step_window:shop_pulse_cohort:ratio", REACHED.series / SIZE.series)
 UPPER = Recorded("scope_step_window:shop_pulse_cohort:upper_bound", _bound(SIZE.series, REACHED.series, Z))
 LOW = Recorded("scope_step_window:shop_pulse_cohort:low", UPPER.series.is_below(USUAL_RATIO.series * DROP_TO))
+_OF_VIEWS = Metric(REACHED.name, {"step": f"~{'|'.join(VIEW_STEPS)}"})
 DILUTED = Recorded(
-    # Of steps from a view: as many as usual reached the step, so it is the views that are too many (bots).
+    # Of steps from a view: as many as usual may have reached the step (the upper bound of a Poisson count),
+    # so it is the views that are too many (bots).
     "scope_step_window:shop_pulse_cohort:diluted",
-    Metric(REACHED.name, {"step": f"~{'|'.join(VIEW_STEPS)}"}).is_at_least(USUAL_REACHED.series * DROP_TO),
+    (_OF_VIEWS + REACHED_Z**2 / 2 + Call("sqrt", (_OF_VIEWS + REACHED_Z**2 / 4,)) * REACHED_Z).is_at_least(
+        USUAL_REACHED.series * DROP_TO
+    ),
 )
 LOW_COUNT = Recorded("scope_step:shop_pulse_cohort_low:count", total(LOW.series, *SCOPE_STEP))
 FELL_COUNT = Recorded(

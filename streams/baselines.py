@@ -21,8 +21,14 @@ WIDENED_MAX_H: Final = 12
 # A shop without such weeks is compared with the day before, where that holds enough.
 DAY_H: Final = 24
 REACHED_IN_DAY_MIN: Final = 50
+# How much more or less than usual goes on today is taken from the hours before the window: at least two, more
+# until so many usually reach the step in them.
+LEVEL_H: Final = 2
+LEVEL_REACHED_MIN: Final = 100
 # Strata with a smaller part than this may be without a baseline.
 STRATUM_MIN: Final = 0.05
+# So far the strata's numbers of the weeks before may be from those of the whole.
+STRATA_OFF_MAX: Final = 0.05
 
 
 class Hours:
@@ -40,18 +46,17 @@ class Hours:
             self._known[span] = self._usual(*span)
         return self._known[span]
 
-    def took_part(self, from_minute: int, to_minute: int) -> int:
-        """How many took part in the hours that `usual` compares with, not widened."""
+    def before(self, from_minute: int, to_minute: int) -> Tally:
+        """All hours together that `usual` compares with, not widened; of a young shop those of the day."""
         first, last = from_minute // 60, (to_minute - 1) // 60
-        weeks = self._weeks(first, last)
-        if not weeks:
-            weeks = self._present([range(first - DAY_H, first)])
-        return sum(tally.n for week in weeks for tally in week)
+        weeks = self._weeks(first, last) or self._present([range(first - DAY_H, first)])
+        each = [tally for week in weeks for tally in week]
+        return Tally(sum(tally.n for tally in each), sum(tally.k for tally in each))
 
     def _usual(self, first: int, last: int) -> Usual | None:
         weeks = self._weeks(first, last)
         per_minute = [sum(tally.k for tally in week) / len(week) / 60 for week in weeks]
-        reached_per_minute = median(per_minute) if per_minute else None
+        reached_per_minute = median(per_minute) * self._level(first) if per_minute else None
         for widened in range(WIDENED_MAX_H + 1):
             ratio = _ratio(self._weeks(first - widened, last + widened), REACHED_MIN)
             if ratio is not None:
@@ -61,6 +66,22 @@ class Hours:
         if ratio is None:
             ratio = _ratio(self._present([range(first - DAY_H, first)]), REACHED_IN_DAY_MIN)
         return None if ratio is None else Usual(ratio, reached_per_minute)
+
+    def _level(self, first: int) -> float:
+        """How many reached the step in the hours before, against what is usual then.
+
+        Of a slow day fewer are expected, after a campaign began more; bots that only view change nothing of
+        it.
+        """
+        now, usual = 0.0, 0.0
+        for hour in range(first - 1, first - DAY_H - 1, -1):
+            weeks = self._weeks(hour, hour)
+            if weeks and hour in self._tallies:
+                now += self._tallies[hour].k
+                usual += median(week[0].k for week in weeks)
+            if hour <= first - LEVEL_H and usual >= LEVEL_REACHED_MIN:
+                break
+        return now / usual if usual else 1.0
 
     def _weeks(self, first: int, last: int) -> list[list[Tally]]:
         back = (WEEK_H * (week + 1) for week in range(WEEKS))
@@ -81,31 +102,34 @@ def _ratio(weeks: Sequence[Sequence[Tally]], reached_min: int) -> float | None:
 
 
 class Stratum(NamedTuple):
-    """A part of a scope: who took part in the window, who in the hours of the baseline, the usual ratio."""
+    """A part of a scope: how many of the window's took part there, its tally of the weeks before (see
+    `Hours.before`), and the usual ratio."""
 
-    now_n: int
-    then_n: int
+    n: int
+    before: Tally
     ratio: float | None
 
 
-def mixed(usual: Usual, strata: Sequence[Stratum]) -> Usual:
-    """What is usual for the mix that the window has.
+def mixed(usual: Usual, before: Tally, strata: Sequence[Stratum]) -> Usual:
+    """What is usual for the mix that the window has: the strata's usual ratios, weighed by who takes part
+    now.
 
     Viewers of a live buy less often than those who search: when a live brings fifty times the traffic, the
-    ratio of the whole falls although nothing is broken. Where a stratum of some size has no ratio of its own
-    nothing is known of the mix, and the usual ratio stays.
+    ratio of the whole falls although nothing is broken. The mix of the weeks before does not enter: one live
+    then would outweigh all the rest. The usual ratio stays where a stratum of some size has no ratio of its
+    own, and where the strata never made up the whole (`before`: its tally): sessions may pass through several
+    surfaces, and a purchase need not name any.
     """
-    now_n, then_n = sum(each.now_n for each in strata), sum(each.then_n for each in strata)
-    if not now_n or not then_n:
+    if not _adds_up(before, [each.before for each in strata]):
         return usual
-    large = [each for each in strata if max(each.now_n / now_n, each.then_n / then_n) >= STRATUM_MIN]
-    known = [(each.now_n, each.then_n, each.ratio) for each in large if each.ratio is not None]
-    now = sum(n for n, _, _ in known)
-    then = sum(n for _, n, _ in known)
-    if len(known) < len(large) or not now or not then:
+    took_part = sum(each.n for each in strata)
+    known = [(each.n, each.ratio) for each in strata if each.ratio is not None]
+    weight = sum(n for n, _ in known)
+    if not weight or any(each.ratio is None and each.n >= STRATUM_MIN * took_part for each in strata):
         return usual
-    expected_now = sum(n * ratio for n, _, ratio in known) / now
-    expected_then = sum(n * ratio for _, n, ratio in known) / then
-    if not expected_then:
-        return usual
-    return usual._replace(ratio=min(usual.ratio * expected_now / expected_then, 1.0))
+    return usual._replace(ratio=sum(n * ratio for n, ratio in known) / weight)
+
+
+def _adds_up(whole: Tally, parts: Sequence[Tally]) -> bool:
+    n, k = sum(part.n for part in parts), sum(part.k for part in parts)
+    return abs(n - whole.n) <= STRATA_OFF_MAX * whole.n and abs(k - whole.k) <= STRATA_OFF_MAX * whole.k

@@ -17,13 +17,16 @@ from typing import Final, NamedTuple
 
 from streams.catalogue import ATTEMPTS, PAY_AUTHORISED, PROMPT_STEPS, SESSION_STEPS
 
-# Lengths of the windows, in minutes. Neighbours differ by a factor of 1.4 to 1.6: the window that shows a
-# drop first is at most that much longer than the best one.
-RUNGS_MIN: Final = (5, 8, 12, 20, 30, 45, 70, 105, 160, 240, 360)
+# Lengths of the windows, in minutes. A drop has to show in two of them, so neighbours are close: the second
+# is a third longer than the first. The shortest is how soon the largest shops can know.
+RUNGS_MIN: Final = (2, 3, 4, 6, 8, 11, 15, 20, 27, 36, 48, 64, 85, 114, 152, 202, 270, 360)
 # One-sided error of a bound: 1 in 10 000.
 Z: Final = 3.719
 # A drop is a rate that lies below this part of the usual one, for sure.
 DROP_TO: Final = 0.75
+# One-sided error of "fewer than usual reached the step", 1 in 100: asked on top of the above, of steps from a
+# view.
+REACHED_Z: Final = 2.326
 # In a short and a long window: one alone may be a blip, or over already.
 RUNGS_AGREEING: Final = 2
 # With less than this a window says nothing.
@@ -161,6 +164,14 @@ def _bound(n: int, k: int, z: float) -> float:
 def is_low(reading: Reading) -> bool:
     """Whether the rate fell below DROP_TO of the usual one, for sure."""
     return upper_bound(reading.n, reading.k) < DROP_TO * reading.ratio
+
+
+def is_reached(reading: Reading) -> bool:
+    """Whether as many as usual may have reached the step: then it is the whole that is too large (bots)."""
+    if reading.usual_reached is None:
+        return False
+    k_at_most = reading.k + REACHED_Z**2 / 2 + REACHED_Z * sqrt(reading.k + REACHED_Z**2 / 4)
+    return k_at_most >= DROP_TO * reading.usual_reached
 
 
 def is_drop(readings: Sequence[Reading]) -> bool:

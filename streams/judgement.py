@@ -15,7 +15,6 @@ from streams.answer import Scope
 from streams.baselines import REACHED_IN_DAY_MIN, Hours, Stratum, mixed
 from streams.cohorts import (
     ATTEMPT,
-    DROP_TO,
     RUNGS_MIN,
     STEPS,
     Minutes,
@@ -26,6 +25,7 @@ from streams.cohorts import (
     Usual,
     is_drop,
     is_low,
+    is_reached,
     judge,
     since,
 )
@@ -165,6 +165,11 @@ class Judgement:
         self._known_for = ()
 
     @property
+    def left_out(self) -> Collection[int]:
+        """Minutes since 1970 that say nothing."""
+        return self._left_out
+
+    @property
     def tables(self) -> tuple[Table, Table]:
         """Of minutes, and of hours."""
         return self._minutes, self._hours
@@ -221,7 +226,7 @@ class Judgement:
         lost = max(n * (reading.ratio if usual is None else usual.ratio) - k, 0.0)
         orders = lost * prod(self._ratio(scope, after, reading) for after in _AFTER.get(step.name, ()))
         lasted = max(minutes.counted(end, end - began), 1)
-        diluted = step.whole == _VIEWS and not is_drop([each for each in readings if not _is_reached(each)])
+        diluted = step.whole == _VIEWS and not is_drop([each for each in readings if not is_reached(each)])
         return Fall(reading, began, diluted, lost, orders, orders / lasted)
 
     def _ratio(self, scope: Scope, step: Step, reading: Reading) -> float:
@@ -236,7 +241,8 @@ class Judgement:
         usual = self.hours(scope, step).usual(end - window_min, end)
         if usual is None or step == ATTEMPT:
             return usual
-        return mixed(usual, self._strata(scope, step, window_min))
+        before = self.hours(scope, step).before(end - window_min, end)
+        return mixed(usual, before, self._strata(scope, step, window_min))
 
     def _strata(self, scope: Scope, step: Step, window_min: int) -> list[Stratum]:
         """The scope's surfaces by platform."""
@@ -246,13 +252,9 @@ class Judgement:
             part = Scope(PLATFORM_SURFACE.name, pair)
             hours = self.hours(part, step)
             usual = hours.usual(end - window_min, end)
-            strata.append(
-                Stratum(
-                    self.minutes(part, step).before(end, window_min).n,
-                    hours.took_part(end - window_min, end),
-                    None if usual is None else usual.ratio,
-                )
-            )
+            now = self.minutes(part, step).before(end, window_min)
+            before = hours.before(end - window_min, end)
+            strata.append(Stratum(now.n, before, None if usual is None else usual.ratio))
         return strata
 
     def _usual_of_live(self, live: Scope, step: Step, window_min: int) -> Usual | None:
@@ -278,8 +280,3 @@ class Judgement:
             kept = [each for unit, each in zip(units, tallies, strict=True) if unit not in self.flagged_hours]
             self._totals[key] = Tally(sum(each.n for each in kept), sum(each.k for each in kept))
         return self._totals[key]
-
-
-def _is_reached(reading: Reading) -> bool:
-    """Whether the step is reached about as often as usual, by number."""
-    return reading.usual_reached is not None and reading.k >= DROP_TO * reading.usual_reached

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import median, median_low
 from typing import Final
 
 from streams.answer import Scope
@@ -25,6 +25,8 @@ FAILURES_MIN: Final = 10
 # Fewer attempts than this tell of no usual part that fails.
 ATTEMPTS_MIN: Final = 100
 REFUND_DAYS: Final = 28
+# With less than this of the hour not left out nothing is usual.
+PART_MIN: Final = 0.5
 # A median of fewer days is none.
 REFUND_DAYS_MIN: Final = 3
 # A live that sold less than this has no order value of its own.
@@ -71,6 +73,7 @@ class UsualSales:
         self._watched, self._ends = judgement.watched, judgement.ends
         self._first_hour = judgement.first_hour()
         self._flagged = judgement.flagged_hours
+        self._left_out = judgement.left_out
         self._currencies = currencies
 
     def _whole_scopes(self) -> list[Scope]:
@@ -79,7 +82,9 @@ class UsualSales:
     def sales(self) -> list[Sales]:
         """Of the shop and of each platform."""
         made: list[Sales] = []
-        last = range(self._ends.sales - HOUR_MIN, self._ends.sales)
+        hour = range(self._ends.sales - HOUR_MIN, self._ends.sales)
+        last = [minute for minute in hour if minute not in self._left_out]
+        part = len(last) / HOUR_MIN
         for scope in self._whole_scopes():
             gmv = {
                 cur: self._column(self._minutes, scope, GMV_PAID.stored_as(cur)) for cur in self._currencies
@@ -89,19 +94,27 @@ class UsualSales:
                 for cur in self._currencies
             }
             orders = [ORDERS_IN_CURRENCY.stored_as(cur) for cur in self._currencies]
+            usual_orders = self._same_hour([self._column(self._hours, scope, name) for name in orders])
             made.append(
                 Sales(
                     scope,
                     _total([self._column(self._minutes, scope, name) for name in orders], last),
-                    self._same_hour([self._column(self._hours, scope, name) for name in orders]),
+                    None if usual_orders is None or part < PART_MIN else usual_orders * part,
                     {cur: _total([column], last) for cur, column in gmv.items()},
-                    {cur: amount for cur, amount in usual.items() if amount is not None},
+                    {
+                        cur: amount * part
+                        for cur, amount in usual.items()
+                        if amount is not None and part >= PART_MIN
+                    },
                 )
             )
         return made
 
     def _same_hour(self, columns: Sequence[Mapping[int, int]]) -> float | None:
-        """The median over the weeks of the same 60 minutes; of two hours each by its part."""
+        """The second lowest of four weeks of the same 60 minutes; of two hours each by its part.
+
+        Two weeks with a campaign in them would lift the median far above a usual week.
+        """
         hour, minute = divmod(self._ends.sales, HOUR_MIN)
         parts = [(hour, minute / HOUR_MIN), (hour - 1, 1 - minute / HOUR_MIN)]
         weeks: list[float] = []
@@ -110,7 +123,7 @@ class UsualSales:
             # The shop's first hour began somewhere in it.
             if all(at > self._first_hour and at not in self._flagged for at, _ in then):
                 weeks.append(sum(_total(columns, [at]) * part for at, part in then))
-        return median(weeks) if weeks else None
+        return median_low(weeks) if weeks else None
 
     def refunds(self) -> list[Refunds]:
         """Of the shop and of each platform."""

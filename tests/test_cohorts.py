@@ -21,6 +21,7 @@ from streams.cohorts import (
     Usual,
     is_drop,
     is_low,
+    is_reached,
     judge,
     lower_bound,
     since,
@@ -74,8 +75,8 @@ def test_windows_equal_plain_sums(pairs: list[tuple[int, int]]) -> None:
 
 
 def test_readings_are_of_windows_with_enough_evidence() -> None:
-    """At 10 sessions a minute and 3 % usual, 5 conversions are expected in 16.7 minutes: 20 and longer say
-    something."""
+    """At 10 sessions a minute and 3 % usual, 5 conversions are expected in 16.7 minutes: windows from 20 on
+    say something."""
     _, readings = judge(_steady(10, 0), 400, lambda _: _usually(0.03))
 
     assert [reading.window_min for reading in readings] == [each for each in RUNGS_MIN if each >= 20]
@@ -107,8 +108,8 @@ def test_without_a_baseline_nothing_is_said() -> None:
 def test_the_usual_number_follows_the_time_that_counts() -> None:
     """2 a minute usually: 10 in five minutes, 8 when one of these is left out."""
     tallies = [Tally(100, 2)] * 5
-    whole = judge(Minutes(0, tallies), 5, lambda _: _usually(0.05, 2.0))[1][0]
-    less = judge(Minutes(0, tallies, left_out={3}), 5, lambda _: _usually(0.05, 2.0))[1][0]
+    whole = judge(Minutes(0, tallies), 5, lambda _: _usually(0.05, 2.0))[1][-1]
+    less = judge(Minutes(0, tallies, left_out={3}), 5, lambda _: _usually(0.05, 2.0))[1][-1]
 
     assert (whole.usual_reached, less.usual_reached) == (10.0, 8.0)
 
@@ -143,6 +144,15 @@ def test_a_total_stop_shows_from_about_600_sessions_on_at_three_percent() -> Non
     first = next(n for n in range(1, 2_000) if is_low(Reading(5, n, 0, 0.03, None)))
 
     assert first == 601
+
+
+def test_as_many_as_usual_is_no_drop_of_those_who_reach_it() -> None:
+    """Of 100 usual ones 60 may be three quarters by chance (1 in 100), 50 may not; unknown is not usual."""
+    reading = Reading(5, 100_000, 60, 0.01, 100.0)
+
+    assert is_reached(reading)
+    assert not is_reached(reading._replace(k=50))
+    assert not is_reached(reading._replace(usual_reached=None))
 
 
 def test_one_window_alone_is_no_drop() -> None:

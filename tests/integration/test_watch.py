@@ -91,8 +91,8 @@ def test_a_steady_shop_is_watched_and_nothing_falls(shop: Shop) -> None:
     ]
     assert whole.pop("expected_ratio") == pytest.approx(0.05)
     assert whole == {
-        "scope": "all", "step": "purchase_per_view", "state": "watched", "window": "5m",
-        "sessions": 900, "reached": 45,
+        "scope": "all", "step": "purchase_per_view", "state": "watched", "window": "2m",
+        "sessions": 360, "reached": 18,
     }  # fmt: skip
 
 

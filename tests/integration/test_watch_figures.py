@@ -69,10 +69,10 @@ def test_cohorts_and_states(shop: Shop) -> None:
     fill(shop, lambda _: LARGE, LARGE)
     gauges = _gauges(shop)
     step = ("platform", "tiktok", "purchase_per_view")
-    assert gauges["cohort_size"][*step, "5m"] == 6_000
+    assert gauges["cohort_size"][*step, "6m"] == 7_200
     assert gauges["cohort_reached"][*step, "360m"] == 360 * 50
-    assert gauges["cohort_baseline_ratio"][*step, "30m"] == pytest.approx(5 / 120)
-    assert gauges["cohort_usual_reached"][*step, "30m"] == pytest.approx(1_500)
+    assert gauges["cohort_baseline_ratio"][*step, "36m"] == pytest.approx(5 / 120)
+    assert gauges["cohort_usual_reached"][*step, "36m"] == pytest.approx(1_800)
     assert gauges["cohort_state"][*step, "watched"] == 1
     assert gauges["cohort_state"][*step, "not_current"] == 0
     quiet = ("platform", "youtube", "purchase_per_view")
@@ -118,8 +118,8 @@ def test_failing_gateways(shop: Shop) -> None:
     assert gauges["gateway_technical_failures"] == {adyen: 500, new: 0}
     assert gauges["gateway_baseline_ratio"][adyen] == pytest.approx(0.04)
     assert gauges["gateway_baseline_ratio"][new] == pytest.approx(0.04, abs=0.001)
-    labels = ("platform,gateway", "tiktok,gateway:adyen", "authorised_per_attempt", "5m")
-    assert (gauges["cohort_size"][labels], gauges["cohort_reached"][labels]) == (500, 200)
+    labels = ("platform,gateway", "tiktok,gateway:adyen", "authorised_per_attempt", "6m")
+    assert (gauges["cohort_size"][labels], gauges["cohort_reached"][labels]) == (600, 240)
 
 
 def test_sales_of_the_hour(shop: Shop) -> None:

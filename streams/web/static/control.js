@@ -1,12 +1,15 @@
-// The control room: first how far the figures can be trusted, then the funnel, money, gateways and lives.
+// The control room: first how far the figures can be trusted, then what fell, the funnel, money, gateways and lives.
 
 import { againstWords } from "./against.js";
 import { askText, follow, serverNow } from "./api.js";
 import { askAround, askGateways, askLives, showGateways, showLives, showMoney } from "./cards.js";
+import { askChanges, showChanges } from "./changes.js";
 import { Chart, perStep, wholeSteps } from "./chart.js";
 import { at, present, show } from "./dom.js";
+import { askDrops, showDrops } from "./drops.js";
 import { clock, count, duration, NOTHING, percent } from "./format.js";
 import { showFunnels } from "./funnel.js";
+import { Herald } from "./herald.js";
 import { lagWords, readLag } from "./lag.js";
 import { Kept } from "./kept.js";
 import { Rounds } from "./poll.js";
@@ -17,6 +20,7 @@ import { judge, lostWords } from "./trust.js";
 const AROUND_EVERY_MS = 15_000;
 
 const charts = { sessions: new Chart(at("sessions-curve")), bought: new Chart(at("bought-curve")) };
+const herald = new Herald(at("fell-spoken"));
 
 // `answer`: the newest. `good`: the newest that was current. `lost`: why there is no connection, null while there is.
 // `heardMs`: when the service last said something. `kept`: the rest, which is asked in rounds.
@@ -40,6 +44,8 @@ function paint() {
   document.title = `${trust.current || trust.name === "waiting" ? "" : "Not current – "}Shop Pulse`;
   showTrust(trust, trust.current ? answer : answer ?? page.answer);
   present("capped", Boolean(answer?.capped));
+  showDrops(part, trust, teller, herald, serverNow());
+  showChanges(part("changes"), trust, serverNow());
   showFunnels(answer, teller);
   showMoney(answer, part("around"), chosenWindow(), teller);
   showGateways(part, chosenWindow(), teller);
@@ -90,6 +96,8 @@ function showSessions(teller) {
 async function askRound(wanted) {
   const window = chosenWindow();
   const parts = {
+    drops: () => askDrops(part("drops").last),
+    changes: () => askChanges(serverNow()),
     around: async () => ({ around: await askAround("all", window) }),
     pipeline: async () => ({ pipeline: readLag(await askText("metrics")) }),
     gateways: () => askGateways(window),

@@ -9,6 +9,7 @@ const HOUR = 60 * MINUTE;
 
 const whole = new Intl.NumberFormat("en");
 const short = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
+const digits = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const clockFormat = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
 const dayFormat = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 const currencies = new Map();
@@ -46,6 +47,14 @@ export function percent(ratio) {
   return isKnown(ratio) ? `${short.format(Math.floor(ratio * 1_000 + 1e-9) / 10)} %` : NOTHING;
 }
 
+/** A number that may be small: two digits that count (0.042, 1.2), from 10 on at most one decimal. */
+export const fine = (number) => (isKnown(number) && Math.abs(number) < 10 ? digits.format(number) : decimal(number));
+
+/** A ratio in percent, small ones with two digits that count: 0.00042 is 0.042 %. No line ends before the sign. */
+export function conversion(ratio) {
+  return isKnown(ratio) && ratio < 0.1 ? `${fine(ratio * 100)}\u00a0%` : percent(ratio).replace(" ", "\u00a0");
+}
+
 /** A length of time: "8 s", "3 min", "2 h 5 min", "4 d". */
 export function duration(ms) {
   if (!isKnown(ms)) return NOTHING;
@@ -64,6 +73,11 @@ export const clock = (ms) => (isKnown(ms) ? clockFormat.format(ms) : NOTHING);
 
 /** Day and time, in the reader's zone. */
 export const day = (ms) => (isKnown(ms) ? dayFormat.format(ms) : NOTHING);
+
+/** Hours and minutes in the reader's zone, with the day where it is longer ago (or ahead) than 12 h. */
+export function when(ms, nowMs) {
+  return isKnown(ms) && Math.abs(nowMs - ms) < 12 * HOUR ? clock(ms).slice(0, 5) : day(ms);
+}
 
 /** How `now` compares with `before` in words: "12 % more", "8 % less", "the same". */
 export function change(now, before) {
