@@ -1,7 +1,7 @@
 # Shop Pulse: `make run` starts everything, `make test` is what CI runs. Each target sets up what it needs.
 SHELL := /bin/bash
 PYTHON := .venv/bin/python
-CODE := schemas streams verify dashboards tests
+CODE := schemas streams verify dashboards backtest tests
 
 .PHONY: setup run test lint typecheck unit bench screenshots lock
 

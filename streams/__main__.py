@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     ),
     "topics": ("streams.topics", "command", "Create the topics, or check them."),
     "dead-letters": ("streams.dead_letters", "dead_letters", "Show the latest dead letters."),
+    "backtest": ("backtest.command", "command", "Measure the alert rules on seeded shops."),
     "bench": ("tests.bench.__main__", "command", "Measure the worker against plain Faust (in a checkout)."),
     "render": ("dashboards.render", "command", "Write every generated file anew."),
 }

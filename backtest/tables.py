@@ -1,0 +1,233 @@
+"""Baselines and windows of a shop for every minute at once: which minutes have to be looked at closely.
+
+It stands between a shop's counts and the gauges. `streams.cohorts` and `streams.baselines` decide, one window
+at a time; a year of minutes is too much for that. Here the same arithmetic runs over arrays, and only finds
+the minutes in which at least two windows come near to a drop: in all others no rule can fire (tests hold
+both).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backtest.drops import BEHIND_MIN, HORIZON_MIN
+from backtest.shops import (
+    HISTORY_H,
+    LEAD_MIN,
+    PLATFORMS,
+    STRATA,
+    SURFACES,
+    Counts,
+    Floats,
+    Shop,
+    Tables,
+)
+from streams import baselines, cohorts
+
+Flags: TypeAlias = NDArray[np.bool_]
+
+# Groups of strata: the shop, its platforms, each stratum. The first of them are scopes that rules watch.
+SCOPES: Final = (("all", "all"), *(("platform", platform) for platform in PLATFORMS))
+WHOLES: Final = (0, 1, 2, 0)
+PARTS: Final = (1, 2, 3, 3)
+MEMBERS: Final = (
+    tuple(range(STRATA)),
+    *(tuple(range(at, at + len(SURFACES))) for at in range(0, STRATA, len(SURFACES))),
+)
+# A window this much above the threshold is written, too: it is the rule that decides, not this module.
+NEAR: Final = 1.02
+# A page is sure after so many minutes; of steps from a view where this part of the usual number is not
+# reached.
+SURE_MIN: Final = 3
+SURE_PART: Final = 0.5
+
+
+def grouped(steps: Counts) -> Counts:
+    """Counts of the groups (measure × group × time) of those of the strata."""
+    return np.concatenate([*(steps[:, list(each)].sum(axis=1)[:, None] for each in MEMBERS), steps], axis=1)
+
+
+class Usuals(NamedTuple):
+    """Of every step × group × span of hours: the usual ratio, and how many reach the step in a minute,
+    whatever today's level; NaN where nothing is known."""
+
+    ratio: Floats
+    reached_per_minute: Floats
+
+
+def _median(values: Floats) -> Floats:
+    """The median over the last axis, NaN left out; NaN where nothing is left."""
+    ordered = np.sort(values, axis=-1)
+    count = np.sum(~np.isnan(values), axis=-1)
+    low = np.take_along_axis(ordered, np.maximum(count - 1, 0)[..., None] // 2, -1)[..., 0]
+    high = np.take_along_axis(ordered, np.minimum(count // 2, values.shape[-1] - 1)[..., None], -1)[..., 0]
+    return np.where(count > 0, (low + high) / 2, np.nan)
+
+
+def _ratio(n: Counts, k: Counts, reached_min: int) -> Floats:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rates = np.where(n > 0, k / n, np.nan)
+    return np.where(k.sum(axis=-1) >= reached_min, _median(rates), np.nan)
+
+
+def usuals(hours: Counts, first: Counts, last: Counts) -> Usuals:
+    """`baselines.Hours.usual` of every span [first, last] of hours; hours are counted from the history's
+    first."""
+    sums = np.concatenate([np.zeros((*hours.shape[:2], 1), np.int64), hours.cumsum(axis=2)], axis=2)
+    whole, part = sums[list(WHOLES)], sums[list(PARTS)]
+    back = baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
+    kept = hours.shape[2]
+
+    def between(counts: Counts, low: Counts, high: Counts) -> Counts:
+        return np.asarray(counts[..., np.clip(high, 0, kept)] - counts[..., np.clip(low, 0, kept)])
+
+    low, high = first[:, None] - back, last[:, None] - back + 1
+    length = np.clip(high, 0, kept) - np.clip(low, 0, kept)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        reached = _median(np.where(length > 0, between(part, low, high) / length / 60, np.nan))
+    ratio = np.full(reached.shape, np.nan)
+    for widened in range(baselines.WIDENED_MAX_H + 1):
+        if not np.isnan(ratio).any():
+            break
+        spans = low - widened, high + widened
+        wider = _ratio(between(whole, *spans), between(part, *spans), baselines.REACHED_MIN)
+        ratio = np.where(np.isnan(ratio), wider, ratio)
+    weeks = first[:, None] - baselines.WEEK_H * np.arange(baselines.WEEKS + 1)
+    day = first[:, None] - baselines.DAY_H, first[:, None]
+    for spans, least in (
+        ((weeks[:, 1:], weeks[:, :-1]), baselines.REACHED_MIN),
+        (day, baselines.REACHED_IN_DAY_MIN),
+    ):
+        ratio = np.where(np.isnan(ratio), _ratio(between(whole, *spans), between(part, *spans), least), ratio)
+    return Usuals(ratio, reached)
+
+
+def levels(hours: Counts, first: Counts) -> Floats:
+    """`baselines.Hours._level` before each of the hours `first`, by step × group."""
+    reached = hours[list(PARTS)].astype(np.float64)
+    back = baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
+    now, usual = np.zeros((*reached.shape[:2], len(first))), np.zeros((*reached.shape[:2], len(first)))
+    done = np.zeros(now.shape, np.bool_)
+    for before in range(1, baselines.DAY_H + 1):
+        at = first - before
+        weeks = at[:, None] - back
+        known = np.where(weeks >= 0, reached[..., np.maximum(weeks, 0)], np.nan)
+        told = ~done & (at < hours.shape[2]) & (weeks >= 0).any(axis=1)
+        now += np.where(told, reached[..., np.minimum(at, hours.shape[2] - 1)], 0.0)
+        usual += np.where(told, _median(known), 0.0)
+        done |= (before >= baselines.LEVEL_H) & (usual >= baselines.LEVEL_REACHED_MIN)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(usual > 0, now / usual, 1.0)
+
+
+class Windows(NamedTuple):
+    """Every step × scope × rung × minute: who took part, who reached, and the usual ratio of this mix (NaN:
+    none)."""
+
+    n: Counts
+    k: Counts
+    ratio: Floats
+    usual_reached: Floats
+
+
+class Board:
+    """What is usual for a shop, and its windows; `as_of` says up to which minute figures are complete at
+    each."""
+
+    def __init__(self, shop: Shop, scored_min: int, as_of: Counts | None = None) -> None:
+        rungs = np.array(cohorts.RUNGS_MIN)
+        self.ends = LEAD_MIN - HORIZON_MIN + (np.arange(scored_min) - BEHIND_MIN if as_of is None else as_of)
+        self._starts = self.ends - rungs[:, None]
+        # Minutes are counted from LEAD_MIN before the end of the history.
+        first = (HISTORY_H * 60 - LEAD_MIN + self._starts) // 60
+        last = np.broadcast_to((HISTORY_H * 60 - LEAD_MIN + self.ends - 1) // 60, first.shape)
+        spans, places = np.unique(first * 10_000 + last, return_inverse=True)
+        self._places = places.reshape(first.shape)
+        self._first = first
+        self._history = shop.hours.steps
+        hours = np.concatenate([self._history, today(shop.minutes.steps)], axis=2)
+        self._usuals = usuals(grouped(hours), spans // 10_000, spans % 10_000)
+
+    def windows(self, tables: Tables, first: int = 0, last: int | None = None) -> Windows:
+        """The windows of the scored minutes [first, last)."""
+        counts = grouped(tables.steps)
+        sums = np.concatenate([np.zeros((*counts.shape[:2], 1), np.int64), counts.cumsum(axis=2)], axis=2)
+        ends, starts = self.ends[first:last], self._starts[:, first:last]
+        places = self._places[:, first:last]
+        held = sums[:, :, ends][:, :, None] - sums[:, :, starts]
+        n, k = held[list(WHOLES)], held[list(PARTS)]
+        ratio = self._usuals.ratio[:, :, places]
+        lengths = np.array(cohorts.RUNGS_MIN)[:, None]
+        scopes = len(SCOPES)
+        mixed = np.stack(
+            [
+                _mixed(ratio[:, at], n[:, members], ratio[:, members])
+                for at, members in enumerate([[scopes + each for each in group] for group in MEMBERS])
+            ],
+            axis=1,
+        )
+        hours = np.concatenate([self._history, today(tables.steps)], axis=2)
+        firsts, at = np.unique(self._first[:, first:last], return_inverse=True)
+        level = levels(grouped(hours)[:, :scopes], firsts)[..., at.reshape(starts.shape)]
+        usual_reached = self._usuals.reached_per_minute[:, :scopes][..., places] * lengths * level
+        return Windows(n[:, :scopes], k[:, :scopes], mixed, usual_reached)
+
+
+def today(steps: Counts) -> Counts:
+    """The whole hours of the scored minutes."""
+    whole = (steps.shape[-1] - LEAD_MIN) // 60
+    minutes = steps[..., LEAD_MIN : LEAD_MIN + whole * 60]
+    return np.asarray(minutes.reshape(*steps.shape[:-1], whole, 60).sum(axis=-1))
+
+
+def _mixed(usual: Floats, n: Counts, ratio: Floats) -> Floats:
+    """`baselines.mixed` over arrays: step × rung × minute, strata on the second axis. They always add up
+    here."""
+    known = ~np.isnan(ratio)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = (n * np.where(known, ratio, 0.0)).sum(axis=1) / (n * known).sum(axis=1)
+    missing = ~known & (n >= baselines.STRATUM_MIN * n.sum(axis=1, keepdims=True))
+    return np.where(missing.any(axis=1) | ~np.isfinite(mean), usual, mean)
+
+
+def upper_bounds(n: Counts, k: Counts) -> Floats:
+    """`cohorts.upper_bound` over arrays; NaN where nobody took part."""
+    z = cohorts.Z
+    with np.errstate(invalid="ignore", divide="ignore"):
+        p = k / n
+        spread = np.sqrt(np.maximum(p * (1 - p), 0) / n + z * z / (4.0 * n * n))
+        return np.asarray((p + z * z / (2.0 * n) + z * spread) / (1 + z * z / n))
+
+
+def low_windows(windows: Windows, near: float = 1.0) -> Flags:
+    """Which windows hold enough and lie below the threshold × `near`."""
+    with np.errstate(invalid="ignore"):
+        enough = (windows.n >= cohorts.TOOK_PART_MIN) & (windows.n * windows.ratio >= cohorts.EXPECTED_MIN)
+        below = upper_bounds(windows.n, windows.k) < cohorts.DROP_TO * windows.ratio * near
+    return np.asarray(enough & below)
+
+
+def near_windows(windows: Windows, near: float = NEAR) -> Flags:
+    """The windows (step × scope × rung × minute) near a drop, in minutes in which enough of them are."""
+    low = low_windows(windows, near)
+    return np.asarray(low & (low.sum(axis=2, keepdims=True) >= cohorts.RUNGS_AGREEING))
+
+
+def sure_since(windows: Windows, first: int) -> int | None:
+    """A scored minute by which a page has come for sure, the first window being of minute `first`; None for
+    none.
+
+    What follows it need not be written: the same page goes on. Sure is what holds by far, for a while.
+    """
+    low = low_windows(windows)
+    z = cohorts.Z
+    reached_at_most = windows.k + z * z / 2 + z * np.sqrt(windows.k + z * z / 4)
+    view_steps = [at for at, whole in enumerate(WHOLES) if whole == 0]
+    low[view_steps] &= (reached_at_most < SURE_PART * windows.usual_reached)[view_steps]
+    sure = (low.sum(axis=2) >= cohorts.RUNGS_AGREEING).astype(np.int64)
+    runs = np.concatenate([np.zeros((*sure.shape[:2], 1), np.int64), sure.cumsum(axis=2)], axis=2)
+    held = (runs[..., SURE_MIN:] - runs[..., :-SURE_MIN] == SURE_MIN).any(axis=(0, 1))
+    return first + int(held.argmax()) + SURE_MIN + 1 if held.any() else None
