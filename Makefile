@@ -29,7 +29,11 @@ bench: setup ## funnel-gmv through the production worker against plain Faust; AR
 screenshots: setup ## docs/images anew: starts everything, waits until a live sells, and takes pictures
 	@$(PYTHON) -m tests.browser.screenshots
 
-lock: setup ## requirements.lock from pyproject.toml, with hashes and without addresses
-	CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --extra dev \
-		--strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-		--output-file requirements.lock pyproject.toml
+LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --strip-extras \
+	--allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+
+lock: setup ## three lock files, with hashes and without addresses: everything, what the image runs, what builds it
+	$(LOCK) --extra dev --output-file requirements.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --output-file requirements-runtime.lock pyproject.toml
+	$(LOCK) --constraint requirements.lock --only-build-deps --build-deps-for wheel \
+		--output-file requirements-build.lock pyproject.toml

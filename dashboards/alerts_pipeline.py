@@ -178,8 +178,9 @@ _RECORDS = (
         severity=Severity.WARNING,
         about=About.PIPELINE,
         labels=_CURRENCY,
-        expr=_LATE.above(0).where(
-            _LATE.above(highest(gauge("gmv_last_hour_minor", scope_kind="all"), *_CURRENCY) * _LATE_PART),
+        # Also where nobody knows the GMV: a currency that came late only, a watch that judges nothing.
+        expr=_LATE.above(0).unless(
+            (highest(gauge("gmv_last_hour_minor", scope_kind="all"), *_CURRENCY) * _LATE_PART).above(_LATE),
             *_CURRENCY,
         ),
         hold="10m",

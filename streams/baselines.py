@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-from streams.cohorts import Tally, Usual
+from streams.cohorts import DROP_TO, Tally, Usual, upper_bound
 
 WEEKS: Final = 4
 WEEK_H: Final = 7 * 24
@@ -71,12 +71,12 @@ class Hours:
         """How many reached the step in the hours before, against what is usual then.
 
         Of a slow day fewer are expected, after a campaign began more; bots that only view change nothing of
-        it.
+        it. Hours in which the step itself fell are passed over, or a drop would soon be its own measure.
         """
         now, usual = 0.0, 0.0
         for hour in range(first - 1, first - DAY_H - 1, -1):
             weeks = self._weeks(hour, hour)
-            if weeks and hour in self._tallies:
+            if weeks and hour in self._tallies and not _fell(self._tallies[hour], weeks):
                 now += self._tallies[hour].k
                 usual += median(week[0].k for week in weeks)
             if hour <= first - LEVEL_H and usual >= LEVEL_REACHED_MIN:
@@ -91,6 +91,12 @@ class Hours:
         """The tallies of the hours that are known, by span; spans without any are left out."""
         found = ([self._tallies[hour] for hour in span if hour in self._tallies] for span in spans)
         return [tallies for tallies in found if tallies]
+
+
+def _fell(tally: Tally, weeks: Sequence[Sequence[Tally]]) -> bool:
+    """Whether the step is reached less than usual in an hour, for sure."""
+    ratio = _ratio(weeks, 1)
+    return ratio is not None and tally.n > 0 and upper_bound(*tally) < DROP_TO * ratio
 
 
 def _ratio(weeks: Sequence[Sequence[Tally]], reached_min: int) -> float | None:

@@ -192,11 +192,9 @@ class Watch:
         found = await asyncio.to_thread(self._judge, ends, flagged, view.moment.currencies)
         self._looked_at = ends, flagged
         self._slices.forget()
-        fell = [each for each in found.judged if each.fall is not None][:EXPLAINED_MAX]
-        explained = {
-            (each.scope, each.step): await self._explained(each, ends, CAUSES_OF_DROP) for each in fell
-        }
-        self._found = replace(found, as_of_ms=as_of_ms, explained=explained)
+        # A drop is told before it is explained: explanations take readings, and one that fails hides no drop.
+        self._found, self._found_ms = replace(found, as_of_ms=as_of_ms), self._model.clock()
+        self._found = replace(self._found, explained=await self._causes_of(found.judged, ends))
 
     async def _read(self, view: View, ends: Ends) -> None:
         """What is new in the tables."""
@@ -222,6 +220,18 @@ class Watch:
             refunds=usual.refunds(),
             failing=usual.failing(),
         )
+
+    async def _causes_of(
+        self, judged: Sequence[Judged], ends: Ends
+    ) -> Mapping[tuple[Scope, Step], Explained]:
+        explained: dict[tuple[Scope, Step], Explained] = {}
+        for each in [each for each in judged if each.fall is not None][:EXPLAINED_MAX]:
+            try:
+                explained[each.scope, each.step] = await self._explained(each, ends, CAUSES_OF_DROP)
+            except (StoreUnavailableError, WindowError) as error:
+                _log.warning("causes of a drop are not known: %s", error)
+                break
+        return explained
 
     async def _explained(self, judged: Judged, ends: Ends, limit: int) -> Explained:
         end = ends.of(judged.step)

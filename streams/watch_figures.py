@@ -22,6 +22,7 @@ _STEP = (*_SCOPE, "step")
 _WINDOW = (*_STEP, "window")
 _GATEWAY = ("platform", "gateway")
 _SECOND_MS = 1_000
+_USUAL = "Second lowest of that hour in the four weeks before."
 
 _Made = dict[tuple[str, ...], float]
 
@@ -126,11 +127,9 @@ def _sales(found: Findings) -> Iterable[Samples]:
         usual_gmv |= {(*labels, currency): minor for currency, minor in each.usual_gmv_minor.items()}
     of_currency = (*_SCOPE, "currency")
     yield Samples("gmv_last_hour_minor", "GMV paid in the hour before as-of.", of_currency, gmv)
-    yield Samples(
-        "gmv_baseline_minor", "Median of that hour in the four weeks before.", of_currency, usual_gmv
-    )
+    yield Samples("gmv_baseline_minor", _USUAL, of_currency, usual_gmv)
     yield Samples("orders_last_hour", "Orders in the hour before as-of.", _SCOPE, orders)
-    yield Samples("orders_baseline", "Median of that hour in the four weeks before.", _SCOPE, usual_orders)
+    yield Samples("orders_baseline", _USUAL, _SCOPE, usual_orders)
 
 
 def _refunds(found: Findings) -> Iterable[Samples]:

@@ -175,11 +175,22 @@ def test_on_a_slow_day_fewer_are_usual() -> None:
     for back in (1, 2, 3):
         hours |= {NOW_H - back - WEEK_H * (at + 1): Tally(10_000, 300) for at in range(4)}
         # The third hour back was a usual one, and is not asked.
-        hours[NOW_H - back] = Tally(5_000, 300 if back == 3 else 150)
+        hours[NOW_H - back] = Tally(10_000, 300) if back == 3 else Tally(5_000, 150)
     usual = Hours(hours).usual(*SPAN)
 
     assert usual is not None
     assert usual.reached_per_minute == pytest.approx(2.5)
+
+
+def test_a_drop_is_not_its_own_measure() -> None:
+    """Hours in which the step itself fell say nothing of the level: what is usual stays, however long a drop
+    lasts."""
+    hours = {NOW_H - back - WEEK_H * (at + 1): Tally(10_000, 300) for at in range(4) for back in range(30)}
+    hours |= {NOW_H - back: Tally(10_000, 0 if back <= 12 else 300) for back in range(1, 30)}
+    usual = Hours(hours).usual(*SPAN)
+
+    assert usual is not None
+    assert usual.reached_per_minute == pytest.approx(5.0)
 
 
 def test_the_level_of_a_quiet_shop_is_taken_from_more_hours() -> None:

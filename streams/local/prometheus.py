@@ -1,21 +1,38 @@
-"""A Prometheus of our own that reads `/metrics`, where its binary is installed. Nothing depends on it."""
+"""A Prometheus of our own that reads `/metrics`, where its binary is installed. Nothing depends on it.
+
+It stands behind the read service, with the rules that are committed in `dashboards/`: the recording rules
+always, and of the sets of alerts the one that `SHOP_PULSE_ALERTS` names.
+"""
 
 from __future__ import annotations
 
 import http.client
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from streams.local.ports import free_port
 from streams.local.processes import Program
 
-_SCRAPE_INTERVAL = "5s"
+_INTERVAL = "5s"
+# In a checkout and in an installed wheel alike, packages stand side by side.
+DASHBOARDS = Path(__file__).resolve().parents[2] / "dashboards"
+# Every rule keeps these apart; who runs several shops gives each its own in the configuration of Prometheus.
+LABELS = {"env": "dev", "shop": "main"}
 
 
 def installed() -> bool:
     """Whether this machine has Prometheus."""
     return shutil.which("prometheus") is not None
+
+
+def rule_files(alerts: str) -> list[Path]:
+    """The committed rules to load when `alerts` (`prometheus`, `grafana`, `none`) is the active set."""
+    return [
+        DASHBOARDS / "prometheus" / "recording.yml",
+        *sorted((DASHBOARDS / "alerts" / alerts / "prometheus").glob("*.yml")),
+    ]
 
 
 def answers(port: int, path: str, host: str = "127.0.0.1", token: str = "") -> bool:
@@ -32,14 +49,31 @@ def answers(port: int, path: str, host: str = "127.0.0.1", token: str = "") -> b
 
 
 class PrometheusServer(Program):
-    """One Prometheus on loopback that scrapes `target` (`host:port`), with a token if one is needed."""
+    """One Prometheus on loopback that scrapes `target` (`host:port`), with a token if one is needed.
 
-    def __init__(self, folder: Path, target: str, *, token: str = "", log: Path | None = None) -> None:
+    `rules` are files of rules; `links` are the base addresses that their texts name (`pulse_url`,
+    `grafana_url`, `runbook_url`); `alertmanager` (`host:port`) is told what fires.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        target: str,
+        *,
+        token: str = "",
+        rules: Sequence[Path] = (),
+        links: Mapping[str, str] | None = None,
+        alertmanager: str | None = None,
+        log: Path | None = None,
+    ) -> None:
         super().__init__("Prometheus", log or folder / "prometheus.log")
         self.folder = folder
         self.port = free_port()
         self._target = target
         self._token = token
+        self._rules = rules
+        self._links = dict(links or {})
+        self._alertmanager = alertmanager
 
     @property
     def url(self) -> str:
@@ -61,14 +95,26 @@ class PrometheusServer(Program):
         self.folder.mkdir(parents=True, exist_ok=True)
         job: dict[str, object] = {
             "job_name": "shop-pulse",
-            "static_configs": [{"targets": [self._target]}],
+            "static_configs": [{"targets": [self._target], "labels": LABELS}],
         }
         if self._token:
             job["authorization"] = {"credentials": self._token}
-        config = {
-            "global": {"scrape_interval": _SCRAPE_INTERVAL, "evaluation_interval": _SCRAPE_INTERVAL},
+        config: dict[str, object] = {
+            "global": {
+                "scrape_interval": _INTERVAL,
+                "evaluation_interval": _INTERVAL,
+                "external_labels": self._links,
+            },
+            "rule_files": [str(path) for path in self._rules],
             "scrape_configs": [job],
         }
+        if self._alertmanager is not None:
+            targets = [{"targets": [self._alertmanager]}]
+            config["alerting"] = {
+                "alertmanagers": [{"static_configs": targets}],
+                # Texts read them; as labels of an alert they would only make it another one.
+                "alert_relabel_configs": [{"action": "labeldrop", "regex": "(pulse|grafana|runbook)_url"}],
+            }
         self._config.touch(mode=0o600)  # it may hold the token
         self._config.write_text(json.dumps(config, indent=1))
 

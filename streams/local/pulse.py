@@ -1,7 +1,8 @@
 """A whole Shop Pulse on this machine: its parts, started in order, kept running, ended in order.
 
-The way of an event from end to end, as processes: Kafka, worker, Redis, read service, and a source before
-them. `up` is the command around it; this module knows what belongs together and what to do when a part dies.
+The way of an event from end to end, as processes: Kafka, worker, Redis, read service, a source before them,
+and who watches behind them. `up` is the command around it; this module knows what belongs together and what
+to do when a part dies.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.errors import PulseError
-from streams.local import prometheus
+from streams.local import alertmanager, prometheus
+from streams.local.alertmanager import AlertmanagerServer
 from streams.local.commands import Command, ReadService
 from streams.local.kafka import KafkaServer
 from streams.local.ports import free_port, is_free
@@ -81,13 +83,25 @@ class Pulse:
             for number in range(workers)
         ]
         self.serve = ReadService(logs / "serve.log", environment, settings.api_host, api_port)
+        self.alertmanager = (
+            AlertmanagerServer(folder / "alertmanager", log=logs / "alertmanager.log")
+            if settings.alerts == "prometheus" and prometheus.installed() and alertmanager.binary()
+            else None
+        )
         self.prometheus = (
             PrometheusServer(
-                folder / "prometheus", self.serve.address, token=settings.token, log=logs / "prometheus.log"
+                folder / "prometheus",
+                self.serve.address,
+                token=settings.token,
+                rules=prometheus.rule_files(settings.alerts),
+                links={"pulse_url": settings.public_url or self.serve.url},
+                alertmanager=self.alertmanager.address if self.alertmanager else None,
+                log=logs / "prometheus.log",
             )
             if prometheus.installed()
             else None
         )
+        self.canary = Command("canary", ["canary"], logs / "canary.log", environment)
         arguments = SOURCES[source]
         self.source = (
             Command(source, arguments, logs / f"{source}.log", environment, once=source in _ONCE)
@@ -99,7 +113,8 @@ class Pulse:
 
     def parts(self) -> list[Program]:
         """All that is kept running, in the order of starting."""
-        parts = [self.kafka, self.redis, *self.workers, self.serve, self.prometheus, self.source]
+        watching = [self.alertmanager, self.prometheus]
+        parts = [self.kafka, self.redis, *self.workers, self.serve, self.canary, *watching, self.source]
         return [part for part in parts if part is not None]
 
     def addresses(self) -> dict[str, object]:
@@ -109,7 +124,9 @@ class Pulse:
             "redis": _pid(self.redis),
             "worker": [_pid(worker) for worker in self.workers],
             "serve": _pid(self.serve),
+            "canary": _pid(self.canary),
             "prometheus": _pid(self.prometheus),
+            "alertmanager": _pid(self.alertmanager),
         }
         if self.source is not None:
             pids[self.source.name] = _pid(self.source)
@@ -119,6 +136,7 @@ class Pulse:
             "api": self.serve.url,
             "metrics": f"{self.serve.url}/metrics",
             "prometheus": self.prometheus.url if self.prometheus else None,
+            "alertmanager": self.alertmanager.url if self.alertmanager else None,
             "pids": pids,
         }
 

@@ -27,7 +27,7 @@ from streams.local.pulse import SOURCES, Pulse
 from streams.settings import PREFIX
 
 # All that ever lies in the data folder: what a new start removes, and nothing else.
-_FOLDERS = ("kafka", "redis", "prometheus", "logs")
+_FOLDERS = ("kafka", "redis", "prometheus", "alertmanager", "logs")
 _FILES = ("up.json", "up.json.new")
 _LOCK = "lock"
 _START_MIB = 512
@@ -88,8 +88,8 @@ class _Signals:
 def command(as_json: bool, keep: bool, seconds: float | None, source: str, workers: int) -> None:
     """Start everything on this machine, in one go.
 
-    Kafka, Redis, Prometheus where present, workers, the read service and a source of events, on free ports,
-    with all data in .pulse. A part that dies is started again. Ctrl-C ends everything.
+    Kafka, Redis, Prometheus and Alertmanager where present, workers, the read service and a source of events,
+    on free ports, with all data in .pulse. A part that dies is started again. Ctrl-C ends everything.
     """
     settings = settings_module.load()
     if workers > settings.partitions:
@@ -182,6 +182,7 @@ def _in_words(pulse: Pulse, folder: Path) -> str:
             f"  figures     {at['api']}/api/v1/kpis?scope=all&window=5m",
             f"  metrics     {at['metrics']}",
             f"  Prometheus  {at['prometheus'] or 'not installed'}",
+            f"  alerts      {at['alertmanager'] or 'no Alertmanager here'}",
             f"  Kafka       {at['kafka']}",
             f"  Redis       {at['redis']}",
             f"  data, logs  {folder}",

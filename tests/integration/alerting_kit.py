@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,9 @@ from tests.integration.pipeline import Child, Pipeline, wait_until
 
 GRAFANA = "https://grafana.example"
 ENV = "test"
+# Events a second, and how long the two parts of the past are.
+RATE = 60
+QUIET_S, BUSY_S = 7_200, 1_200
 
 
 class Told(NamedTuple):
@@ -91,46 +95,77 @@ class Webhook:
 
 
 class Watched:
-    """One shop: history at full speed, then traffic as it comes, a worker, a read service and the canary."""
+    """One shop: its past at full speed, then traffic as it comes; a worker, a read service and the canary."""
 
     def __init__(self, name: str, kafka: KafkaServer, redis: RedisServer, folder: Path) -> None:
         self.name = name
         self.port = free_port()
-        (folder / name).mkdir()
+        home = folder / f"shop-{name}"
+        home.mkdir()
         self.pipeline = Pipeline(
             kafka,
             redis,
-            folder / name,
+            home,
             partitions=2,
             api_port=self.port,
-            top_k=3,
+            top_k=10,
             # Cohorts are judged a minute after their first view, not a quarter of an hour.
             cohort_horizon_ms=60_000,
         )
         self.worker: Child | None = None
+        self._live: Child | None = None
 
-    def start(self, history_s: int, rate: int, *incidents: str) -> None:
-        """Its past, with incidents at times of that past; then everything that reads."""
+    def start(self) -> None:
+        """What reads; the shop has no past yet."""
         self.pipeline.create_topics()
-        self.generate("history", rate, "--max-speed", "--for", str(history_s), *incidents)
         self.worker = self.pipeline.worker()
         self.pipeline.start("serve", "serve")
+
+    def quiet_past(self) -> Child:
+        """Sends two hours at full speed, of which whole hours are over that say what is usual."""
+        start_ms = time.time_ns() // 1_000_000 - (QUIET_S + BUSY_S) * 1_000
+        return self._generate("quiet", RATE // 5, QUIET_S, "--start-ms", str(start_ms), "--max-speed")
+
+    def busy_past(self, *incidents: str) -> Child:
+        """Sends what came after that, until now; incidents are at times of these twenty minutes."""
+        wrong = ("--unreadable", "0.001", "--late", "0.002")  # as everywhere, and too few to page
+        return self._generate("busy", RATE, BUSY_S, "--max-speed", *wrong, *incidents)
+
+    def open(self, *incidents: str) -> None:
+        """From now on traffic comes as it happens, and canaries with it."""
+        self._live = self._generate("live", RATE, 3_600, *incidents)
         self.pipeline.start("canary", "canary")
+
+    def suffer(self, *incidents: str) -> None:
+        """From now on traffic goes on with these incidents."""
+        assert self._live is not None
+        self._live.stop()
+        self._live = self._generate("suffering", RATE, 3_600, *incidents)
+
+    def _generate(self, name: str, rate: int, seconds: int, *options: str) -> Child:
+        fixed = ["--flat", "--rate", str(rate), "--for", str(seconds), "--seed", str(sum(name.encode()))]
+        return self.pipeline.start(name, "generate", *fixed, *options)
+
+    def is_current(self) -> bool:
+        """Whether its figures are of the last half minute."""
+        address = f"http://127.0.0.1:{self.port}/api/v1/kpis?scope=all&window=5m"
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                as_of_ms = json.load(answer)["as_of_ms"]
+        except OSError:
+            return False
+        return as_of_ms is not None and time.time() - as_of_ms / 1_000 < 30
 
     def stop_worker(self) -> None:
         """It hangs: alive, and doing nothing."""
         assert self.worker is not None
         self.worker.send(signal.SIGSTOP)
 
-    def let_worker_go_on(self) -> None:
-        """It does what it did before."""
+    def start_worker_again(self) -> None:
+        """As a supervisor does: after so long its own watchdog would end it anyway."""
         assert self.worker is not None
-        self.worker.send(signal.SIGCONT)
-
-    def generate(self, name: str, rate: int, *options: str) -> Child:
-        """Starts a generator."""
-        seed = str(len(name) * 100 + sum(name.encode()))
-        return self.pipeline.start(name, "generate", "--flat", "--rate", str(rate), "--seed", seed, *options)
+        self.worker.kill()
+        self.worker.launch()
 
 
 class Watch:
@@ -151,9 +186,12 @@ class Watch:
         return next(shop for shop in self._shops if shop.name == name)
 
     def start(self) -> None:
-        """Both servers, ready."""
+        """Both servers, ready. Only once all shops are current: business rules want five minutes of trust."""
+        wait_until(lambda: all(shop.is_current() for shop in self._shops), "current figures", 180)
         for server in (self._alertmanager, self.prometheus):
             server.start()
+        trusted = "shop_pulse:trusted == 1"
+        wait_until(lambda: len(self.values(trusted)) == len(self._shops), "figures that are trusted")
 
     def end(self) -> None:
         """Everything, the shops too."""
@@ -168,10 +206,23 @@ class Watch:
         with urllib.request.urlopen(f"{self.prometheus.url}/api/v1/{what}?{query}", timeout=10) as answer:
             return json.load(answer)["data"]
 
+    def offers(self, query: str) -> list[str]:
+        """What a variable of a dashboard offers, something at least: `label_values(SELECTOR, LABEL)`."""
+        selector, label = query.removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+        assert self.wait_for_data([selector]) == []
+        return sorted({labels[label] for labels, _ in self.values(selector)})
+
     def values(self, expression: str) -> list[tuple[Mapping[str, str], float]]:
         """Labels and value of each series that an expression gives now."""
         found = self.ask("query", query=expression)["result"]
         return [(each["metric"], float(each["value"][1])) for each in found]
+
+    def wait_for_data(self, expressions: Iterable[str], patience_s: float = 60) -> list[str]:
+        """Expressions that found nothing all the time; a scrape that is late hides some for once."""
+        left, until = list(expressions), time.monotonic() + patience_s
+        while (left := [each for each in left if not self.values(each)]) and time.monotonic() < until:
+            time.sleep(1)
+        return left
 
     def wait_for(self, shop: str, name: str) -> Told:
         """What was told first of an alert, once it has fired."""
@@ -185,7 +236,7 @@ class Watch:
 
 
 class _OverShops(PrometheusServer):
-    """As it is shipped, but for several targets and a shorter interval."""
+    """As `up` has it, but for several targets."""
 
     def __init__(self, folder: Path, targets: Mapping[str, str], *, alertmanager: str) -> None:
         super().__init__(
@@ -194,7 +245,6 @@ class _OverShops(PrometheusServer):
             rules=rule_files("prometheus"),
             links={"pulse_url": "https://pulse.example", "grafana_url": GRAFANA},
             alertmanager=alertmanager,
-            interval_s=2,
         )
         self._targets = targets
 

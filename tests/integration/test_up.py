@@ -63,6 +63,17 @@ def _eventually(holds: Callable[[], bool], within_s: float = 60) -> bool:
     return False
 
 
+def _ask(prometheus: str, what: str) -> Any:
+    """The data that Prometheus' API answers with."""
+    with urllib.request.urlopen(f"{prometheus}/api/v1/{what}", timeout=5) as answer:
+        return json.load(answer)["data"]
+
+
+def _urls(at: dict[str, Any], what: str, active: str, key: str) -> list[str]:
+    """Addresses of what Prometheus has found."""
+    return [each[key] for each in _ask(at["prometheus"], what)[active]]
+
+
 def _published(folder: Path) -> dict[str, Any]:
     published: dict[str, Any] = json.loads((folder / "up.json").read_text())
     return published
@@ -93,14 +104,30 @@ def pulse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict
 def test_it_says_where_everything_is(pulse: tuple[Path, dict[str, Any]]) -> None:
     """One line of JSON when all is ready, the same in up.json, and the addresses answer."""
     folder, at = pulse
-    assert set(at) == {"kafka", "redis", "api", "metrics", "prometheus", "pids"}
-    assert set(at["pids"]) == {"kafka", "redis", "worker", "serve", "prometheus"}
+    assert set(at) == {"kafka", "redis", "api", "metrics", "prometheus", "alertmanager", "pids"}
+    assert set(at["pids"]) == {
+        "kafka", "redis", "worker", "serve", "canary", "prometheus", "alertmanager"
+    }  # fmt: skip
     assert len(at["pids"]["worker"]) == 2
     assert _published(folder) == at
     assert at["metrics"] == at["api"] + "/metrics"
-    for url in (at["api"] + "/readyz", at["metrics"], at["prometheus"] + "/-/ready"):
+    watching = (at["prometheus"] + "/-/ready", at["alertmanager"] + "/-/ready")
+    for url in (at["api"] + "/readyz", at["metrics"], *watching):
         with urllib.request.urlopen(url, timeout=5) as answer:
             assert answer.status == 200
+
+
+def test_the_committed_rules_are_loaded(pulse: tuple[Path, dict[str, Any]]) -> None:
+    """Prometheus evaluates the recording rules and the active set of alerts, and knows its Alertmanager."""
+    _, at = pulse
+    groups = _ask(at["prometheus"], "rules")["groups"]
+    assert {Path(group["file"]).name for group in groups} == {"recording.yml", "alerts.yml"}
+    told = [at["alertmanager"] + "/api/v2/alerts"]
+    # Servers are found by and by.
+    assert _eventually(lambda: _urls(at, "alertmanagers", "activeAlertmanagers", "url") == told)
+    assert _eventually(lambda: _urls(at, "targets", "activeTargets", "scrapeUrl") == [at["metrics"]])
+    (target,) = _ask(at["prometheus"], "targets")["activeTargets"]
+    assert (target["labels"]["env"], target["labels"]["shop"]) == ("dev", "main")
 
 
 def test_one_folder_has_one_pulse(pulse: tuple[Path, dict[str, Any]]) -> None:
@@ -113,7 +140,9 @@ def test_one_folder_has_one_pulse(pulse: tuple[Path, dict[str, Any]]) -> None:
     assert _published(folder) == before
 
 
-@pytest.mark.parametrize("part", ["worker", "serve", "redis", "kafka", "prometheus"])
+@pytest.mark.parametrize(
+    "part", ["worker", "serve", "redis", "kafka", "canary", "prometheus", "alertmanager"]
+)
 def test_a_part_that_died_is_started_again(part: str, pulse: tuple[Path, dict[str, Any]]) -> None:
     """up.json names the new process; addresses stay, and the read service is ready again."""
     folder, at = pulse

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.cause_slices import CauseSlices
 from streams.changes import Changes, Kind
 from streams.drops import drops_answer
 from streams.local.redis import RedisServer
@@ -15,7 +16,7 @@ from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.rooms import Heartbeat, Room
 from streams.scopes import pair_value
-from streams.store import connect
+from streams.store import StoreUnavailableError, connect
 from streams.watch import Watch, is_watchable
 from tests.redis_kit import NOON_MS, Shop
 from tests.watch_kit import (
@@ -94,6 +95,22 @@ def test_a_silent_source_is_no_drop_and_is_noted(shop: Shop) -> None:
     assert len(flags.noted) == 1
     # Without the flag it would have been a drop.
     assert ("all", "purchase_per_view") in _dropped(_watching(shop, _answer))
+
+
+def test_a_drop_is_told_where_its_causes_cannot_be_read(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Causes take further readings; one that fails is logged, and hides no drop."""
+
+    async def fails(*_: object) -> None:
+        raise StoreUnavailableError("Redis went away")
+
+    monkeypatch.setattr(CauseSlices, "read", fails)
+    fill(shop, _sold_nothing, LARGE)
+    answer = _watching(shop, _answer)
+    told = {(each["scope"], each["step"]): each["causes"] for each in answer["drops"]}
+    assert told["all", "purchase_per_view"] == []
+    assert "causes of a drop are not known: Redis went away" in caplog.text
 
 
 def test_a_silence_is_kept_among_the_changes(shop: Shop) -> None:
