@@ -17,6 +17,7 @@ COPY schemas schemas
 COPY streams streams
 COPY verify verify
 COPY dashboards dashboards
+COPY backtest backtest
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir wheels . \
     && python -m pip --python /srv/shop-pulse/bin/python install --no-deps --no-index wheels/*.whl
 

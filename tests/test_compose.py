@@ -178,7 +178,8 @@ def test_the_image_is_built_from_pinned_things() -> None:
 
 
 def test_what_the_image_copies_exists() -> None:
-    """Each source is there, and .dockerignore lets it through; nothing else gets through."""
+    """Each source is there, and .dockerignore lets it through; nothing else gets through. All packages of the
+    wheel are among them."""
     allowed = {
         line.removeprefix("!")
         for line in (ROOT / ".dockerignore").read_text().splitlines()
@@ -192,6 +193,8 @@ def test_what_the_image_copies_exists() -> None:
     }
     assert copied == allowed
     assert [name for name in copied if not (ROOT / name).exists()] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]) <= copied
 
 
 def test_the_image_runs_as_nobody_and_hears_sigterm() -> None:
