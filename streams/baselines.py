@@ -38,6 +38,7 @@ class Hours:
         self._tallies = {hour: tally for hour, tally in tallies.items() if hour not in flagged}
         # A window moves on by a minute, the hours that it touches stay the same.
         self._known: dict[tuple[int, int], Usual | None] = {}
+        self._known_before: dict[tuple[int, int], Tally] = {}
 
     def usual(self, from_minute: int, to_minute: int) -> Usual | None:
         """What is usual in [from, to), minutes since 1970; None where too little is known."""
@@ -48,10 +49,14 @@ class Hours:
 
     def before(self, from_minute: int, to_minute: int) -> Tally:
         """All hours together that `usual` compares with, not widened; of a young shop those of the day."""
-        first, last = from_minute // 60, (to_minute - 1) // 60
+        span = from_minute // 60, (to_minute - 1) // 60
+        if span not in self._known_before:
+            self._known_before[span] = self._before(*span)
+        return self._known_before[span]
+
+    def _before(self, first: int, last: int) -> Tally:
         weeks = self._weeks(first, last) or self._present([range(first - DAY_H, first)])
-        each = [tally for week in weeks for tally in week]
-        return Tally(sum(tally.n for tally in each), sum(tally.k for tally in each))
+        return _pooled(tally for week in weeks for tally in week)
 
     def _usual(self, first: int, last: int) -> Usual | None:
         weeks = self._weeks(first, last)
@@ -99,9 +104,17 @@ def _fell(tally: Tally, weeks: Sequence[Sequence[Tally]]) -> bool:
     return ratio is not None and tally.n > 0 and upper_bound(*tally) < DROP_TO * ratio
 
 
+def _pooled(tallies: Iterable[Tally]) -> Tally:
+    n = k = 0
+    for tally in tallies:
+        n += tally.n
+        k += tally.k
+    return Tally(n, k)
+
+
 def _ratio(weeks: Sequence[Sequence[Tally]], reached_min: int) -> float | None:
     """The median of the weeks' ratios; None where too few reached the step in all of them."""
-    sums = [Tally(sum(each.n for each in week), sum(each.k for each in week)) for week in weeks]
+    sums = [_pooled(week) for week in weeks]
     if sum(tally.k for tally in sums) < reached_min:
         return None
     return median(tally.k / tally.n for tally in sums if tally.n)
@@ -137,5 +150,5 @@ def mixed(usual: Usual, before: Tally, strata: Sequence[Stratum]) -> Usual:
 
 
 def _adds_up(whole: Tally, parts: Sequence[Tally]) -> bool:
-    n, k = sum(part.n for part in parts), sum(part.k for part in parts)
+    n, k = _pooled(parts)
     return abs(n - whole.n) <= STRATA_OFF_MAX * whole.n and abs(k - whole.k) <= STRATA_OFF_MAX * whole.k

@@ -13,7 +13,7 @@ from msgspec.msgpack import Decoder
 
 from streams.products import ProductRecord
 from streams.read_store import HashRequest, RecordRequest, Request, packed
-from streams.reading import View
+from streams.reading import Reader, View
 from streams.rooms import Room
 from streams.stock import merged
 
@@ -76,6 +76,14 @@ class DetailsPlan:
     @staticmethod
     def _records(view: View, name: str, ids: tuple[str, ...], record_id: str) -> list[bytes]:
         return view.records(RecordRequest(name, ids), record_id)
+
+
+async def read_details(reader: Reader, plan: DetailsPlan) -> Details:
+    """What is known of them, in one reading; none if nothing is asked for. Raises StoreUnavailableError."""
+    if not plan.requests:
+        return Details()
+    view, _ = await reader.view(lambda _moment: plan)
+    return plan.read(view)
 
 
 def _latest(records: Iterable[bytes]) -> Room | None:

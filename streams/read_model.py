@@ -5,14 +5,14 @@ It stands between the reading of the store and everything that shows figures (AP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 from streams.answer import FigureTooLarge, QuestionError, Scope, UnknownLiveError, parse_scope
-from streams.details import Details, DetailsPlan
+from streams.details import Details, DetailsPlan, read_details
 from streams.read_store import Request
-from streams.reading import Moment, Reader, View
+from streams.reading import Moment, RangeAt, Reader, View
 from streams.rooms import viewers_now
 from streams.scopes import LIVE, PRODUCT, ROOM
 from streams.sheet import Sheet
@@ -29,9 +29,6 @@ AHEAD_MAX_MS = 10 * MINUTE_MS
 
 Answer = dict[str, object]
 Refusal = QuestionError | WindowError | FigureTooLarge
-
-# [from_ms, to_ms) at a moment.
-RangeAt = Callable[[Moment], tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +99,7 @@ class ReadModel(Reader):
 
     async def _details(self, scopes: Sequence[Scope]) -> Details:
         wanted = {kind: dict.fromkeys(of.value for of in scopes if of.kind == kind) for kind in _WITH_DETAILS}
-        plan = DetailsPlan(tuple(wanted[LIVE.name]), tuple(wanted[PRODUCT.name]))
-        if not plan.requests:
-            return Details()
-        view, _ = await self.view(lambda _moment: plan)
-        return plan.read(view)
+        return await read_details(self, DetailsPlan(tuple(wanted[LIVE.name]), tuple(wanted[PRODUCT.name])))
 
     async def _filled(self, view: View, entry: Entry | Refusal) -> Answer | Refusal:
         if isinstance(entry, Exception):

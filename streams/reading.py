@@ -84,6 +84,9 @@ class _RangePlan:
     requests: Sequence[Request]
 
 
+# [from_ms, to_ms) at a moment.
+RangeAt = Callable[[Moment], tuple[int, int]]
+
 P = TypeVar("P", bound=Plan)
 
 
@@ -187,12 +190,15 @@ class Reader:
         return moment.currencies, moment.high_ms // BEAT_MS, oldest
 
     async def over(
-        self, window: str, asks: Callable[[Range, Moment], Sequence[Request]] = lambda _range, _moment: ()
+        self,
+        window: str | RangeAt,
+        asks: Callable[[Range, Moment], Sequence[Request]] = lambda _range, _moment: (),
     ) -> tuple[View, Range]:
-        """One reading over a named window, of what `asks` for. Raises WindowError."""
+        """One reading over a window, by name or by its range, of what `asks` for. Raises WindowError."""
 
         def plan(moment: Moment) -> _RangePlan:
-            asked = self.range(named_range(window, moment.now_ms), moment)
+            span = named_range(window, moment.now_ms) if isinstance(window, str) else window(moment)
+            asked = self.range(span, moment)
             return _RangePlan(asked, asks(asked, moment))
 
         view, planned = await self.view(plan)

@@ -7,19 +7,18 @@ them is bounded. Read at most every REFRESH_MS: each reading asks for a few hund
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import NamedTuple
 
-from streams.details import Details, DetailsPlan
+from streams.details import DetailsPlan, read_details
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.read_store import Request
-from streams.reading import Moment, Range
+from streams.reading import Moment, RangeAt
 from streams.rooms import STEP_MAX_MS, Room, pinned
-from streams.scopes import LIVE, OTHER, PRODUCT, ROOM
+from streams.scopes import LIVE, PRODUCT, ROOM
 from streams.stock import Stocks
-from streams.window import HOUR_MS, SECOND_MS, WindowError, named_range
+from streams.window import HOUR_MS, SECOND_MS, WindowError
 
 REFRESH_MS = 10 * SECOND_MS
 # A room that was last heard of before that is over, also if nobody said so.
@@ -83,7 +82,7 @@ class RoomGauges:
                 "live_heartbeat_timestamp_seconds",
                 "Newest heartbeat of a live that began and did not end.",
                 ("live",),
-                {(live,): at_ms / 1_000 for live, at_ms in heard_ms.items()},
+                {(live,): at_ms / SECOND_MS for live, at_ms in heard_ms.items()},
             ),
             Samples(
                 "pinned_stock_units",
@@ -102,10 +101,10 @@ class RoomGauges:
     async def _read(self) -> _Found:
         try:
             lives = await self._largest(LIVE.name, _last_hours, LOOKED_AT_MAX)
-            top = await self._largest(PRODUCT.name, _last_half_hour, self._top_k)
+            top = await self._largest(PRODUCT.name, PRODUCTS_WINDOW, self._top_k)
         except WindowError:
             return _NOTHING
-        details = await self._details(DetailsPlan(lives=tuple(lives)))
+        details = await read_details(self._model, DetailsPlan(lives=tuple(lives)))
         now_ms = self._model.clock()
         open_rooms = {live: details.rooms[live] for live in lives if is_open(details.rooms.get(live), now_ms)}
         shown = chosen(open_rooms, self._top_k, now_ms)
@@ -121,21 +120,14 @@ class RoomGauges:
         oversold = {product: units for product, (_, units) in stocks.items() if units > 0}
         return _Found(heard_ms, left, oversold)
 
-    async def _largest(self, kind: str, range_at: _RangeAt, limit: int) -> list[str]:
+    async def _largest(self, kind: str, window: str | RangeAt, limit: int) -> list[str]:
         """The largest values by GMV, then by views. Raises WindowError."""
-        view, asked = await self._model.view(partial(_RangePlan, self._model, range_at))
-        tally = await self._ranking.tally(kind, asked.range.panes, view.metas)
-        return [of for of in tally.order(limit + 1) if of != OTHER][:limit]
-
-    async def _details(self, plan: DetailsPlan) -> Details:
-        if not plan.requests:
-            return Details()
-        view, _ = await self._model.view(lambda _moment: plan)
-        return plan.read(view)
+        view, asked = await self._model.over(window)
+        return (await self._ranking.tally(kind, asked.panes, view.metas)).named(limit)
 
     async def _stocks(self, products: Iterable[str]) -> dict[str, tuple[int, int]]:
         """(units left, units oversold) of the products whose stock is known."""
-        details = await self._details(DetailsPlan(products=tuple(sorted(products))))
+        details = await read_details(self._model, DetailsPlan(products=tuple(sorted(products))))
         if not details.products:
             return {}
         view, stocks = await self._model.view(partial(Stocks, self._model, details.products))
@@ -161,26 +153,7 @@ def chosen(rooms: Mapping[str, Room], top_k: int, now_ms: int) -> list[str]:
     return lives[:top_k] + lost[:top_k]
 
 
-_RangeAt = Callable[[Moment], tuple[int, int]]
-
-
 def _last_hours(moment: Moment) -> tuple[int, int]:
     """Whole hours up to the end of the one that is going on: few panes, of which one changes."""
     to_ms = (moment.now_ms // HOUR_MS + 1) * HOUR_MS
     return to_ms - HOUR_MS - LOST_AFTER_MS, to_ms
-
-
-def _last_half_hour(moment: Moment) -> tuple[int, int]:
-    return named_range(PRODUCTS_WINDOW, moment.now_ms)
-
-
-class _RangePlan:
-    """A range alone: nothing is asked for but the metas."""
-
-    def __init__(self, model: ReadModel, range_at: _RangeAt, moment: Moment) -> None:
-        self.range: Range = model.range(range_at(moment), moment)
-
-    @property
-    def requests(self) -> Sequence[Request]:
-        """None."""
-        return ()

@@ -74,8 +74,7 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
         for kind in RANKED_KINDS:
             if kind in model.kinds:
                 tally = await ranking.tally(kind, asked.panes, view.metas)
-                # A value of the very name "other" can't be told from the rest, so it is part of the rest.
-                top[kind] = [of for of in tally.order(top_k + 1) if of != OTHER][:top_k]
+                top[kind] = tally.named(top_k)
     except WindowError:
         top = {}
     windows = [await _window(model, ranking, window, top) for window in WINDOWS]

@@ -85,36 +85,35 @@ class UsualSales:
         hour = range(self._ends.sales - HOUR_MIN, self._ends.sales)
         last = [minute for minute in hour if minute not in self._left_out]
         part = len(last) / HOUR_MIN
+        orders = [ORDERS_IN_CURRENCY.stored_as(cur) for cur in self._currencies]
         for scope in self._whole_scopes():
-            gmv = {
-                cur: self._column(self._minutes, scope, GMV_PAID.stored_as(cur)) for cur in self._currencies
-            }
-            usual = {
-                cur: self._same_hour([self._column(self._hours, scope, GMV_PAID.stored_as(cur))])
-                for cur in self._currencies
-            }
-            orders = [ORDERS_IN_CURRENCY.stored_as(cur) for cur in self._currencies]
-            usual_orders = self._same_hour([self._column(self._hours, scope, name) for name in orders])
+            gmv: dict[str, int] = {}
+            usual: dict[str, float] = {}
+            for cur in self._currencies:
+                name = GMV_PAID.stored_as(cur)
+                gmv[cur] = _total([self._column(self._minutes, scope, name)], last)
+                amount = self._same_hour([self._column(self._hours, scope, name)], part)
+                if amount is not None:
+                    usual[cur] = amount
             made.append(
                 Sales(
                     scope,
                     _total([self._column(self._minutes, scope, name) for name in orders], last),
-                    None if usual_orders is None or part < PART_MIN else usual_orders * part,
-                    {cur: _total([column], last) for cur, column in gmv.items()},
-                    {
-                        cur: amount * part
-                        for cur, amount in usual.items()
-                        if amount is not None and part >= PART_MIN
-                    },
+                    self._same_hour([self._column(self._hours, scope, name) for name in orders], part),
+                    gmv,
+                    usual,
                 )
             )
         return made
 
-    def _same_hour(self, columns: Sequence[Mapping[int, int]]) -> float | None:
-        """The second lowest of four weeks of the same 60 minutes; of two hours each by its part.
+    def _same_hour(self, columns: Sequence[Mapping[int, int]], counted: float) -> float | None:
+        """The second lowest of four weeks of the same 60 minutes, of two hours each by its part; of that the
+        part that is counted. None where too little is.
 
         Two weeks with a campaign in them would lift the median far above a usual week.
         """
+        if counted < PART_MIN:
+            return None
         hour, minute = divmod(self._ends.sales, HOUR_MIN)
         parts = [(hour, minute / HOUR_MIN), (hour - 1, 1 - minute / HOUR_MIN)]
         weeks: list[float] = []
@@ -123,7 +122,7 @@ class UsualSales:
             # The shop's first hour began somewhere in it.
             if all(at > self._first_hour and at not in self._flagged for at, _ in then):
                 weeks.append(sum(_total(columns, [at]) * part for at, part in then))
-        return median_low(weeks) if weeks else None
+        return median_low(weeks) * counted if weeks else None
 
     def refunds(self) -> list[Refunds]:
         """Of the shop and of each platform."""

@@ -15,13 +15,12 @@ from streams.judgement import Judged
 from streams.room_gauges import Samples
 from streams.scopes import split_pair
 from streams.watch import Findings
-from streams.window import MINUTE_MS
+from streams.window import MINUTE_MS, SECOND_MS
 
 _SCOPE = ("scope_kind", "scope")
 _STEP = (*_SCOPE, "step")
 _WINDOW = (*_STEP, "window")
 _GATEWAY = ("platform", "gateway")
-_SECOND_MS = 1_000
 _USUAL = "Second lowest of that hour in the four weeks before."
 
 _Made = dict[tuple[str, ...], float]
@@ -78,7 +77,7 @@ def _drops(found: Findings) -> Iterable[Samples]:
         if each.fall is None:
             continue
         labels = _step(each)
-        since[labels] = each.fall.since_minute * MINUTE_MS / _SECOND_MS
+        since[labels] = each.fall.since_minute * MINUTE_MS / SECOND_MS
         orders[labels] = each.fall.lost_orders
         rate[labels] = each.fall.lost_orders_per_minute
         for currency, minor in lost_minor_per_minute(found, each, each.fall).items():
