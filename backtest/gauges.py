@@ -18,7 +18,7 @@ import numpy as np
 from backtest.drops import BEHIND_MIN, FIRST_MINUTE
 from backtest.shops import FIRST_HOUR, GATEWAYS, HISTORY_H, LEAD_MIN, PLATFORMS, Counts, Floats, Shop, Tables
 from backtest.tables import MEMBERS, NEAR, PARTS, SCOPES, WHOLES, Board, Flags, near_windows, today
-from streams.baselines import Hours, Stratum, mixed
+from streams.baselines import DAY_H, WEEK_H, WEEKS, Hours, Stratum, mixed
 from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, STEPS, Minutes, Tally, Usual, Z, judge
 
 # How long before a rule may speak everything must have been well (the rules ask for 5 min).
@@ -227,17 +227,20 @@ def _sums(counts: Counts | Floats, ends: Counts, length: int) -> np.ndarray:
 def _hour_and_usual(
     minutes: Counts | Floats, hours: Counts | Floats, rows: list[int], ends: Counts
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The sum of the hour before each end; the second lowest of the same hour of four weeks, mixed by
-    minutes."""
+    """The sum of the hour before each end; the second lowest of the same hour of four weeks, or the median of
+    the days before, mixed by minutes (`UsualSales.sales`)."""
     now = _sums(minutes[rows].sum(axis=0), ends, HOUR_MIN)
-    weekly = hours[rows].sum(axis=0)
+    by_hour = hours[rows].sum(axis=0)
     hour, into = np.divmod(ends - LEAD_MIN, HOUR_MIN)
     part = into / HOUR_MIN
-    weeks = [
-        weekly[HISTORY_H + hour - back] * part + weekly[HISTORY_H + hour - 1 - back] * (1 - part)
-        for back in (168, 336, 504, 672)
-    ]
-    return now, np.sort(weeks, axis=0)[1]
+
+    def before(back_h: int) -> np.ndarray:
+        at = HISTORY_H + hour - back_h
+        return np.asarray(by_hour[at] * part + by_hour[at - 1] * (1 - part))
+
+    weeks = np.sort([before(WEEK_H * week) for week in range(1, WEEKS + 1)], axis=0)
+    days = np.median([before(DAY_H * day) for day in range(1, WEEK_H // DAY_H + 1)], axis=0)
+    return now, np.minimum(weeks[1], days)
 
 
 def written(samples: Iterable[Sample]) -> Iterator[str]:

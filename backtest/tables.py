@@ -50,14 +50,6 @@ def grouped(steps: Counts) -> Counts:
     return np.concatenate([*(steps[:, list(each)].sum(axis=1)[:, None] for each in MEMBERS), steps], axis=1)
 
 
-class Usuals(NamedTuple):
-    """Of every step × group × span of hours: the usual ratio, and how many reach the step in a minute,
-    whatever today's level; NaN where nothing is known."""
-
-    ratio: Floats
-    reached_per_minute: Floats
-
-
 def _median(values: Floats) -> Floats:
     """The median over the last axis, NaN left out; NaN where nothing is left."""
     ordered = np.sort(values, axis=-1)
@@ -73,9 +65,9 @@ def _ratio(n: Counts, k: Counts, reached_min: int) -> Floats:
     return np.where(k.sum(axis=-1) >= reached_min, _median(rates), np.nan)
 
 
-def usuals(hours: Counts, first: Counts, last: Counts) -> Usuals:
-    """`baselines.Hours.usual` of every span [first, last] of hours; hours are counted from the history's
-    first."""
+def usual_ratios(hours: Counts, first: Counts, last: Counts) -> Floats:
+    """The ratio of `baselines.Hours.usual` of every step × group × span [first, last] of hours, counted from
+    the history's first; NaN where nothing is known."""
     sums = np.concatenate([np.zeros((*hours.shape[:2], 1), np.int64), hours.cumsum(axis=2)], axis=2)
     whole, part = sums[list(WHOLES)], sums[list(PARTS)]
     back = baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
@@ -85,10 +77,7 @@ def usuals(hours: Counts, first: Counts, last: Counts) -> Usuals:
         return np.asarray(counts[..., np.clip(high, 0, kept)] - counts[..., np.clip(low, 0, kept)])
 
     low, high = first[:, None] - back, last[:, None] - back + 1
-    length = np.clip(high, 0, kept) - np.clip(low, 0, kept)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        reached = _median(np.where(length > 0, between(part, low, high) / length / 60, np.nan))
-    ratio = np.full(reached.shape, np.nan)
+    ratio = np.full((*whole.shape[:2], len(first)), np.nan)
     for widened in range(baselines.WIDENED_MAX_H + 1):
         if not np.isnan(ratio).any():
             break
@@ -102,25 +91,50 @@ def usuals(hours: Counts, first: Counts, last: Counts) -> Usuals:
         (day, baselines.REACHED_IN_DAY_MIN),
     ):
         ratio = np.where(np.isnan(ratio), _ratio(between(whole, *spans), between(part, *spans), least), ratio)
-    return Usuals(ratio, reached)
+    return ratio
 
 
-def levels(hours: Counts, first: Counts) -> Floats:
+def usually_reached(hours: Counts, until: int) -> Floats:
+    """How many reached each step, by step × group, in the weeks before every hour up to `until`; NaN where no
+    week is known."""
+    at = np.arange(until)[:, None] - baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
+    reached = hours[list(PARTS)].astype(np.float64)
+    return _median(np.where(at >= 0, reached[..., np.clip(at, 0, hours.shape[2] - 1)], np.nan))
+
+
+def cumulated(usually: Floats) -> Floats:
+    """How many of `usually_reached` are reached before each minute of these hours, straight lines between
+    the middles of hours."""
+    hours = np.arange(usually.shape[-1])
+    minutes = np.arange(usually.shape[-1] * baselines.HOUR_MIN) + 0.5
+    middles = (hours + 0.5) * baselines.HOUR_MIN
+    by_minute = np.apply_along_axis(
+        lambda row: np.interp(minutes, middles[~np.isnan(row)], row[~np.isnan(row)]), -1, usually
+    )
+    sums = by_minute.cumsum(axis=-1) / baselines.HOUR_MIN
+    return np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
+
+
+def levels(hours: Counts, usually: Floats, first: Counts) -> Floats:
     """`baselines.Hours._level` before each of the hours `first`, by step × group."""
     reached = hours[list(PARTS)].astype(np.float64)
-    back = baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
-    now, usual = np.zeros((*reached.shape[:2], len(first))), np.zeros((*reached.shape[:2], len(first)))
-    done = np.zeros(now.shape, np.bool_)
+    shape = (*reached.shape[:2], len(first))
+    now, usual, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    lowest, done = np.full(shape, np.inf), np.zeros(shape, np.bool_)
     for before in range(1, baselines.DAY_H + 1):
         at = first - before
-        weeks = at[:, None] - back
-        known = np.where(weeks >= 0, reached[..., np.maximum(weeks, 0)], np.nan)
-        told = ~done & (at < hours.shape[2]) & (weeks >= 0).any(axis=1)
-        now += np.where(told, reached[..., np.minimum(at, hours.shape[2] - 1)], 0.0)
-        usual += np.where(told, _median(known), 0.0)
+        told = ~done & (at < hours.shape[2])
+        of_hour = reached[..., np.minimum(at, hours.shape[2] - 1)]
+        now += np.where(told, of_hour, 0.0)
+        usual += np.where(told, usually[..., at], 0.0)
+        latest = told & (usually[..., at] > 0) & (seen < baselines.LEVEL_H)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            lowest = np.where(latest, np.minimum(lowest, of_hour / usually[..., at]), lowest)
+        seen += latest
         done |= (before >= baselines.LEVEL_H) & (usual >= baselines.LEVEL_REACHED_MIN)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(usual > 0, now / usual, 1.0)
+        level = np.where(usual > 0, now / usual, 1.0)
+    return np.where(level <= 1, level, np.maximum(1.0, np.minimum(level, lowest)))
 
 
 class Windows(NamedTuple):
@@ -148,8 +162,11 @@ class Board:
         self._places = places.reshape(first.shape)
         self._first = first
         self._history = shop.hours.steps
-        hours = np.concatenate([self._history, today(shop.minutes.steps)], axis=2)
-        self._usuals = usuals(grouped(hours), spans // 10_000, spans % 10_000)
+        hours = grouped(np.concatenate([self._history, today(shop.minutes.steps)], axis=2))
+        self._ratios = usual_ratios(hours, spans // 10_000, spans % 10_000)
+        # Today's own hours never enter what is usual of them.
+        self._usually = usually_reached(hours[:, : len(SCOPES)], hours.shape[2] + 1)
+        self._cumulated = cumulated(self._usually)
 
     def windows(self, tables: Tables, first: int = 0, last: int | None = None) -> Windows:
         """The windows of the scored minutes [first, last)."""
@@ -159,8 +176,7 @@ class Board:
         places = self._places[:, first:last]
         held = sums[:, :, ends][:, :, None] - sums[:, :, starts]
         n, k = held[list(WHOLES)], held[list(PARTS)]
-        ratio = self._usuals.ratio[:, :, places]
-        lengths = np.array(cohorts.RUNGS_MIN)[:, None]
+        ratio = self._ratios[:, :, places]
         scopes = len(SCOPES)
         mixed = np.stack(
             [
@@ -169,10 +185,13 @@ class Board:
             ],
             axis=1,
         )
-        hours = np.concatenate([self._history, today(tables.steps)], axis=2)
+        hours = grouped(np.concatenate([self._history, today(tables.steps)], axis=2))[:, :scopes]
         firsts, at = np.unique(self._first[:, first:last], return_inverse=True)
-        level = levels(grouped(hours)[:, :scopes], firsts)[..., at.reshape(starts.shape)]
-        usual_reached = self._usuals.reached_per_minute[:, :scopes][..., places] * lengths * level
+        level = levels(hours, self._usually, firsts)[..., at.reshape(starts.shape)]
+        lead = HISTORY_H * 60 - LEAD_MIN
+        usual_reached = (
+            self._cumulated[..., lead + ends][:, :, None] - self._cumulated[..., lead + starts]
+        ) * level
         return Windows(n[:, :scopes], k[:, :scopes], mixed, usual_reached)
 
 

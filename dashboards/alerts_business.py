@@ -37,7 +37,7 @@ from streams.cohorts import ATTEMPT, RUNGS_AGREEING
 
 OVERVIEW, LIVES, PAYMENTS = "shop-pulse-overview", "shop-pulse-lives", "shop-pulse-payments"
 _CAUSES_SHOWN = 3
-# GMV of an hour against the second lowest of that hour in four weeks.
+# GMV of an hour against what is usual (`streams.usual_sales`).
 _GMV_FELL_BY = 0.5
 _ORDERS_USUAL_MIN = 100
 _ORDERS_BELOW = 0.6

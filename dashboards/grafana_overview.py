@@ -99,8 +99,8 @@ _GMV = Panel(
     kind=Kind.LINES,
     title="GMV of the last hour and usual",
     means="In $currency: what was paid for goods in the 60 minutes before the age of the figures, against "
-    "the second lowest of the same hour in the four weeks before; hours of incidents are left out. A holiday "
-    "has no usual hour.",
+    "what is usual: the second lowest of the same hour in the four weeks before, at most the median of the "
+    "seven days before; hours of incidents are left out. A holiday has no usual hour.",
     more=f"{RUNBOOK}#shoppulsegmvbelowbaseline",
     unit=AMOUNT,
     queries=(
@@ -115,8 +115,8 @@ _GMV = Panel(
 _ORDERS = Panel(
     kind=Kind.LINES,
     title="Orders of the last hour and usual",
-    means="Paid orders of the 60 minutes before the age of the figures, and the second lowest of the same "
-    "hour in four weeks. Orders tell what GMV hides: one large order can make up for fifty that are missing.",
+    means="Paid orders of the 60 minutes before the age of the figures, and how many are usual. Orders tell "
+    "what GMV hides: one large order can make up for fifty that are missing.",
     more=f"{RUNBOOK}#shoppulsegmvbelowbaseline",
     unit=COUNT,
     queries=(

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from streams.cohorts import DROP_TO, Tally, Usual, upper_bound
 
+HOUR_MIN: Final = 60
 WEEKS: Final = 4
 WEEK_H: Final = 7 * 24
 # The same hours are widened to both sides, hour by hour and at most so far, until enough reached the step.
@@ -37,56 +38,90 @@ class Hours:
     def __init__(self, tallies: Mapping[int, Tally], flagged: Collection[int] = frozenset()) -> None:
         self._tallies = {hour: tally for hour, tally in tallies.items() if hour not in flagged}
         # A window moves on by a minute, the hours that it touches stay the same.
-        self._known: dict[tuple[int, int], Usual | None] = {}
-        self._known_before: dict[tuple[int, int], Tally] = {}
+        self._ratios: dict[tuple[int, int], float | None] = {}
+        self._befores: dict[tuple[int, int], Tally] = {}
+        self._reached: dict[int, float | None] = {}
+        self._levels: dict[int, float] = {}
 
     def usual(self, from_minute: int, to_minute: int) -> Usual | None:
         """What is usual in [from, to), minutes since 1970; None where too little is known."""
-        span = from_minute // 60, (to_minute - 1) // 60
-        if span not in self._known:
-            self._known[span] = self._usual(*span)
-        return self._known[span]
+        span = _span(from_minute, to_minute)
+        if span not in self._ratios:
+            self._ratios[span] = self._ratio(*span)
+        ratio = self._ratios[span]
+        return None if ratio is None else Usual(ratio, self._reached_per_minute(from_minute, to_minute))
 
     def before(self, from_minute: int, to_minute: int) -> Tally:
         """All hours together that `usual` compares with, not widened; of a young shop those of the day."""
-        span = from_minute // 60, (to_minute - 1) // 60
-        if span not in self._known_before:
-            self._known_before[span] = self._before(*span)
-        return self._known_before[span]
+        span = _span(from_minute, to_minute)
+        if span not in self._befores:
+            first, last = span
+            weeks = self._weeks(first, last) or self._present([range(first - DAY_H, first)])
+            self._befores[span] = _pooled(tally for week in weeks for tally in week)
+        return self._befores[span]
 
-    def _before(self, first: int, last: int) -> Tally:
-        weeks = self._weeks(first, last) or self._present([range(first - DAY_H, first)])
-        return _pooled(tally for week in weeks for tally in week)
-
-    def _usual(self, first: int, last: int) -> Usual | None:
-        weeks = self._weeks(first, last)
-        per_minute = [sum(tally.k for tally in week) / len(week) / 60 for week in weeks]
-        reached_per_minute = median(per_minute) * self._level(first) if per_minute else None
+    def _ratio(self, first: int, last: int) -> float | None:
         for widened in range(WIDENED_MAX_H + 1):
             ratio = _ratio(self._weeks(first - widened, last + widened), REACHED_MIN)
             if ratio is not None:
-                return Usual(ratio, reached_per_minute)
+                return ratio
         whole_weeks = [range(first - WEEK_H * (week + 1), first - WEEK_H * week) for week in range(WEEKS)]
         ratio = _ratio(self._present(whole_weeks), REACHED_MIN)
         if ratio is None:
             ratio = _ratio(self._present([range(first - DAY_H, first)]), REACHED_IN_DAY_MIN)
-        return None if ratio is None else Usual(ratio, reached_per_minute)
+        return ratio
+
+    def _reached_per_minute(self, from_minute: int, to_minute: int) -> float | None:
+        """How many reach the step in a minute of [from, to) at today's level.
+
+        Straight lines lead from the middle of an hour to that of the next: of an evening that empties by a
+        third within the hour its mean would ask too much of the last minutes.
+        """
+        total, at = 0.0, from_minute
+        while at < to_minute:
+            middle = (at - HOUR_MIN // 2) // HOUR_MIN * HOUR_MIN + HOUR_MIN // 2
+            until = min(middle + HOUR_MIN, to_minute)
+            ends = [self._usually_reached(middle // HOUR_MIN + hour) for hour in (0, 1)]
+            known = [each for each in ends if each is not None]
+            if not known:
+                return None
+            into = ((at + until) / 2 - middle) / HOUR_MIN
+            total += (known[0] + (known[-1] - known[0]) * into) / HOUR_MIN * (until - at)
+            at = until
+        return total / (to_minute - from_minute) * self._level(from_minute // HOUR_MIN)
+
+    def _usually_reached(self, hour: int) -> float | None:
+        """How many reached the step in that hour of the weeks before."""
+        if hour not in self._reached:
+            weeks = self._weeks(hour, hour)
+            self._reached[hour] = median(week[0].k for week in weeks) if weeks else None
+        return self._reached[hour]
 
     def _level(self, first: int) -> float:
         """How many reached the step in the hours before, against what is usual then.
 
-        Of a slow day fewer are expected, after a campaign began more; bots that only view change nothing of
-        it. Hours in which the step itself fell are passed over, or a drop would soon be its own measure.
+        Of a slow day fewer are expected, after a campaign began more, if both of the last two hours had
+        more: a large live ends as it came. Bots that only view change nothing of it. Hours in which the step
+        itself fell are passed over, or a drop would soon be its own measure.
         """
+        if first not in self._levels:
+            self._levels[first] = self._level_before(first)
+        return self._levels[first]
+
+    def _level_before(self, first: int) -> float:
         now, usual = 0.0, 0.0
+        latest: list[float] = []
         for hour in range(first - 1, first - DAY_H - 1, -1):
-            weeks = self._weeks(hour, hour)
-            if weeks and hour in self._tallies and not _fell(self._tallies[hour], weeks):
-                now += self._tallies[hour].k
-                usual += median(week[0].k for week in weeks)
+            usually, tally = self._usually_reached(hour), self._tallies.get(hour)
+            if usually is not None and tally is not None and not _fell(tally, self._weeks(hour, hour)):
+                now += tally.k
+                usual += usually
+                if usually and len(latest) < LEVEL_H:
+                    latest.append(tally.k / usually)
             if hour <= first - LEVEL_H and usual >= LEVEL_REACHED_MIN:
                 break
-        return now / usual if usual else 1.0
+        level = now / usual if usual else 1.0
+        return level if level <= 1 else max(1.0, min(level, *latest))
 
     def _weeks(self, first: int, last: int) -> list[list[Tally]]:
         back = (WEEK_H * (week + 1) for week in range(WEEKS))
@@ -96,6 +131,11 @@ class Hours:
         """The tallies of the hours that are known, by span; spans without any are left out."""
         found = ([self._tallies[hour] for hour in span if hour in self._tallies] for span in spans)
         return [tallies for tallies in found if tallies]
+
+
+def _span(from_minute: int, to_minute: int) -> tuple[int, int]:
+    """The first and the last hour that [from, to) touches."""
+    return from_minute // HOUR_MIN, (to_minute - 1) // HOUR_MIN
 
 
 def _fell(tally: Tally, weeks: Sequence[Sequence[Tally]]) -> bool:

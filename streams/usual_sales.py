@@ -107,22 +107,31 @@ class UsualSales:
         return made
 
     def _same_hour(self, columns: Sequence[Mapping[int, int]], counted: float) -> float | None:
-        """The second lowest of four weeks of the same 60 minutes, of two hours each by its part; of that the
-        part that is counted. None where too little is.
+        """What is usual for the same 60 minutes, of that the part that is counted; None where too little is.
 
-        Two weeks with a campaign in them would lift the median far above a usual week.
+        The second lowest of four weeks, and no more than the median of the seven days before: two weeks with
+        a campaign or a large live in them lift the median of weeks far above a usual one, three the second
+        lowest, too.
         """
         if counted < PART_MIN:
             return None
+        weeks = self._amounts(columns, [WEEK_H * week for week in range(1, WEEKS + 1)])
+        if not weeks:
+            return None
+        days = self._amounts(columns, [DAY_H * day for day in range(1, WEEK_H // DAY_H + 1)])
+        return min(median_low(weeks), median(days or weeks)) * counted
+
+    def _amounts(self, columns: Sequence[Mapping[int, int]], backs_h: Iterable[int]) -> list[float]:
+        """The same 60 minutes so many hours before, of two hours each by its part, where they are known."""
         hour, minute = divmod(self._ends.sales, HOUR_MIN)
         parts = [(hour, minute / HOUR_MIN), (hour - 1, 1 - minute / HOUR_MIN)]
-        weeks: list[float] = []
-        for week in range(1, WEEKS + 1):
-            then = [(at - WEEK_H * week, part) for at, part in parts if part]
+        amounts: list[float] = []
+        for back_h in backs_h:
+            then = [(at - back_h, part) for at, part in parts if part]
             # The shop's first hour began somewhere in it.
             if all(at > self._first_hour and at not in self._flagged for at, _ in then):
-                weeks.append(sum(_total(columns, [at]) * part for at, part in then))
-        return median_low(weeks) * counted if weeks else None
+                amounts.append(sum(_total(columns, [at]) * part for at, part in then))
+        return amounts
 
     def refunds(self) -> list[Refunds]:
         """Of the shop and of each platform."""

@@ -21,7 +21,7 @@ _SCOPE = ("scope_kind", "scope")
 _STEP = (*_SCOPE, "step")
 _WINDOW = (*_STEP, "window")
 _GATEWAY = ("platform", "gateway")
-_USUAL = "Second lowest of that hour in the four weeks before."
+_USUAL = "Second lowest of that hour in four weeks, at most the median of seven days."
 
 _Made = dict[tuple[str, ...], float]
 

@@ -182,6 +182,44 @@ def test_on_a_slow_day_fewer_are_usual() -> None:
     assert usual.reached_per_minute == pytest.approx(2.5)
 
 
+@pytest.mark.parametrize(("two_back", "one_back", "usual"), [(3, 3, 15), (30, 3, 15), (3, 0.5, 5)])
+def test_more_are_usual_once_two_hours_had_more(two_back: float, one_back: float, usual: float) -> None:
+    """After a campaign began three times as many are usual; the crowd of one hour, which ends as it came,
+    lifts nothing above the lower of both hours, or above what is usual on other days."""
+    hours = {NOW_H - back - WEEK_H * (at + 1): Tally(10_000, 300) for at in range(4) for back in range(3)}
+    hours |= {
+        NOW_H - at: Tally(round(10_000 * more), round(300 * more))
+        for at, more in ((1, one_back), (2, two_back))
+    }
+    told = Hours(hours).usual(*SPAN)
+
+    assert told is not None
+    assert told.reached_per_minute == pytest.approx(usual)
+
+
+def test_within_the_hour_what_is_usual_falls_with_the_evening() -> None:
+    """Straight lines lead from the middle of an hour to that of the next."""
+    evening = {-1: 4_800, 0: 3_600, 1: 1_200, 2: 600}
+    hours = {NOW_H + at - WEEK_H: Tally(100_000, k) for at, k in evening.items()}
+    at = NOW_H * 60
+    per_minute = {}
+    for name, span in (
+        ("first", (at, at + 2)),
+        ("middle", (at + 29, at + 31)),
+        ("last", (at + 58, at + 60)),
+        ("whole", (at, at + 120)),
+    ):
+        usual = Hours(hours).usual(*span)
+        assert usual is not None
+        per_minute[name] = usual.reached_per_minute
+
+    assert per_minute["first"] == pytest.approx((4_800 + 3_600) / 2 / 60, rel=0.02)
+    assert per_minute["middle"] == pytest.approx(3_600 / 60, rel=0.02)
+    assert per_minute["last"] == pytest.approx((3_600 + 1_200) / 2 / 60, rel=0.02)
+    quarters = (4_200 + 3_600) / 2, (3_600 + 2_400) / 2, (2_400 + 1_200) / 2, (1_200 + 900) / 2
+    assert per_minute["whole"] == pytest.approx(sum(quarters) / 4 / 60)
+
+
 def test_a_drop_is_not_its_own_measure() -> None:
     """Hours in which the step itself fell say nothing of the level: what is usual stays, however long a drop
     lasts."""

@@ -122,9 +122,10 @@ def test_failing_gateways(shop: Shop) -> None:
     assert (gauges["cohort_size"][labels], gauges["cohort_reached"][labels]) == (600, 240)
 
 
-def test_sales_of_the_hour(shop: Shop) -> None:
-    """The 60 minutes before as-of, against the median of these minutes in four weeks; a flagged week is left
-    out, and a currency that never sold then has none."""
+@pytest.mark.parametrize(("of_a_day", "usual"), [(60_000, 12_000), (9_000, 9_000)])
+def test_sales_of_the_hour(shop: Shop, of_a_day: int, usual: int) -> None:
+    """The 60 minutes before as-of, against the second lowest of these minutes in four weeks, or the median of
+    seven days if that is less; a flagged week is left out, and a currency that never sold has none."""
     fill(
         shop,
         lambda _: merged(LARGE, _sold(50, 1), _sold(30, 1, kind="platform", value="tiktok")),
@@ -132,11 +133,12 @@ def test_sales_of_the_hour(shop: Shop) -> None:
         days=0,
     )
     hour = NOON // 60 - 1
-    weeks = [6_000, 12_000, 999, 18_000]
     panes = [("1h", (hour - 168 * 5) * HOUR_MS, LARGE)]
-    for week, gmv in enumerate(weeks, 1):
+    past = {168 * week: gmv for week, gmv in enumerate([6_000, 12_000, 999, 18_000], 1)}
+    past |= {24 * day: of_a_day for day in range(1, 7)}
+    for back, gmv in past.items():
         for at, cells in ((hour, _sold(gmv, gmv // 60)), (hour - 1, _sold(6 * gmv, gmv // 10))):
-            panes.append(("1h", (at - 168 * week) * HOUR_MS, merged(LARGE, cells)))
+            panes.append(("1h", (at - back) * HOUR_MS, merged(LARGE, cells)))
     # The shop began before these weeks.
     panes.append(("1h", (hour - 29 * 24) * HOUR_MS, LARGE))
     write(shop, panes)
@@ -146,8 +148,8 @@ def test_sales_of_the_hour(shop: Shop) -> None:
     assert gauges["gmv_last_hour_minor"]["platform", "tiktok", "USD"] == 1_800
     assert gauges["orders_last_hour"]["all", ""] == 60
     # As-of lies in the 59th minute of the hour: 59 parts of it, and one of the hour before.
-    assert gauges["gmv_baseline_minor"]["all", "", "USD"] == pytest.approx(12_000 * (59 + 6) / 60)
-    assert gauges["orders_baseline"]["all", ""] == pytest.approx(200 * 59 / 60 + 1_200 / 60)
+    assert gauges["gmv_baseline_minor"]["all", "", "USD"] == pytest.approx(usual * (59 + 6) / 60)
+    assert gauges["orders_baseline"]["all", ""] == pytest.approx(usual / 60 * (59 + 6) / 60)
     assert gauges["gmv_baseline_minor"]["all", "", "EUR"] == 0
 
 
