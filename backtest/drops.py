@@ -18,11 +18,14 @@ from backtest.shops import (
     LEAD_MIN,
     MEASURES,
     PLATFORMS,
+    STRATA,
     SURFACES,
     Counts,
     Floats,
     Parameters,
     Tables,
+    apart,
+    joined,
 )
 
 SIZES: Final = (0.10, 0.25, 0.50, 0.80, 1.00)
@@ -133,17 +136,19 @@ def struck(tables: Tables, drop: Drop, random: np.random.Generator, parameters: 
     if drop.gateway is not None:
         lost = lost * parameters.gateway_shares[drop.gateway]
     kept = 1 - np.clip(lost, 0, 1)
-    strata = _strata(drop)
-    steps = tables.steps.copy()
-    steps[:, strata] = _thinned(tables.steps[:, strata], drop.step, kept, random)
+    each, strata = apart(tables), _strata(drop)
+    each[:, strata] = _thinned(each[:, strata], drop.step, kept, random)
+    steps, lives = joined(each)
     attempts, failures = _payments(tables, drop, drop.force(minutes)[:minutes], random)
-    return tables._replace(steps=steps, attempts=attempts, failures=failures)
+    return tables._replace(steps=steps, lives=lives, attempts=attempts, failures=failures)
 
 
-def _strata(drop: Drop) -> slice:
+def _strata(drop: Drop) -> list[int]:
+    """Those that a drop strikes, large lives apart."""
     if drop.platform is None:
-        return slice(None)
-    return slice(drop.platform * len(SURFACES), (drop.platform + 1) * len(SURFACES))
+        return list(range(STRATA + len(PLATFORMS)))
+    first = drop.platform * len(SURFACES)
+    return [*range(first, first + len(SURFACES)), STRATA + drop.platform]
 
 
 def _thinned(steps: Counts, step: int, kept: Floats, random: np.random.Generator) -> Counts:
@@ -196,15 +201,17 @@ def silenced(tables: Tables, outage: Outage) -> Tables:
     minutes = tables.steps.shape[-1]
     whole = Drop(1.0, Duration("", 0, outage.minutes), outage.silent - 1, outage.start)
     lost = lost_parts(whole, minutes)
-    steps = tables.steps.copy()
+    each = apart(tables)
     kept = 1 - np.clip(lost, 0, 1)
-    for later in range(outage.silent, steps.shape[0]):
-        steps[later] = np.rint(steps[later] * kept).astype(np.int64)
+    for later in range(outage.silent, each.shape[0]):
+        each[later] = np.rint(each[later] * kept).astype(np.int64)
+    steps, lives = joined(each)
     if outage.silent < MEASURES - 1:
-        return tables._replace(steps=steps)
+        return tables._replace(steps=steps, lives=lives)
     during = slice(LEAD_MIN + outage.start, LEAD_MIN + outage.start + outage.minutes)
     gone = tables._replace(
         steps=steps,
+        lives=lives,
         attempts=tables.attempts.copy(),
         failures=tables.failures.copy(),
         orders=tables.orders.copy(),

@@ -16,9 +16,41 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from backtest.drops import BEHIND_MIN, FIRST_MINUTE
-from backtest.shops import FIRST_HOUR, GATEWAYS, HISTORY_H, LEAD_MIN, PLATFORMS, Counts, Floats, Shop, Tables
-from backtest.tables import MEMBERS, NEAR, PARTS, SCOPES, WHOLES, Board, Flags, near_windows, today
-from streams.baselines import DAY_H, WEEK_H, WEEKS, Hours, Stratum, mixed
+from backtest.shops import (
+    FIRST_HOUR,
+    GATEWAYS,
+    HISTORY_H,
+    LEAD_MIN,
+    LIVE_STRATA,
+    PLATFORMS,
+    Counts,
+    Floats,
+    Shop,
+    Tables,
+)
+from backtest.tables import (
+    MEMBERS,
+    NEAR,
+    PARTS,
+    SCOPES,
+    WHOLES,
+    Board,
+    Flags,
+    live_begins,
+    near_windows,
+    today,
+)
+from streams.baselines import (
+    DAY_H,
+    LARGE_LIVE_MIN,
+    REACHED_IN_DAY_MIN,
+    WEEK_H,
+    WEEKS,
+    Hours,
+    Stratum,
+    apart,
+    mixed,
+)
 from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, STEPS, Minutes, Tally, Usual, Z, judge
 
 # How long before a rule may speak everything must have been well (the rules ask for 5 min).
@@ -49,9 +81,10 @@ class Scene(NamedTuple):
 
     def counted(self) -> Tables:
         """The tables without the minutes that are left out: these count as nothing."""
-        steps = self.tables.steps.copy()
-        steps[..., sorted(self.left_out)] = 0
-        return self.tables._replace(steps=steps)
+        steps, lives = self.tables.steps.copy(), self.tables.lives.copy()
+        for counts in (steps, lives):
+            counts[..., sorted(self.left_out)] = 0
+        return self.tables._replace(steps=steps, lives=lives)
 
 
 def usual_scene(tables: Tables) -> Scene:
@@ -67,8 +100,10 @@ class Service:
         self._counts = np.concatenate([shop.hours.steps, today(scene.tables.steps)], axis=2)
         self._board = board
         self._scene = scene
+        self._begins = live_begins(scene.tables.lives[0])
         self._hours_of = cache(self._hours)
         self._minutes_of = cache(self._minutes)
+        self._lives_of = cache(self._lives)
 
     def cohorts(self, scope: int, step: int, minute: int) -> Iterator[tuple[str, str, float]]:
         """The gauges of a scope and step at a scored minute: name, window, value."""
@@ -94,8 +129,24 @@ class Service:
             of_member = self._hours_of((member,), step)
             own = of_member.usual(*span)
             now = self._minutes_of((member,), step).before(end, window_min)
-            strata.append(Stratum(now.n, of_member.before(*span), None if own is None else own.ratio))
+            stratum = Stratum(now.n, of_member.before(*span), None if own is None else own.ratio)
+            strata += apart(stratum, self._large_lives(member, now.n, step, end, window_min))
         return mixed(usual, hours.before(*span), strata)
+
+    def _large_lives(
+        self, member: int, n: int, step: int, end: int, window_min: int
+    ) -> list[tuple[int, float | None]]:
+        """As `Judgement` finds them; the latest on a platform stands for those before it."""
+        if member not in LIVE_STRATA:
+            return []
+        platform = LIVE_STRATA.index(member)
+        minutes = self._lives_of(platform, step)
+        now = minutes.before(end, window_min)
+        began = minutes.first_minute + int(self._begins[platform, end - minutes.first_minute])
+        own = minutes.before(end - window_min, max(end - window_min - began, 0))
+        if not now.n or now.n < LARGE_LIVE_MIN * n:
+            return []
+        return [(now.n, own.k / own.n if own.k >= REACHED_IN_DAY_MIN else None)]
 
     def _hours(self, members: tuple[int, ...], step: int) -> Hours:
         counts = self._counts[:, list(members)].sum(axis=1)
@@ -104,7 +155,12 @@ class Service:
         return Hours({first + at: Tally(n, k) for at, (n, k) in enumerate(pairs)})
 
     def _minutes(self, members: tuple[int, ...], step: int) -> Minutes:
-        counts = self._scene.tables.steps[:, list(members)].sum(axis=1)
+        return self._told(self._scene.tables.steps[:, list(members)].sum(axis=1), step)
+
+    def _lives(self, platform: int, step: int) -> Minutes:
+        return self._told(self._scene.tables.lives[:, platform], step)
+
+    def _told(self, counts: Counts, step: int) -> Minutes:
         first = FIRST_MINUTE - LEAD_MIN
         pairs = zip(counts[WHOLES[step]].tolist(), counts[PARTS[step]].tolist(), strict=True)
         return Minutes(first, [Tally(n, k) for n, k in pairs], {first + at for at in self._scene.left_out})

@@ -26,6 +26,8 @@ PLATFORMS: Final = ("tiktok", "douyin")
 SURFACES: Final = ("live", "short_video", "search")
 LIVE: Final = SURFACES.index("live")
 STRATA: Final = len(PLATFORMS) * len(SURFACES)
+# The live surface of each platform, a stratum.
+LIVE_STRATA: Final = tuple(range(LIVE, STRATA, len(SURFACES)))
 # sessions.view, prompt.tag_tap, prompt.add_to_cart, prompt.purchase
 MEASURES: Final = 4
 GATEWAYS: Final = ("adyen", "stripe")
@@ -93,14 +95,31 @@ class Parameters:
 
 
 class Tables(NamedTuple):
-    """Counts by time: `steps` (measure × stratum × time), `attempts` and `failures` (platform and gateway ×
-    time), `orders` and `value` (platform × time; the value in units of an order's mean)."""
+    """Counts by time: `steps` (measure × stratum × time), `lives` (measure × platform × time; those of them
+    in its large lives), `attempts` and `failures` (platform and gateway × time), `orders` and `value`
+    (platform × time; the value in units of an order's mean)."""
 
     steps: Counts
+    lives: Counts
     attempts: Counts
     failures: Counts
     orders: Counts
     value: Floats
+
+
+def apart(tables: Tables) -> Counts:
+    """Steps with the large lives as strata of their own, behind the others: measure × (STRATA + platform) ×
+    time."""
+    rest = tables.steps.copy()
+    rest[:, LIVE_STRATA] -= tables.lives
+    return np.concatenate([rest, tables.lives], axis=1)
+
+
+def joined(apart: Counts) -> tuple[Counts, Counts]:
+    """`steps` and `lives` of what is apart."""
+    steps, lives = apart[:, :STRATA].copy(), apart[:, STRATA:]
+    steps[:, LIVE_STRATA] += lives
+    return steps, lives
 
 
 class Shop(NamedTuple):
@@ -136,7 +155,8 @@ class _Cells(NamedTuple):
 
 
 class _Rates(NamedTuple):
-    """What is expected by stratum and time: people a minute, bots a minute, and the rate of each step."""
+    """What is expected by stratum, large lives apart, and time: people a minute, bots a minute, and the rate
+    of each step."""
 
     people: Floats
     bots: Floats
@@ -224,7 +244,7 @@ def _rates(traffic: float, cells: _Cells, events: list[Event], parameters: Param
     """What is expected in each cell."""
     starts, width = cells.starts, cells.width
     shares = np.outer(parameters.platform_shares, parameters.surface_shares).reshape(-1)
-    people = traffic * np.outer(shares, cells.shape)
+    people = traffic * np.outer([*shares, *(0.0 for _ in PLATFORMS)], cells.shape)
     bots = np.zeros_like(people)
     rates = np.array(parameters.step_rates)[:, None] * np.tile(
         np.array(parameters.surface_rates).T, len(PLATFORMS)
@@ -232,6 +252,7 @@ def _rates(traffic: float, cells: _Cells, events: list[Event], parameters: Param
     # The shop as a whole converts as `step_rates` says.
     reached = np.cumprod(np.vstack([shares, rates]), axis=0).sum(axis=1)
     rates *= (np.array(parameters.step_rates) / (reached[1:] / reached[:-1]))[:, None]
+    rates = np.concatenate([rates, rates[:, LIVE_STRATA]], axis=1)
     steps = rates[:, :, None] * cells.drift[:, None, :]
     for event in events:
         end = np.minimum(starts + width, event.end)
@@ -242,7 +263,7 @@ def _rates(traffic: float, cells: _Cells, events: list[Event], parameters: Param
             steps[2] *= 1 + part * (event.rate - 1)
         elif event.kind == "burst":
             added = traffic * event.traffic * part
-            stratum = first + LIVE
+            stratum = STRATA + event.platform
             weight = added / np.maximum(people[stratum] + added, 1e-12)
             steps[2, stratum] *= 1 + weight * (event.rate - 1)
             people[stratum] += added
@@ -264,7 +285,7 @@ def _drawn(rates: _Rates, width: float, random: np.random.Generator, parameters:
     for rate in rates.steps:
         of = random.binomial(of, random.beta(concentration * rate, concentration * (1 - rate)))
         reached.append(of)
-    steps = np.stack(reached)
+    steps, lives = joined(np.stack(reached))
     by_platform = steps.reshape(MEASURES, len(PLATFORMS), len(SURFACES), -1).sum(axis=2)
     shares = np.array(parameters.gateway_shares)
     attempts = random.poisson(
@@ -278,4 +299,4 @@ def _drawn(rates: _Rates, width: float, random: np.random.Generator, parameters:
     # A sum of lognormal values is close to a gamma of the same two moments.
     spread = np.expm1(parameters.order_value**2)
     value = random.gamma(np.maximum(orders, 1e-9) / spread, spread)
-    return Tables(steps, attempts, failures, orders, value)
+    return Tables(steps, lives, attempts, failures, orders, value)

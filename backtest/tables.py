@@ -17,6 +17,7 @@ from backtest.drops import BEHIND_MIN, HORIZON_MIN
 from backtest.shops import (
     HISTORY_H,
     LEAD_MIN,
+    LIVE_STRATA,
     PLATFORMS,
     STRATA,
     SURFACES,
@@ -37,6 +38,11 @@ MEMBERS: Final = (
     tuple(range(STRATA)),
     *(tuple(range(at, at + len(SURFACES))) for at in range(0, STRATA, len(SURFACES))),
 )
+# The same, with the large lives of their platforms as strata behind the others.
+WITH_LIVES: Final = tuple(
+    [*group, *(STRATA + LIVE_STRATA.index(each) for each in group if each in LIVE_STRATA)]
+    for group in MEMBERS
+)
 # A window this much above the threshold is written, too: it is the rule that decides, not this module.
 NEAR: Final = 1.02
 # A page is sure after so many minutes; of steps from a view where this part of the usual number is not
@@ -50,19 +56,19 @@ def grouped(steps: Counts) -> Counts:
     return np.concatenate([*(steps[:, list(each)].sum(axis=1)[:, None] for each in MEMBERS), steps], axis=1)
 
 
-def _median(values: Floats) -> Floats:
-    """The median over the last axis, NaN left out; NaN where nothing is left."""
+def _middle(values: Floats) -> tuple[Floats, Floats]:
+    """The lower and the upper middle over the last axis, NaN left out; NaN where nothing is left."""
     ordered = np.sort(values, axis=-1)
     count = np.sum(~np.isnan(values), axis=-1)
     low = np.take_along_axis(ordered, np.maximum(count - 1, 0)[..., None] // 2, -1)[..., 0]
     high = np.take_along_axis(ordered, np.minimum(count // 2, values.shape[-1] - 1)[..., None], -1)[..., 0]
-    return np.where(count > 0, (low + high) / 2, np.nan)
+    return np.where(count > 0, low, np.nan), np.where(count > 0, high, np.nan)
 
 
 def _ratio(n: Counts, k: Counts, reached_min: int) -> Floats:
     with np.errstate(invalid="ignore", divide="ignore"):
         rates = np.where(n > 0, k / n, np.nan)
-    return np.where(k.sum(axis=-1) >= reached_min, _median(rates), np.nan)
+    return np.where(k.sum(axis=-1) >= reached_min, sum(_middle(rates)) / 2, np.nan)
 
 
 def usual_ratios(hours: Counts, first: Counts, last: Counts) -> Floats:
@@ -99,7 +105,7 @@ def usually_reached(hours: Counts, until: int) -> Floats:
     week is known."""
     at = np.arange(until)[:, None] - baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
     reached = hours[list(PARTS)].astype(np.float64)
-    return _median(np.where(at >= 0, reached[..., np.clip(at, 0, hours.shape[2] - 1)], np.nan))
+    return _middle(np.where(at >= 0, reached[..., np.clip(at, 0, hours.shape[2] - 1)], np.nan))[0]
 
 
 def cumulated(usually: Floats) -> Floats:
@@ -115,15 +121,24 @@ def cumulated(usually: Floats) -> Floats:
     return np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
 
 
+def _fell(hours: Counts) -> Flags:
+    """`baselines._fell` of every step × group × hour."""
+    whole, part = hours[list(WHOLES)], hours[list(PARTS)]
+    at = np.arange(hours.shape[2])[:, None] - baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
+    n, k = (np.where(at >= 0, counts[..., np.maximum(at, 0)], 0) for counts in (whole, part))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(upper_bounds(whole, part) < cohorts.DROP_TO * _ratio(n, k, 1))
+
+
 def levels(hours: Counts, usually: Floats, first: Counts) -> Floats:
     """`baselines.Hours._level` before each of the hours `first`, by step × group."""
-    reached = hours[list(PARTS)].astype(np.float64)
+    reached, fell = hours[list(PARTS)].astype(np.float64), _fell(hours)
     shape = (*reached.shape[:2], len(first))
     now, usual, seen = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     lowest, done = np.full(shape, np.inf), np.zeros(shape, np.bool_)
     for before in range(1, baselines.DAY_H + 1):
         at = first - before
-        told = ~done & (at < hours.shape[2])
+        told = ~done & (at < hours.shape[2]) & ~fell[..., np.minimum(at, hours.shape[2] - 1)]
         of_hour = reached[..., np.minimum(at, hours.shape[2] - 1)]
         now += np.where(told, of_hour, 0.0)
         usual += np.where(told, usually[..., at], 0.0)
@@ -145,6 +160,40 @@ class Windows(NamedTuple):
     k: Counts
     ratio: Floats
     usual_reached: Floats
+
+
+def live_begins(viewers: Counts) -> Counts:
+    """When the latest live began, before each minute and after the last: platform × minute + 1. Lives that
+    overlap are one; 0 where there was none."""
+    on_air = viewers > 0
+    begins = on_air & ~np.concatenate([np.zeros((len(viewers), 1), np.bool_), on_air[:, :-1]], axis=1)
+    at = np.where(begins, np.arange(viewers.shape[1]), 0)
+    return np.concatenate([np.zeros((len(viewers), 1), np.int64), np.maximum.accumulate(at, axis=1)], axis=1)
+
+
+class _LargeLives:
+    """Large lives as strata of their own (`baselines.apart`): step × platform × rung × minute.
+
+    Attributes:
+        n: who took part; 0 where none is large.
+        ratio: its own in the minutes before the window, else most of the surface's.
+    """
+
+    def __init__(self, tables: Tables, surface: tuple[Counts, Floats], starts: Counts, ends: Counts) -> None:
+        """`surface`: who took part on each platform's live surface, and its usual ratio."""
+        counts = tables.lives
+        sums = np.concatenate([np.zeros((*counts.shape[:2], 1), np.int64), counts.cumsum(axis=2)], axis=2)
+        whole, part = sums[list(WHOLES)], sums[list(PARTS)]
+        n = whole[..., ends][:, :, None] - whole[..., starts]
+        # A live is its own measure from its beginning on, not those before it on its platform.
+        begins = np.minimum(live_begins(counts[0])[:, ends][:, None], starts)
+        platforms = np.arange(len(PLATFORMS))[:, None, None]
+        own_n, own_k = (each[..., starts] - each[:, platforms, begins] for each in (whole, part))
+        self.n: Counts = np.where(n >= baselines.LARGE_LIVE_MIN * surface[0], n, 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.ratio: Floats = np.where(
+                own_k >= baselines.REACHED_IN_DAY_MIN, own_k / own_n, surface[1] * baselines.LIVES_DIFFER
+            )
 
 
 class Board:
@@ -178,10 +227,15 @@ class Board:
         n, k = held[list(WHOLES)], held[list(PARTS)]
         ratio = self._ratios[:, :, places]
         scopes = len(SCOPES)
+        surfaces = [scopes + each for each in LIVE_STRATA]
+        lives = _LargeLives(tables, (n[:, surfaces], ratio[:, surfaces]), starts, ends)
+        n[:, surfaces] -= lives.n
+        parts_n, parts = np.concatenate([n[:, scopes:], lives.n], axis=1), [ratio[:, scopes:], lives.ratio]
+        parts_ratio = np.concatenate(parts, axis=1)
         mixed = np.stack(
             [
-                _mixed(ratio[:, at], n[:, members], ratio[:, members])
-                for at, members in enumerate([[scopes + each for each in group] for group in MEMBERS])
+                _mixed(ratio[:, at], parts_n[:, group], parts_ratio[:, group])
+                for at, group in enumerate(WITH_LIVES)
             ],
             axis=1,
         )

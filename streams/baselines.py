@@ -8,7 +8,7 @@ evidence a baseline needs was measured: docs/alerting.md.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from statistics import median
+from statistics import median, median_low
 from typing import Final, NamedTuple
 
 from streams.cohorts import DROP_TO, Tally, Usual, upper_bound
@@ -28,6 +28,10 @@ LEVEL_H: Final = 2
 LEVEL_REACHED_MIN: Final = 100
 # Strata with a smaller part than this may be without a baseline.
 STRATUM_MIN: Final = 0.05
+# A live with at least this part of its surface's sessions is a stratum of its own.
+LARGE_LIVE_MIN: Final = 0.2
+# Lives sell unlike each other: what others usually do says this much of one that has no measure of its own.
+LIVES_DIFFER: Final = 2 / 3
 # So far the strata's numbers of the weeks before may be from those of the whole.
 STRATA_OFF_MAX: Final = 0.05
 
@@ -91,10 +95,11 @@ class Hours:
         return total / (to_minute - from_minute) * self._level(from_minute // HOUR_MIN)
 
     def _usually_reached(self, hour: int) -> float | None:
-        """How many reached the step in that hour of the weeks before."""
+        """How many reached the step in that hour of the weeks before: the second lowest of four, since two
+        weeks with a crowd in them lift the median far above a usual one."""
         if hour not in self._reached:
             weeks = self._weeks(hour, hour)
-            self._reached[hour] = median(week[0].k for week in weeks) if weeks else None
+            self._reached[hour] = median_low(week[0].k for week in weeks) if weeks else None
         return self._reached[hour]
 
     def _level(self, first: int) -> float:
@@ -187,6 +192,15 @@ def mixed(usual: Usual, before: Tally, strata: Sequence[Stratum]) -> Usual:
     if not weight or any(each.ratio is None and each.n >= STRATUM_MIN * took_part for each in strata):
         return usual
     return usual._replace(ratio=sum(n * ratio for n, ratio in known) / weight)
+
+
+def apart(stratum: Stratum, lives: Sequence[tuple[int, float | None]]) -> list[Stratum]:
+    """A live surface's stratum, its large lives apart: of each how many took part in the window, and its own
+    ratio before it (None: not known yet). What was before stays with the stratum."""
+    rest = max(stratum.n - sum(n for n, _ in lives), 0)
+    unlike = None if stratum.ratio is None else stratum.ratio * LIVES_DIFFER
+    large = [Stratum(n, Tally(0, 0), unlike if own is None else own) for n, own in lives]
+    return [stratum._replace(n=rest), *large]
 
 
 def _adds_up(whole: Tally, parts: Sequence[Tally]) -> bool:

@@ -12,7 +12,15 @@ from math import prod
 from typing import Final, NamedTuple
 
 from streams.answer import Scope
-from streams.baselines import REACHED_IN_DAY_MIN, Hours, Stratum, mixed
+from streams.baselines import (
+    LARGE_LIVE_MIN,
+    LIVES_DIFFER,
+    REACHED_IN_DAY_MIN,
+    Hours,
+    Stratum,
+    apart,
+    mixed,
+)
 from streams.cohorts import (
     ATTEMPT,
     RUNGS_MIN,
@@ -95,10 +103,11 @@ class Judged:
 
 
 class Live(NamedTuple):
-    """A live's creator, and the minute from which on sessions did not have their whole horizon in it, because
-    it was over by then; None while it goes on."""
+    """A live's creator and platform, and the minute from which on sessions did not have their whole horizon
+    in it, because it was over by then; None while it goes on."""
 
     creator_id: str | None = None
+    platform: str | None = None
     over_minute: int | None = None
 
 
@@ -245,7 +254,8 @@ class Judgement:
         return mixed(usual, before, self._strata(scope, step, window_min))
 
     def _strata(self, scope: Scope, step: Step, window_min: int) -> list[Stratum]:
-        """The scope's surfaces by platform."""
+        """The scope's surfaces by platform, large lives apart: a live that sells less than others is none of
+        the shop's drops, one that sells less than before is."""
         end = self.ends.of(step)
         strata: list[Stratum] = []
         for pair in self._surfaces_of.get(scope.value, self.watched.surfaces):
@@ -254,21 +264,43 @@ class Judgement:
             usual = hours.usual(end - window_min, end)
             now = self.minutes(part, step).before(end, window_min)
             before = hours.before(end - window_min, end)
-            strata.append(Stratum(now.n, before, None if usual is None else usual.ratio))
+            stratum = Stratum(now.n, before, None if usual is None else usual.ratio)
+            strata += apart(stratum, self._large_lives(pair, now.n, step, window_min))
         return strata
 
-    def _usual_of_live(self, live: Scope, step: Step, window_min: int) -> Usual | None:
-        """The live's own minutes before the window, else its creator's weeks, else those of all lives."""
-        minutes, end = self.minutes(live, step), self.ends.of(step)
-        began = end - window_min
+    def _large_lives(self, pair: str, n: int, step: Step, window_min: int) -> list[tuple[int, float | None]]:
+        """Of each large live on a surface of a platform: who took part, and its own ratio before."""
+        platform, surface = split_pair(pair)
+        if surface != LIVE_SURFACE.value:
+            return []
+        end = self.ends.of(step)
+        large: list[tuple[int, float | None]] = []
+        for live_id, live in self.watched.lives.items():
+            if live.platform != platform:
+                continue
+            scope = Scope(LIVE.name, live_id)
+            now = self.minutes(scope, step).before(end, window_min)
+            if now.n and now.n >= LARGE_LIVE_MIN * n:
+                large.append((now.n, self._own_before(scope, step, window_min)))
+        return large
+
+    def _own_before(self, live: Scope, step: Step, window_min: int) -> float | None:
+        """The live's own ratio in the minutes before the window; None if too few reached the step in them."""
+        minutes, began = self.minutes(live, step), self.ends.of(step) - window_min
         own = minutes.before(began, began - minutes.first_minute)
-        if own.k >= REACHED_IN_DAY_MIN:
-            return Usual(own.k / own.n, None)
+        return own.k / own.n if own.k >= REACHED_IN_DAY_MIN else None
+
+    def _usual_of_live(self, live: Scope, step: Step, window_min: int) -> Usual | None:
+        """The live's own minutes before the window, else most of its creator's weeks, or of those of all
+        lives: it need not sell as well as they do."""
+        own = self._own_before(live, step, window_min)
+        if own is not None:
+            return Usual(own, None)
         creator = self.watched.lives[live.value].creator_id
         for scope in (Scope(CREATOR.name, creator) if creator else None, LIVE_SURFACE):
             before = Tally(0, 0) if scope is None else self._before(scope, step)
             if before.k >= REACHED_IN_DAY_MIN:
-                return Usual(before.k / before.n, None)
+                return Usual(before.k / before.n * LIVES_DIFFER, None)
         return None
 
     def _before(self, scope: Scope, step: Step) -> Tally:

@@ -65,6 +65,7 @@ class Room(msgspec.Struct, array_like=True):
         latest_start, latest_end: latest live_start and live_end.
         heartbeats: sorted; when one comes, all go that no later one can come next to.
         pins: by product; the PINS_MAX products with the latest word.
+        platform: of the event that named the creator; at the end, since older records end before it.
     """
 
     filed_day: int
@@ -75,6 +76,7 @@ class Room(msgspec.Struct, array_like=True):
     latest_end: tuple[int, int] = _BEFORE_ALL
     heartbeats: list[Heartbeat] = []
     pins: dict[str, Pin] = {}
+    platform: str | None = None
 
     @property
     def ended_ms(self) -> int | None:
@@ -150,7 +152,7 @@ class RoomBook:
         if event.creator_id is not None:
             said = (isinstance(event, LiveStart), *moment)
             if said > room.creator_from:
-                room.creator_id, room.creator_from = event.creator_id, said
+                room.creator_id, room.platform, room.creator_from = event.creator_id, event.platform, said
         match event:
             case LiveHeartbeat():
                 self._measure(room, event, offset, ingest_ms)

@@ -123,8 +123,9 @@ class WatchedScopes:
         if over_ms is None and room.heartbeats and now_ms - room.heartbeats[-1].time_ms > STEP_MAX_MS:
             over_ms = room.heartbeats[-1].time_ms
         if over_ms is None:
-            return Live(room.creator_id)
-        return Live(room.creator_id, (over_ms - self._model.settings.cohort_horizon_ms) // MINUTE_MS)
+            return Live(room.creator_id, room.platform)
+        over_minute = (over_ms - self._model.settings.cohort_horizon_ms) // MINUTE_MS
+        return Live(room.creator_id, room.platform, over_minute)
 
 
 def minute_cells(watched: Watched, currencies: Sequence[str]) -> set[Cell]:

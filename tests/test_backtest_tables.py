@@ -45,11 +45,13 @@ def _places() -> Iterator[tuple[int, int, int]]:
     )
 
 
-@pytest.mark.parametrize("traffic", [1.0, 10.0, 1_000.0])
-def test_arrays_and_the_service_agree(traffic: float) -> None:
-    """Every window of every scope and step has the counts and the baseline that the service's core gives
-    it."""
-    shop = make_shop(traffic, SCORED_MIN, 11, PARAMETERS)
+@pytest.mark.parametrize(
+    ("traffic", "lives_a_week"), [(1.0, 2.0), (10.0, 2.0), (1_000.0, 2.0), (10.0, 100.0)]
+)
+def test_arrays_and_the_service_agree(traffic: float, lives_a_week: float) -> None:
+    """Every window of every scope and step has the counts and the baseline that the service's core gives it,
+    also with large lives in it."""
+    shop = make_shop(traffic, SCORED_MIN, 11, Parameters(bursts=lives_a_week))
     board, scene = Board(shop, SCORED_MIN), usual_scene(shop.minutes)
     windows, service = board.windows(shop.minutes), Service(shop, board, scene)
     compared = 0

@@ -94,7 +94,7 @@ class Pipeline:
 
 
 def _event(kind: type[RoomsEvent], time_ms: int, live_id: str = "L", **fields: Any) -> RoomsEvent:
-    return kind(event_id="e", event_time_ms=time_ms, platform="tiktok", live_id=live_id, **fields)
+    return kind(event_id="e", event_time_ms=time_ms, live_id=live_id, **{"platform": "tiktok", **fields})
 
 
 def _beat(time_ms: int, viewers: int, live_id: str = "L") -> RoomsEvent:
@@ -115,6 +115,7 @@ def _fed(*events: RoomsEvent) -> Pipeline:
 
 _KINDS: list[type[RoomsEvent]] = [*[LiveHeartbeat] * 4, ProductPin, ProductUnpin, LiveStart, LiveEnd]
 _creators = st.sampled_from([None, None, "C1", "C2"])
+_platforms = st.sampled_from(["tiktok", "douyin"])
 _products = st.sampled_from(["p1", "p2", "p3"])
 
 
@@ -132,7 +133,7 @@ def _logs(draw: st.DrawFn) -> list[Logged]:
             )
         )
         kind = draw(st.sampled_from(_KINDS))
-        fields: dict[str, Any] = {"creator_id": draw(_creators)}
+        fields: dict[str, Any] = {"creator_id": draw(_creators), "platform": draw(_platforms)}
         if kind is LiveHeartbeat:
             fields["concurrent_viewers"] = draw(st.integers(0, 9))
         elif issubclass(kind, ProductPin | ProductUnpin):
@@ -191,11 +192,14 @@ def _plain_pinned(log: Sequence[Logged], live_id: str) -> list[tuple[str, int]]:
     ]
 
 
-def _plain_creator(log: Sequence[Logged], live_id: str) -> str | None:
-    """Of the latest live_start that names one, else of the latest event that does."""
+def _plain_creator(log: Sequence[Logged], live_id: str) -> tuple[str | None, str | None]:
+    """Both of the latest live_start that names a creator, else of the latest event that does."""
     named = [each for each in log if each[2].live_id == live_id and each[2].creator_id is not None]
     starts = [each for each in named if isinstance(each[2], LiveStart)]
-    return max(starts or named, key=_at)[2].creator_id if named else None
+    if not named:
+        return None, None
+    said = max(starts or named, key=_at)[2]
+    return said.creator_id, said.platform
 
 
 def _times(log: Sequence[Logged], kind: type[RoomsEvent], live_id: str) -> list[tuple[int, int]]:
@@ -219,7 +223,7 @@ def test_any_order_gives_what_sorting_gives(
         room = pipeline.room(live_id)
         starts, ends = _times(log, LiveStart, live_id), _times(log, LiveEnd, live_id)
         assert pinned(room) == _plain_pinned(log, live_id)
-        assert room.creator_id == _plain_creator(log, live_id)
+        assert (room.creator_id, room.platform) == _plain_creator(log, live_id)
         assert room.started_ms == (min(starts)[0] if starts else None)
         over = ends and (not starts or max(ends) > max(starts))
         assert room.ended_ms == (max(ends)[0] if over else None)

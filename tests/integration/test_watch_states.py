@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from streams.baselines import LIVES_DIFFER
 from streams.cause_slices import CauseSlices
 from streams.changes import Changes, Kind
 from streams.drops import drops_answer
@@ -322,7 +323,7 @@ def test_the_last_minutes_of_a_live_are_no_drop(shop: Shop) -> None:
 
 
 def test_a_young_live_is_held_to_its_creator_then_to_all_lives(shop: Shop) -> None:
-    """In its first minutes a live has sold too little to be its own measure."""
+    """In its first minutes a live has sold too little to be its own measure; it need not sell as well."""
     started = END - 20
     young = times({("live", "L1"): funnel(60, 6, 2, 0), ("live", "L2"): funnel(60, 6, 2, 0)}, 10)
     past = {("creator", "C1"): funnel(600, 120, 40, 10)}
@@ -336,8 +337,34 @@ def test_a_young_live_is_held_to_its_creator_then_to_all_lives(shop: Shop) -> No
         for each in answer["watched"]
         if each["step"] == "purchase_per_view" and each["scope"].startswith("live")
     }
-    assert expected == {"live:L1": pytest.approx(1 / 60), "live:L2": pytest.approx(1 / 60)}
+    most = LIVES_DIFFER / 60
+    assert expected == {"live:L1": pytest.approx(most), "live:L2": pytest.approx(most)}
     assert ("live:L1", "purchase_per_view") in _dropped(answer)
+
+
+@pytest.mark.parametrize(
+    ("sold_a_minute", "platform", "falls"),
+    [(50, "tiktok", False), (50, None, True), (50, "douyin", True), (0, "tiktok", True)],
+)
+def test_a_large_live_is_no_measure_of_the_shop(
+    shop: Shop, sold_a_minute: int, platform: str | None, falls: bool
+) -> None:
+    """A live of ten times the shop's sessions that sells half of what others sell, as it did from its first
+    minute, is no drop of the shop; one that sells nothing any more is. Its platform has to be known."""
+    shop.record(0, "rooms", "L1", Room(20_000, creator_id="C1", platform=platform))
+    shop.book(NOON_MS - 1, "live", "L1", events__live_join=5)
+
+    def with_live(minute: int) -> Cells:
+        sold = sold_a_minute if minute >= FAILED_FROM else 50
+        crowd = funnel(6_000, 1_200, 400, sold)
+        return merged(LARGE, shop_of({("tiktok", "live"): crowd}), {("live", "L1"): crowd})
+
+    fill(shop, lambda minute: with_live(minute) if minute >= NOON - 120 else LARGE, LARGE)
+    dropped = _dropped(_watching(shop, _answer))
+    step = "purchase_per_add_to_cart"
+    assert (("platform:tiktok", step) in dropped) == falls
+    assert falls or ("all", step) not in dropped
+    assert ("platform:douyin", step) not in dropped
 
 
 def test_the_causes_of_a_lives_drop_are_its_products(shop: Shop) -> None:
