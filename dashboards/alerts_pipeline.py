@@ -8,10 +8,10 @@ from __future__ import annotations
 from dashboards.alert import About, Alert, Fact, Severity
 from dashboards.promql import TIME, Aggregation, Expr, Metric, constant, highest, total
 from dashboards.recorded import AS_OF_AGE, CURRENT_S, LAG, SHOP, VERDICTS, gauge
+from dashboards.uids import OVERVIEW, PIPELINE
 
-OVERVIEW, PIPELINE = "shop-pulse-overview", "shop-pulse-pipeline"
-_CANARY_S = 60
-_LAG_RECORDS = 10_000
+CANARY_S = 60
+LAG_RECORDS = 10_000
 _DEAD_PART = 0.01
 _DEAD_MIN = 10
 # Bytes that nobody can read come from a broken producer, not from a shopper: many at once are news.
@@ -86,7 +86,7 @@ _STATE = (
         about=About.PIPELINE,
         labels=(*SHOP, "topic"),
         # While figures are old for all to see, a canary that is old too says nothing new.
-        expr=_CANARY_AGE.above(_CANARY_S).unless(AS_OF_AGE.series.above(_CANARY_S), *SHOP),
+        expr=_CANARY_AGE.above(CANARY_S).unless(AS_OF_AGE.series.above(CANARY_S), *SHOP),
         hold="1m",
         summary="Canaries of {topic} do not arrive in the figures",
         text="Figures say that they are current, but a test event of the last minute is not in them.",
@@ -114,7 +114,9 @@ _MANY_DEAD = total(_DEAD, *SHOP).at_least(_DEAD_MIN)
 _TOO_MANY_DEAD = _MANY_DEAD.where(
     total(_DEAD, *SHOP).above(total(VERDICTS.series, *SHOP) * _DEAD_PART), *SHOP
 )
+_MISPLACED = highest(gauge("misplaced_records_last_hour"), *SHOP, "topic")
 _LATE = highest(gauge("late_gmv_last_hour_minor"), *_CURRENCY)
+_GMV = highest(gauge("gmv_last_hour_minor", scope_kind="all"), *_CURRENCY)
 
 _RECORDS = (
     Alert(
@@ -122,7 +124,7 @@ _RECORDS = (
         severity=Severity.WARNING,
         about=About.PIPELINE,
         labels=SHOP,
-        expr=LAG.series.above(_LAG_RECORDS).where(
+        expr=LAG.series.above(LAG_RECORDS).where(
             total(gauge("lag_records").over("deriv", "10m"), *SHOP).above(0), *SHOP
         ),
         hold="5m",
@@ -158,17 +160,11 @@ _RECORDS = (
         severity=Severity.WARNING,
         about=About.PIPELINE,
         labels=(*SHOP, "topic"),
-        expr=highest(gauge("misplaced_records_last_hour"), *SHOP, "topic").above(0),
+        expr=_MISPLACED.above(0),
         hold="5m",
         summary="Events of {topic} lie in the wrong partition",
         text="Their producer partitions otherwise: sessions, users and duplicates of them are not exact.",
-        facts=(
-            Fact(
-                expr=highest(gauge("misplaced_records_last_hour"), *SHOP, "topic"),
-                sentence="{count} in the last hour.",
-                by=(*SHOP, "topic"),
-            ),
-        ),
+        facts=(Fact(expr=_MISPLACED, sentence="{count} in the last hour.", by=(*SHOP, "topic")),),
         dashboard=PIPELINE,
         panel="Misplaced records",
         watches=("quality.misplaced",),
@@ -179,16 +175,13 @@ _RECORDS = (
         about=About.PIPELINE,
         labels=_CURRENCY,
         # Also where nobody knows the GMV: a currency that came late only, a watch that judges nothing.
-        expr=_LATE.above(0).unless(
-            (highest(gauge("gmv_last_hour_minor", scope_kind="all"), *_CURRENCY) * _LATE_PART).above(_LATE),
-            *_CURRENCY,
-        ),
+        expr=_LATE.above(0).unless((_GMV * _LATE_PART).above(_LATE), *_CURRENCY),
         hold="10m",
         summary="Purchases come too late to be counted ({currency})",
         text="Orders older than the lateness limit are in the late topic and in no figure.",
         facts=(
             Fact(
-                expr=_LATE / highest(gauge("gmv_last_hour_minor", scope_kind="all"), *_CURRENCY).above(0),
+                expr=_LATE / _GMV.above(0),
                 sentence="Their value is {percent} of the last hour's GMV.",
                 by=_CURRENCY,
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.alerts_pipeline import CANARY_S, LAG_RECORDS
 from dashboards.grafana_panels import (
     AMOUNT,
     BLUE,
@@ -26,8 +27,8 @@ from dashboards.grafana_parts import CURRENCY, MARKS, SHOPS, TRUST, silent_sourc
 from dashboards.grafana_queries import age, asked, each, lowest, money, ruled, summed
 from dashboards.promql import highest
 from dashboards.recorded import CURRENT_S, VERDICTS
+from dashboards.uids import PIPELINE
 
-UID = "shop-pulse-pipeline"
 _PER_PLACE = ("topic", "partition")
 
 
@@ -106,7 +107,7 @@ _FRESH = (
         "stands still; alone, when canaries are not sent or are lost on their way.",
         "shoppulsecanarymissing",
         "canary_timestamp_seconds",
-        (60, RED),
+        (CANARY_S, RED),
     ),
     Panel(
         kind=Kind.LINES,
@@ -117,7 +118,7 @@ _FRESH = (
         more=f"{RUNBOOK}#shoppulselaggrowing",
         unit=COUNT,
         queries=(Query(summed("lag_records", ("topic",), ("partition",)), "{{topic}}"),),
-        steps=(GREEN, (10_000, RED)),
+        steps=(GREEN, (LAG_RECORDS, RED)),
         low=0,
         empty=STALE,
     ),
@@ -351,7 +352,7 @@ _READERS = (
 )
 
 BOARD = Board(
-    uid=UID,
+    uid=PIPELINE,
     title="Shop Pulse: pipeline",
     means="How old the figures are, what is rejected, who writes, and what the read service tells.",
     since="now-3h",
