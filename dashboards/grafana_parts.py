@@ -160,8 +160,9 @@ TRUST = (
     ),
     _number(
         "Lag now",
-        "Records in Kafka that are in no figure yet. A burst lags for seconds; what matters is whether it "
-        "falls again. Records, not time: the age beside it says how late figures are.",
+        "Records in Kafka that are in no figure yet, as workers told when they last wrote. A burst lags for "
+        "seconds; what matters is whether it falls again. Records, not time: the age beside it says how late "
+        "figures are.",
         f"{RUNBOOK}#shoppulselaggrowing",
         COUNT,
         ruled(LAG),

@@ -112,9 +112,9 @@ _FRESH = (
     Panel(
         kind=Kind.LINES,
         title="Lag",
-        means="Records in Kafka that are in no figure yet, by topic. What counts is whether it falls: "
-        "after a "
-        "restart it may be large and shrink by thousands a second.",
+        means="Records in Kafka that are in no figure yet, by topic, as workers told when they last wrote: "
+        "of one that hangs it stays as it was. What counts is whether it falls: after a restart it may be "
+        "large and shrink by thousands a second.",
         more=f"{RUNBOOK}#shoppulselaggrowing",
         unit=COUNT,
         queries=(Query(summed("lag_records", ("topic",), ("partition",)), "{{topic}}"),),
@@ -168,10 +168,17 @@ _VERDICTS = (
     _of_an_hour(
         "Dead letters by topic",
         "The same by topic: whose producer it is.",
-        "shoppulsedeadletters",
+        "shoppulsetopicdeadletters",
         Query(
             summed("records_last_hour", ("topic",), ("verdict", "reason"), verdict="dead_letter"), "{{topic}}"
         ),
+    ),
+    _of_an_hour(
+        "Late records by topic",
+        "Records that were older than the lateness limit when they came: in the late topic and in no figure. "
+        "A backlog that a source sends after a stop, or a wrong clock.",
+        "shoppulsetopiclate",
+        Query(summed("records_last_hour", ("topic",), ("verdict", "reason"), verdict="late"), "{{topic}}"),
     ),
     _of_an_hour(
         "Misplaced records",
