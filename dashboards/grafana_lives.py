@@ -39,10 +39,12 @@ from dashboards.grafana_queries import age, each, figure, lowest
 from dashboards.promql import Aggregation
 from dashboards.uids import LIVES
 
+# Two lists of lives: figures are told of those with most GMV, and watched are those with most views.
 LIVE = Choice(
     "live",
     "Live",
-    'label_values(shop_pulse_orders{env="$env", shop="$shop", scope_kind="live", scope!="other"}, scope)',
+    'label_values({__name__=~"shop_pulse_orders|shop_pulse_cohort_state", env="$env", shop="$shop", '
+    'scope_kind="live", scope!="other"}, scope)',
 )
 PAGES = Text(
     "pulse_url",
