@@ -124,9 +124,8 @@ class Alert:
 
 def prometheus_annotations(alert: Alert) -> dict[str, str]:
     """Annotations in Prometheus' template language, links by its external labels."""
-    runbook = f"{{{{ with $externalLabels.{RUNBOOK} }}}}{{{{ . }}}}{{{{ else }}}}{RUNBOOK_FILE}{{{{ end }}}}"
     links = {
-        RUNBOOK: runbook,
+        RUNBOOK: _or_file(f"$externalLabels.{RUNBOOK}"),
         DASHBOARDS: f"{{{{ $externalLabels.{DASHBOARDS} }}}}",
         PAGES: f"{{{{ $externalLabels.{PAGES} }}}}",
     }
@@ -152,10 +151,9 @@ def _asked(fact: Fact, place: int) -> str:
 def grafana_annotations(alert: Alert, fact_ids: Sequence[str]) -> dict[str, str]:
     """The same for Grafana; `fact_ids` are the queries of the facts."""
     links = {
-        # Grafana replaces ${…} from its environment, in annotations since its pull request 127214 (2026).
-        RUNBOOK: f"${{{RUNBOOK.upper()}}}",
+        RUNBOOK: _or_file(_of_environment(RUNBOOK)),
         DASHBOARDS: '{{ externalURL | reReplaceAll "/+$" "" }}',
-        PAGES: f"${{{PAGES.upper()}}}",
+        PAGES: f"{{{{ {_of_environment(PAGES)} }}}}",
     }
     sentences = "".join(
         # A query that found nothing has no labels, and a Value of 0.
@@ -164,6 +162,20 @@ def grafana_annotations(alert: Alert, fact_ids: Sequence[str]) -> dict[str, str]
         for name, fact in zip(fact_ids, alert.facts, strict=True)
     )
     return _annotations(alert, f"{alert.text}{sentences}", links)
+
+
+def _or_file(address: str) -> str:
+    """The runbook's address, or where it lies in the repository if there is none."""
+    return f"{{{{ with {address} }}}}{{{{ . }}}}{{{{ else }}}}{RUNBOOK_FILE}{{{{ end }}}}"
+
+
+def _of_environment(name: str) -> str:
+    """A base address: Grafana puts it in place of ${…} before the template is read.
+
+    In annotations only newer ones do (its pull request 127214, of 2026). In others ${…} stands there as it is
+    written, which is no address: empty then, as without the variable.
+    """
+    return f"reReplaceAll `^[$].*` `` `${{{name.upper()}}}`"
 
 
 def _annotations(alert: Alert, description: str, links: Mapping[str, str]) -> dict[str, str]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 
 from dashboards.promql import Metric
 
 WELL_MIN, BAD_MIN, AGAIN_MIN = 10, 40, 50
 ENV, SHOP = "test", "main"
 
-# A number; None where there is no sample; "a+b": a at first and b more each minute.
-Value = float | str | None
+# A number; None where there is no sample; "a+b": a at first and b more each minute; several: in turn.
+Value = float | str | tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Series:
 def _notation(value: Value, minutes: int) -> str:
     if value is None:
         return f"_x{minutes}"
+    if isinstance(value, tuple):
+        return " ".join(f"{each:g}" for each in islice(cycle(value), minutes))
     return f"{value}x{minutes - 1}" if isinstance(value, str) else f"{value:g}+0x{minutes - 1}"
 
 

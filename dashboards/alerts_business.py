@@ -33,17 +33,17 @@ from dashboards.recorded import (
     WINDOWED,
     gauge,
 )
+from dashboards.uids import LIVES, OVERVIEW, PAYMENTS
 from streams.cohorts import ATTEMPT, RUNGS_AGREEING
 
-OVERVIEW, LIVES, PAYMENTS = "shop-pulse-overview", "shop-pulse-lives", "shop-pulse-payments"
 _CAUSES_SHOWN = 3
-# GMV of an hour against what is usual (`streams.usual_sales`).
-_GMV_FELL_BY = 0.5
+# GMV of an hour below this part of what is usual (`streams.usual_sales`).
+GMV_TO = 0.5
 _ORDERS_USUAL_MIN = 100
 _ORDERS_BELOW = 0.6
 _REFUNDS_TIMES = 2
 _REFUNDS_ABOVE = 0.05
-_HEARTBEAT_S = 60
+HEARTBEAT_S = 60
 # As-of is 10 s behind, and what is counted a little more, when nothing is wrong.
 _LAGGING_S = 50
 
@@ -240,7 +240,10 @@ _ORDERS_FELL = Binary(
     highest(gauge("orders_baseline"), *SCOPE).at_least(_ORDERS_USUAL_MIN) * _ORDERS_BELOW,
 )
 _PINNED = (*SHOP, "live", "product")
+_OVERSOLD = highest(gauge("oversold_units"), *SHOP, "product")
 _REFUND_RATIO = highest(gauge("refund_last_day_ratio"), *MONEY)
+_USUAL_REFUNDS = highest(gauge("refund_baseline_ratio"), *MONEY)
+_HEARTBEAT_AGE = TIME - highest(gauge("live_heartbeat_timestamp_seconds"), *SHOP, "live")
 
 _GOODS = (
     Alert(
@@ -248,7 +251,7 @@ _GOODS = (
         severity=Severity.CRITICAL,
         about=About.BUSINESS,
         labels=MONEY,
-        expr=(1 - GMV_RATIO.series).above(_GMV_FELL_BY).where(_ORDERS_FELL, *SCOPE),
+        expr=(1 - GMV_RATIO.series).above(1 - GMV_TO).where(_ORDERS_FELL, *SCOPE),
         hold="10m",
         summary="GMV in {currency} is below half of usual: {the_scope}",
         text="Sales and orders of the last hour are far below those of this hour in the weeks before.",
@@ -267,17 +270,11 @@ _GOODS = (
         severity=Severity.CRITICAL,
         about=About.BUSINESS,
         labels=(*SHOP, "product"),
-        expr=highest(gauge("oversold_units"), *SHOP, "product").above(0),
+        expr=_OVERSOLD.above(0),
         hold="1m",
         summary="Product {product} is oversold",
         text="More units were sold than there were.",
-        facts=(
-            Fact(
-                expr=highest(gauge("oversold_units"), *SHOP, "product"),
-                sentence="{count} units too many.",
-                by=(*SHOP, "product"),
-            ),
-        ),
+        facts=(Fact(expr=_OVERSOLD, sentence="{count} units too many.", by=(*SHOP, "product")),),
         dashboard=LIVES,
         panel="Oversold units",
     ),
@@ -300,18 +297,14 @@ _GOODS = (
         about=About.BUSINESS,
         labels=MONEY,
         expr=_REFUND_RATIO.above(_REFUNDS_ABOVE).where(
-            _REFUND_RATIO.above(highest(gauge("refund_baseline_ratio"), *MONEY) * _REFUNDS_TIMES), *MONEY
+            _REFUND_RATIO.above(_USUAL_REFUNDS * _REFUNDS_TIMES), *MONEY
         ),
         hold="30m",
         summary="Refunds in {currency} are more than twice usual: {the_scope}",
         text="Refunded goods over GMV of the last 24 hours.",
         facts=(
             Fact(expr=_REFUND_RATIO, sentence="Now {percent},", by=MONEY),
-            Fact(
-                expr=highest(gauge("refund_baseline_ratio"), *MONEY),
-                sentence="median of 28 days {percent}.",
-                by=MONEY,
-            ),
+            Fact(expr=_USUAL_REFUNDS, sentence="median of 28 days {percent}.", by=MONEY),
         ),
         dashboard=OVERVIEW,
         panel="Refunds over GMV",
@@ -323,19 +316,11 @@ _GOODS = (
         about=About.BUSINESS,
         labels=(*SHOP, "live"),
         # A pipeline that lags makes every heartbeat look old: that is its own trouble.
-        expr=(TIME - highest(gauge("live_heartbeat_timestamp_seconds"), *SHOP, "live"))
-        .above(_HEARTBEAT_S)
-        .unless(AS_OF_AGE.series.above(_LAGGING_S), *SHOP),
+        expr=_HEARTBEAT_AGE.above(HEARTBEAT_S).unless(AS_OF_AGE.series.above(_LAGGING_S), *SHOP),
         hold="1m",
         summary="Live {live} has lost its heartbeat",
         text="The room has not ended, yet it tells nothing of its viewers.",
-        facts=(
-            Fact(
-                expr=TIME - highest(gauge("live_heartbeat_timestamp_seconds"), *SHOP, "live"),
-                sentence="Last heard {duration} ago.",
-                by=(*SHOP, "live"),
-            ),
-        ),
+        facts=(Fact(expr=_HEARTBEAT_AGE, sentence="Last heard {duration} ago.", by=(*SHOP, "live")),),
         dashboard=LIVES,
         panel="Last heartbeat",
         watches=("viewers.peak", "viewers.average", "viewers.watch_seconds"),

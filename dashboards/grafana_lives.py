@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.alerts_business import HEARTBEAT_S
 from dashboards.grafana_panels import (
     BLUE,
     CONTRACT,
@@ -30,18 +31,20 @@ from dashboards.grafana_parts import (
     STEP,
     TRUST,
     conversion,
+    session_funnel,
     watch_states,
     windows_of,
 )
 from dashboards.grafana_queries import age, each, figure, lowest
 from dashboards.promql import Aggregation
-from streams.catalogue import SESSION_STEPS
+from dashboards.uids import LIVES
 
-UID = "shop-pulse-lives"
+# Two lists of lives: figures are told of those with most GMV, and watched are those with most views.
 LIVE = Choice(
     "live",
     "Live",
-    'label_values(shop_pulse_orders{env="$env", shop="$shop", scope_kind="live", scope!="other"}, scope)',
+    'label_values({__name__=~"shop_pulse_orders|shop_pulse_cohort_state", env="$env", shop="$shop", '
+    'scope_kind="live", scope!="other"}, scope)',
 )
 PAGES = Text(
     "pulse_url",
@@ -77,7 +80,7 @@ _ROOMS = Panel(
         ("Open the live's page", "${pulse_url}/live/${__data.fields.Live:percentencode}"),
         (
             "Show it below",
-            f"/d/{UID}?${{__url_time_range}}&${{env:queryparam}}&${{shop:queryparam}}"
+            f"/d/{LIVES}?${{__url_time_range}}&${{env:queryparam}}&${{shop:queryparam}}"
             "&var-live=${__data.fields.Live:percentencode}",
         ),
     ),
@@ -90,7 +93,7 @@ _HEARTBEAT = Panel(
     more=f"{RUNBOOK}#shoppulseliveheartbeatlost",
     unit=SECONDS,
     queries=(Query(age(each("live_heartbeat_timestamp_seconds", "live")), "{{live}}"),),
-    steps=(GREEN, (60, RED)),
+    steps=(GREEN, (HEARTBEAT_S, RED)),
     width=8,
     low=0,
 )
@@ -142,18 +145,13 @@ _VIEWERS = Panel(
     ),
     low=0,
 )
-_FUNNEL = Panel(
-    kind=Kind.BARS,
-    title="Session funnel, 30 min, $live",
-    means="Sessions of this live by their first view of it in the last 30 minutes, and how far they came. "
+_FUNNEL = session_funnel(
+    "Session funnel, 30 min, $live",
+    "Sessions of this live by their first view of it in the last 30 minutes, and how far they came. "
     "The youngest have not had their time yet.",
-    more=f"{CONTRACT}#sessions",
-    unit=COUNT,
-    queries=tuple(
-        Query(figure(measure.name, **THE_LIVE, **HALF_HOUR), measure.name.removeprefix("sessions."))
-        for measure in SESSION_STEPS
-    ),
-    low=0,
+    12,
+    **THE_LIVE,
+    **HALF_HOUR,
 )
 _ALL_ROOMS = Panel(
     kind=Kind.STAT,
@@ -163,7 +161,10 @@ _ALL_ROOMS = Panel(
     unit=COUNT,
     queries=(
         Query(
-            Aggregation("count", (), age(each("live_heartbeat_timestamp_seconds", "live")).below(60)), "rooms"
+            Aggregation(
+                "count", (), age(each("live_heartbeat_timestamp_seconds", "live")).below(HEARTBEAT_S)
+            ),
+            "rooms",
         ),
     ),
     width=6,
@@ -179,11 +180,11 @@ _OLDEST = Panel(
     queries=(Query(age(lowest(each("live_heartbeat_timestamp_seconds", "live"))), "seconds"),),
     width=6,
     height=4,
-    steps=(GREEN, (30, YELLOW), (60, RED)),
+    steps=(GREEN, (HEARTBEAT_S // 2, YELLOW), (HEARTBEAT_S, RED)),
 )
 
 BOARD = Board(
-    uid=UID,
+    uid=LIVES,
     title="Shop Pulse: live rooms",
     means="What live rooms sell, who watches, and whether what they show can be bought.",
     since="now-3h",

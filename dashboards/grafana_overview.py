@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dashboards.alerts_business import GMV_TO
 from dashboards.grafana_panels import (
     AMOUNT,
     BLUE,
-    CONTRACT,
     COUNT,
     FIGURES,
     GREEN,
@@ -34,18 +34,16 @@ from dashboards.grafana_parts import (
     USUAL,
     USUAL_LOOK,
     conversion,
+    session_funnel,
     watch_states,
     windows_of,
 )
-from dashboards.grafana_queries import age, each, figure, money
-from streams.catalogue import SESSION_STEPS
+from dashboards.grafana_queries import age, each, money
+from dashboards.uids import OVERVIEW
 
-UID = "shop-pulse-overview"
 ALL = {"scope_kind": "all"}
 WINDOW = {"window": "30m"}
 CHOSEN = {"step": "$step", "window": "$window"}
-# Below this part of the usual GMV a page is near: `alerts.py` asks for orders too.
-GMV_TO = 0.5
 
 _DROPS = Panel(
     kind=Kind.TABLE,
@@ -81,19 +79,13 @@ _CAUSES = Panel(
     width=8,
     empty=NONE_NOW,
 )
-_FUNNEL = Panel(
-    kind=Kind.BARS,
-    title="Session funnel, 30 min",
-    means="Sessions by their first view in the last 30 minutes, and how far they came. Later steps still "
+_FUNNEL = session_funnel(
+    "Session funnel, 30 min",
+    "Sessions by their first view in the last 30 minutes, and how far they came. Later steps still "
     "grow: sessions that began a minute ago have not had their time. Compare with the panel beside it.",
-    more=f"{CONTRACT}#sessions",
-    unit=COUNT,
-    queries=tuple(
-        Query(figure(measure.name, **ALL, **WINDOW), measure.name.removeprefix("sessions."))
-        for measure in SESSION_STEPS
-    ),
-    width=6,
-    low=0,
+    6,
+    **ALL,
+    **WINDOW,
 )
 _GMV = Panel(
     kind=Kind.LINES,
@@ -106,6 +98,7 @@ _GMV = Panel(
     queries=(
         Query(money("gmv_last_hour_minor", **ALL), "last hour"),
         Query(money("gmv_baseline_minor", **ALL), USUAL),
+        # A page is near below it: the alert asks for orders, too.
         Query(money("gmv_baseline_minor", **ALL) * GMV_TO, PAGE),
     ),
     looks={"last hour": Look(GREEN), USUAL: USUAL_LOOK, PAGE: Look(RED, dashed=True)},
@@ -177,7 +170,7 @@ def _by(kind: str, name: str) -> tuple[Panel, ...]:
 
 
 BOARD = Board(
-    uid=UID,
+    uid=OVERVIEW,
     title="Shop Pulse: overview",
     means="Is the shop broken, or only what looks at it? From the top: trust, alerts, the shop, its parts.",
     since="now-6h",

@@ -5,6 +5,7 @@ It stands between the words of `grafana_panels` and the boards.
 
 from __future__ import annotations
 
+from dashboards.alerts_pipeline import CANARY_S, LAG_RECORDS
 from dashboards.grafana_panels import (
     BLUE,
     CONTRACT,
@@ -26,10 +27,11 @@ from dashboards.grafana_panels import (
     Panel,
     Query,
 )
-from dashboards.grafana_queries import age, asked, each, lowest, ruled, summed
+from dashboards.grafana_queries import age, asked, each, figure, lowest, ruled, summed
 from dashboards.promql import Expr, Metric, highest
 from dashboards.recorded import CURRENT_S, LAG, TRUSTED, UPPER
 from dashboards.recorded import RATIO as NOW_RATIO
+from streams.catalogue import SESSION_STEPS
 from streams.cohorts import DROP_TO, STEPS
 
 _OF_SHOP = '{env="$env", shop="$shop"'
@@ -158,13 +160,14 @@ TRUST = (
     ),
     _number(
         "Lag now",
-        "Records in Kafka that are in no figure yet. A burst lags for seconds; what matters is whether it "
-        "falls again. Records, not time: the age beside it says how late figures are.",
+        "Records in Kafka that are in no figure yet, as workers told when they last wrote. A burst lags for "
+        "seconds; what matters is whether it falls again. Records, not time: the age beside it says how late "
+        "figures are.",
         f"{RUNBOOK}#shoppulselaggrowing",
         COUNT,
         ruled(LAG),
-        (1_000, YELLOW),
-        (10_000, RED),
+        (LAG_RECORDS // 10, YELLOW),
+        (LAG_RECORDS, RED),
     ),
     _number(
         "Dead letters in an hour",
@@ -193,8 +196,8 @@ TRUST = (
         f"{RUNBOOK}#shoppulsecanarymissing",
         SECONDS,
         age(lowest(_CANARY)),
-        (30, YELLOW),
-        (60, RED),
+        (CANARY_S // 2, YELLOW),
+        (CANARY_S, RED),
         empty="no canary runs",
     ),
     _number(
@@ -218,6 +221,24 @@ ALERTS = Panel(
     width=8,
     empty=NONE_NOW,
 )
+
+
+def session_funnel(title: str, means: str, width: int, **labels: str) -> Panel:
+    """How far the sessions of one scope and window came."""
+    return Panel(
+        kind=Kind.BARS,
+        title=title,
+        means=means,
+        more=f"{CONTRACT}#sessions",
+        unit=COUNT,
+        queries=tuple(
+            Query(figure(measure.name, **labels), measure.name.removeprefix("sessions."))
+            for measure in SESSION_STEPS
+        ),
+        width=width,
+        low=0,
+    )
+
 
 NOW, USUAL, AT_MOST, PAGE = "now", "usual", "at most (Wilson bound)", "page below"
 USUAL_LOOK = Look(BLUE, dashed=True, down_to=PAGE)

@@ -25,9 +25,9 @@ from dashboards.grafana_queries import each, figure, ruled, summed
 from dashboards.promql import highest
 from dashboards.recorded import FAILING, FAILURE_LOWER, FAILURE_RATIO, HOLDING, LOW_COUNT
 from dashboards.recorded import RATIO as NOW_RATIO
+from dashboards.uids import PAYMENTS
 from streams.cohorts import ATTEMPT, RUNGS_AGREEING
 
-UID = "shop-pulse-payments"
 PAIR = ("platform", "gateway")
 NAMED = "{{gateway}} on {{platform}}"
 OF_SHOP = {"scope_kind": "all", "window": "30m"}
@@ -189,7 +189,7 @@ _OUTCOMES = Panel(
 )
 
 BOARD = Board(
-    uid=UID,
+    uid=PAYMENTS,
     title="Shop Pulse: payments",
     means="Which gateway fails, whether others hold, and what issuers decline.",
     since="now-3h",

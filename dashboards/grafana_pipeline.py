@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dashboards.alerts_pipeline import CANARY_S, LAG_RECORDS
 from dashboards.grafana_panels import (
     AMOUNT,
     BLUE,
@@ -26,8 +27,8 @@ from dashboards.grafana_parts import CURRENCY, MARKS, SHOPS, TRUST, silent_sourc
 from dashboards.grafana_queries import age, asked, each, lowest, money, ruled, summed
 from dashboards.promql import highest
 from dashboards.recorded import CURRENT_S, VERDICTS
+from dashboards.uids import PIPELINE
 
-UID = "shop-pulse-pipeline"
 _PER_PLACE = ("topic", "partition")
 
 
@@ -106,18 +107,18 @@ _FRESH = (
         "stands still; alone, when canaries are not sent or are lost on their way.",
         "shoppulsecanarymissing",
         "canary_timestamp_seconds",
-        (60, RED),
+        (CANARY_S, RED),
     ),
     Panel(
         kind=Kind.LINES,
         title="Lag",
-        means="Records in Kafka that are in no figure yet, by topic. What counts is whether it falls: "
-        "after a "
-        "restart it may be large and shrink by thousands a second.",
+        means="Records in Kafka that are in no figure yet, by topic, as workers told when they last wrote: "
+        "of one that hangs it stays as it was. What counts is whether it falls: after a restart it may be "
+        "large and shrink by thousands a second.",
         more=f"{RUNBOOK}#shoppulselaggrowing",
         unit=COUNT,
         queries=(Query(summed("lag_records", ("topic",), ("partition",)), "{{topic}}"),),
-        steps=(GREEN, (10_000, RED)),
+        steps=(GREEN, (LAG_RECORDS, RED)),
         low=0,
         empty=STALE,
     ),
@@ -167,10 +168,17 @@ _VERDICTS = (
     _of_an_hour(
         "Dead letters by topic",
         "The same by topic: whose producer it is.",
-        "shoppulsedeadletters",
+        "shoppulsetopicdeadletters",
         Query(
             summed("records_last_hour", ("topic",), ("verdict", "reason"), verdict="dead_letter"), "{{topic}}"
         ),
+    ),
+    _of_an_hour(
+        "Late records by topic",
+        "Records that were older than the lateness limit when they came: in the late topic and in no figure. "
+        "A backlog that a source sends after a stop, or a wrong clock.",
+        "shoppulsetopiclate",
+        Query(summed("records_last_hour", ("topic",), ("verdict", "reason"), verdict="late"), "{{topic}}"),
     ),
     _of_an_hour(
         "Misplaced records",
@@ -351,7 +359,7 @@ _READERS = (
 )
 
 BOARD = Board(
-    uid=UID,
+    uid=PIPELINE,
     title="Shop Pulse: pipeline",
     means="How old the figures are, what is rejected, who writes, and what the read service tells.",
     since="now-3h",

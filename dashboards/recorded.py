@@ -35,6 +35,7 @@ FAILING_ATTEMPTS_MIN = 20
 HOLDING_ATTEMPTS_MIN = 10
 # Silence of these changes no figure that a business rule reads.
 NOT_WATCHED_TOPICS = ("engagement", "redirects", "ads")
+WATCHED = {"topic": f"!~{'|'.join(NOT_WATCHED_TOPICS)}"}
 
 VIEW_STEPS = tuple(step.name for step in STEPS if step.whole == STEPS[0].whole)
 
@@ -91,7 +92,6 @@ def in_units(name: str) -> Expr:
 
 _REDIS = Aggregation("min", SHOP, gauge("redis_up"))
 _AS_OF = highest(gauge("as_of_timestamp_seconds"), *SHOP)
-_UNWATCHED = "|".join(NOT_WATCHED_TOPICS)
 
 AS_OF_AGE = Recorded("shop:shop_pulse_as_of:age_seconds", TIME - _AS_OF)
 TRUSTED = Recorded(
@@ -99,7 +99,7 @@ TRUSTED = Recorded(
     # Where a gauge is absent its factor is 0: what nobody tells of is not trusted.
     _REDIS
     * (TIME - _AS_OF).is_below(CURRENT_S).otherwise(_REDIS * 0)
-    * highest(gauge("source_silent", topic=f"!~{_UNWATCHED}"), *SHOP).is_equal(0).otherwise(_REDIS * 0),
+    * highest(gauge("source_silent", **WATCHED), *SHOP).is_equal(0).otherwise(_REDIS * 0),
 )
 SIZE = _windowed("size")
 REACHED = _windowed("reached")
@@ -174,9 +174,14 @@ LAG = Recorded(
     "shop:shop_pulse_lag_records:sum",
     total(highest(gauge("lag_records"), *SHOP, "topic", "partition"), *SHOP),
 )
+TOPIC_VERDICTS = Recorded(
+    "shop_topic_verdict:shop_pulse_records_last_hour:sum",
+    total(
+        highest(gauge("records_last_hour"), *SHOP, "topic", "verdict", "reason"), *SHOP, "topic", "verdict"
+    ),
+)
 VERDICTS = Recorded(
-    "shop_verdict:shop_pulse_records_last_hour:sum",
-    total(highest(gauge("records_last_hour"), *SHOP, "topic", "verdict", "reason"), *SHOP, "verdict"),
+    "shop_verdict:shop_pulse_records_last_hour:sum", total(TOPIC_VERDICTS.series, *SHOP, "verdict")
 )
 
 # In this order: a rule reads what those before it recorded at the same time.
@@ -206,6 +211,7 @@ RECORDED = (
     GMV_USUAL,
     GMV_RATIO,
     LAG,
+    TOPIC_VERDICTS,
     VERDICTS,
 )
 

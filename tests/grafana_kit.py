@@ -70,13 +70,14 @@ _VALUES: dict[str, Sequence[str]] = {
     "rank": ("1",),
     "step": (*(step.name for step in STEPS), ATTEMPT.name),
     "topic": ("views", "purchases"),
-    "verdict": ("accepted", "dead_letter"),
+    "verdict": ("accepted", "dead_letter", "late"),
     "window": ("5m", "30m"),
 }
 _STATES: dict[str, Iterable[str]] = {"cohort_state": State, "state": Trusted}
 MINUTES = 10
 _AMOUNT = 1_000
 _NOT_NAMES = re.compile(r'"[^"]*"')
+_ONE_OF = re.compile(r'__name__=~"([^"]*)"')
 _NAMES = re.compile(r"\b(?:shop_pulse_\w+|\w+:shop_pulse\w*:\w+|shop_pulse:\w+|ALERTS)\b")
 
 
@@ -95,7 +96,8 @@ def gauges() -> dict[str, tuple[str, ...]]:
 
 def names_in(expr: str) -> set[str]:
     """Names of series that an expression reads."""
-    return set(_NAMES.findall(_NOT_NAMES.sub('""', expr)))
+    several = {name for names in _ONE_OF.findall(expr) for name in names.split("|")}
+    return several | set(_NAMES.findall(_NOT_NAMES.sub('""', expr)))
 
 
 def known_names() -> set[str]:

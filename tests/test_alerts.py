@@ -283,6 +283,43 @@ def test_gos_templates_parse(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.parametrize(
+    ("environment", "runbook", "page"),
+    [
+        (
+            {"RUNBOOK_URL": "https://docs.example/r", "PULSE_URL": "https://pulse.example"},
+            "https://docs.example/r",
+            "https://pulse.example",
+        ),
+        ({"RUNBOOK_URL": "", "PULSE_URL": ""}, "docs/runbook.md", ""),
+        ({}, "docs/runbook.md", ""),
+    ],
+    ids=["replaced", "not set", "left as written"],
+)
+def test_links_of_grafana_are_links(
+    environment: dict[str, str], runbook: str, page: str, tmp_path: Path
+) -> None:
+    """Whether Grafana puts an address, nothing at all, or leaves `${…}`: no page shows a dollar."""
+    rule = GRAFANA["ShopPulsePinnedProductOut"]
+    texts = {name: rule.annotations[name] for name in ("runbook_url", "live_url")}
+    for name, value in environment.items():
+        texts = {key: text.replace(f"${{{name}}}", value) for key, text in texts.items()}
+    links = {"runbook_url": f"{runbook}#{rule.uid}", "live_url": f"{page}/live/L%201"}
+    fires = {"alert": "A", "expr": "up", "annotations": texts}
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "texts", "rules": [fires]}]}))
+    told = {"exp_labels": {"live": "L 1"}, "exp_annotations": links}
+    test = {
+        "input_series": [{"series": 'up{live="L 1"}', "values": "1"}],
+        "alert_rule_test": [{"eval_time": "0m", "alertname": "A", "exp_alerts": [told]}],
+    }
+    path = tmp_path / "test.yml"
+    path.write_text(json.dumps({"rule_files": ["rules.yml"], "tests": [test]}))
+    tested = subprocess.run(
+        ["promtool", "test", "rules", str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+
+
 @EACH
 def test_links_lead_somewhere(alert: Alert) -> None:
     """A page links to its place in the runbook, to its dashboard in this shop, and to its live's page."""

@@ -220,6 +220,20 @@ def test_currencies_are_listed_once() -> None:
     assert len(listed) == len(set(listed)) and all(re.fullmatch("[A-Z]{3}", each) for each in listed)
 
 
+def test_a_live_that_is_only_watched_can_be_chosen(tmp_path: Path) -> None:
+    """Lives with most views are watched, and can page; lives with most GMV have figures: both are offered."""
+    variables = {each["name"]: each for each in BOARDS["shop-pulse-lives"]["templating"]["list"]}
+    selector = variables["live"]["query"].removeprefix("label_values(").rpartition(",")[0]
+    of_live = 'env="dev",shop="main",scope_kind="live"'
+    told = [
+        {"series": f'shop_pulse_orders{{{of_live},scope="sells"}}', "values": "1x20"},
+        {"series": f'shop_pulse_orders{{{of_live},scope="other"}}', "values": "1x20"},
+        {"series": f'shop_pulse_cohort_state{{{of_live},scope="seen",state="watched"}}', "values": "1x20"},
+    ]
+    judged = judge({f"count(count by (scope) ({chosen(selector)}))": 2}, tmp_path, told)
+    assert judged.returncode == 0, judged.stdout
+
+
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_alerts_lead_to_a_panel(alert: Any) -> None:
     """The dashboard and the panel that an alert names exist."""

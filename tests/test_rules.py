@@ -38,6 +38,15 @@ def test_every_alert_fires_and_is_quiet_where_it_has_to_be() -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+def test_every_group_has_its_turn() -> None:
+    """promtool takes groups that no order names in any order: alerts would sometimes read what was recorded
+    a minute before, or nothing."""
+    tests = YAML(typ="safe", pure=True).load((ROOT / promtool_tests.TESTS_FILE).read_text())
+    files = [(ROOT / promtool_tests.TESTS_FILE).parent / name for name in tests["rule_files"]]
+    loaded = [YAML(typ="safe", pure=True).load(path.read_text())["groups"] for path in files]
+    assert tests["group_eval_order"] == [group["name"] for groups in loaded for group in groups]
+
+
 def test_a_page_with_another_text_is_found(tmp_path: Path) -> None:
     """The test above can fail: promtool compares texts, too."""
     path = ROOT / promtool_tests.TESTS_FILE

@@ -20,6 +20,7 @@ from streams.scopes import pair_value
 from streams.store import connect
 from streams.watch import Watch
 from streams.watch_figures import figures
+from streams.web import routes
 from streams.web.app import build_app
 from streams.web.watch_routes import get_drops
 from tests.redis_kit import NOON_MS, Shop
@@ -207,3 +208,21 @@ def test_without_sessions_nothing_is_watched() -> None:
     request = make_mocked_request("GET", "/api/v1/drops", app=web.Application())
     with pytest.raises(QuestionError, match="SHOP_PULSE_FIGURES"):
         asyncio.run(get_drops(request))
+
+
+def test_who_watches_says_so_from_the_first_scrape_on(shop: Shop) -> None:
+    """ShopPulseNotWatched rests on it: a service that has not looked yet says of the whole shop that it knows
+    nothing, and one whose figures nobody can watch tells no state at all."""
+
+    async def scrape(figures_kept: str) -> str:
+        redis = connect(shop.url)
+        app = shop.app(redis, figures=figures_kept)
+        text = await app[routes.EXPORTER].render()
+        await redis.aclose()
+        return text.decode()
+
+    unknown = (
+        'shop_pulse_cohort_state{scope="",scope_kind="all",state="not_current",step="purchase_per_view"} 1'
+    )
+    assert unknown in asyncio.run(scrape("all"))
+    assert "shop_pulse_cohort_state{" not in asyncio.run(scrape("funnel-gmv"))

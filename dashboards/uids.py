@@ -1,0 +1,11 @@
+"""The uids of our dashboards: alerts link to them, dashboards to each other.
+
+They stand before both, so that neither has to know the other.
+"""
+
+from __future__ import annotations
+
+OVERVIEW = "shop-pulse-overview"
+LIVES = "shop-pulse-lives"
+PAYMENTS = "shop-pulse-payments"
+PIPELINE = "shop-pulse-pipeline"
