@@ -51,6 +51,7 @@ def _drop(found: Findings, judged: Judged, fall: Fall) -> Answer:
         "step": judged.step.name,
         "state": "diluted" if fall.is_diluted else "drop",
         "since_ms": fall.since_minute * MINUTE_MS,
+        "since_or_earlier": (judged.scope, judged.step) in found.unseen,
         "now_ratio": fall.reading.k / fall.reading.n,
         "expected_ratio": fall.reading.ratio,
         "sessions": fall.reading.n,

@@ -17,9 +17,10 @@ from streams.answer import QuestionError, Scope, parse_scope
 from streams.cause_slices import CauseSlices
 from streams.causes import Cause, everywhere, ranked
 from streams.changes import Kind
-from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, State, Step
+from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, State
 from streams.funnel import SESSION_TOPICS
 from streams.judgement import Ends, Judged, Judgement, Watched
+from streams.lasting import Key, Lasting
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
@@ -78,6 +79,7 @@ class Findings:
         as_of_ms: up to when it looked; None before it could.
         horizon_ms: how long a session had for its steps.
         judged: every scope and step.
+        unseen: those that fell, perhaps before anybody looked: then they began at their `since` or earlier.
         explained: causes, of those that fell.
         worth: minor units that an order brings, by currency, for the scopes that fell.
         sales, refunds, failing: figures that are compared with what is usual.
@@ -86,7 +88,8 @@ class Findings:
     as_of_ms: int | None
     horizon_ms: int
     judged: Sequence[Judged]
-    explained: Mapping[tuple[Scope, Step], Explained] = field(default_factory=dict)
+    unseen: Collection[Key] = frozenset()
+    explained: Mapping[Key, Explained] = field(default_factory=dict)
     worth: Mapping[Scope, Mapping[str, float]] = field(default_factory=dict)
     sales: Sequence[Sales] = ()
     refunds: Sequence[Refunds] = ()
@@ -114,6 +117,7 @@ class Watch:
         self._scopes = WatchedScopes(model, ranking, sizes[HOUR_MS])
         self._slices = CauseSlices(model, ranking)
         self._judgement = Judgement(self._minutes, self._hours)
+        self._lasting = Lasting()
         self._watched = Watched(platforms=self._scopes.platforms)
         # Of each partition the number of its last write and its highest event time; the lowest watermark.
         self._seen: tuple[Sequence[tuple[int, int]], int] = ((), 0)
@@ -210,21 +214,21 @@ class Watch:
             ((from_ms - self._horizon_ms) // MINUTE_MS, -(-to_ms // MINUTE_MS)) for from_ms, to_ms in flagged
         ]
         judged = self._judgement.judge(self._watched, ends, spans)
+        judged, unseen = self._lasting.told(judged, self._judgement.minutes, ends.of)
         usual = UsualSales(self._judgement, currencies)
         return Findings(
             as_of_ms=None,
             horizon_ms=self._horizon_ms,
             judged=judged,
+            unseen=unseen,
             worth={each.scope: usual.order_worth(each.scope) for each in judged if each.fall is not None},
             sales=usual.sales(),
             refunds=usual.refunds(),
             failing=usual.failing(),
         )
 
-    async def _causes_of(
-        self, judged: Sequence[Judged], ends: Ends
-    ) -> Mapping[tuple[Scope, Step], Explained]:
-        explained: dict[tuple[Scope, Step], Explained] = {}
+    async def _causes_of(self, judged: Sequence[Judged], ends: Ends) -> Mapping[Key, Explained]:
+        explained: dict[Key, Explained] = {}
         for each in [each for each in judged if each.fall is not None][:EXPLAINED_MAX]:
             try:
                 explained[each.scope, each.step] = await self._explained(each, ends, CAUSES_OF_DROP)
@@ -237,6 +241,8 @@ class Watch:
         end = ends.of(judged.step)
         fall = judged.fall
         began = end - CAUSES_MIN if fall is None else min(fall.since_minute, end - fall.reading.window_min)
+        # Of a drop that lasts longer the hours that are kept say why.
+        began = max(began, self._minutes.first)
         parts = await self._slices.read(judged.scope, judged.step, self._watched, ends, began)
         causes = ranked(parts, limit)
         if fall is not None and not causes:
@@ -254,7 +260,7 @@ class Watch:
         before, as_of_before_ms = self._seen
         fell = [now for now, then in zip(seen, before, strict=False) if now[0] < then[0] or now[1] < then[1]]
         if fell or as_of_ms < as_of_before_ms:
-            for part in (self._minutes, self._hours, self._scopes, self._judgement):
+            for part in (self._minutes, self._hours, self._scopes, self._judgement, self._lasting):
                 part.forget()
             self._looked_at = None
         self._seen = seen, as_of_ms

@@ -101,7 +101,7 @@ def test_a_slower_day_than_the_one_before_is_no_silence() -> None:
 
 
 def test_the_night_is_expected_to_be_a_night() -> None:
-    """By day 600 an hour, until eight 6: three quiet hours at night are no silence, two minutes at ten are."""
+    """By day 600 an hour, at night 6: three quiet hours there are no silence, two minutes by day are."""
 
     def paces(last_ms: int) -> tuple[float, ...]:
         hours = range((last_ms - FIRST_MS) // HOUR_MS)

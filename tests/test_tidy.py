@@ -50,7 +50,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "watch": tuple(
         f"streams.{name}"
         for name in (
-            "causes cause_slices drops judgement usual_sales watch watch_figures watch_scopes watch_tables"
+            "causes cause_slices drops judgement lasting usual_sales watch watch_figures watch_scopes "
+            "watch_tables"
         ).split()
     ),
     "shown": ("streams.exporter", "streams.web", "streams.web."),
