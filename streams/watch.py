@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from streams.answer import QuestionError, Scope, parse_scope
 from streams.cause_slices import CauseSlices
 from streams.causes import Cause, everywhere, ranked
-from streams.changes import Kind
+from streams.changes import Change, Kind
 from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, State
 from streams.funnel import SESSION_TOPICS
 from streams.judgement import Ends, Judged, Judgement, Watched
@@ -58,6 +58,9 @@ class Flags(Protocol):
     async def flagged(self, from_ms: int, to_ms: int) -> Collection[tuple[int, int]]:
         """Spans [from, to) within [from_ms, to_ms)."""
 
+    async def standing(self, now_ms: int) -> Sequence[Change]:
+        """What flags the time that goes on."""
+
     async def note(self, kind: Kind, title: str, from_ms: int, to_ms: int) -> None:
         """Keeps a span that was seen here."""
 
@@ -82,6 +85,7 @@ class Findings:
         unseen: those that fell, perhaps before anybody looked: then they began at their `since` or earlier.
         explained: causes, of those that fell.
         worth: minor units that an order brings, by currency, for the scopes that fell.
+        left_out: flags that stand: nothing that happens now is judged.
         sales, refunds, failing: figures that are compared with what is usual.
     """
 
@@ -91,6 +95,7 @@ class Findings:
     unseen: Collection[Key] = frozenset()
     explained: Mapping[Key, Explained] = field(default_factory=dict)
     worth: Mapping[Scope, Mapping[str, float]] = field(default_factory=dict)
+    left_out: Sequence[Change] = ()
     sales: Sequence[Sales] = ()
     refunds: Sequence[Refunds] = ()
     failing: Sequence[Failing] = ()
@@ -181,15 +186,16 @@ class Watch:
         silent = sorted(trusted.silent_topics & SESSION_TOPICS)
         for topic in silent:
             await self._flags.note(Kind.OUTAGE, f"no source of {topic}", _last_sign_ms(view, topic), now_ms)
+        standing = await self._flags.standing(now_ms)
         if as_of_ms is None or now_ms - as_of_ms > CURRENT_WITHIN_MS or silent:
-            self._found, self._looked_at = self._unknown(as_of_ms), None
+            self._found, self._looked_at = replace(self._unknown(as_of_ms), left_out=standing), None
             return
         until_ms = min(as_of_ms, now_ms)
         sales = until_ms // MINUTE_MS
         ends = Ends((until_ms - self._horizon_ms) // MINUTE_MS, sales - ATTEMPT_HORIZON_MIN, sales)
         flagged = await self._flags.flagged(now_ms - HOURS * HOUR_MS, now_ms)
         if (ends, flagged) == self._looked_at:
-            self._found = replace(self._found, as_of_ms=as_of_ms)
+            self._found = replace(self._found, as_of_ms=as_of_ms, left_out=standing)
             return
         self._watched = await self._scopes.read(until_ms)
         await self._read(view, ends)
@@ -197,7 +203,8 @@ class Watch:
         self._looked_at = ends, flagged
         self._slices.forget()
         # A drop is told before it is explained: explanations take readings, and one that fails hides no drop.
-        self._found, self._found_ms = replace(found, as_of_ms=as_of_ms), self._model.clock()
+        self._found = replace(found, as_of_ms=as_of_ms, left_out=standing)
+        self._found_ms = self._model.clock()
         self._found = replace(self._found, explained=await self._causes_of(found.judged, ends))
 
     async def _read(self, view: View, ends: Ends) -> None:
