@@ -47,6 +47,7 @@ _LOSS = (
     " Now 1% in the window of 5m, expected 3%, n = 4000. Since 1970-01-01 00:10:00 +0000 UTC."
     " Orders lost so far: 412. Orders lost a minute: 16.0. Money lost a minute: 499.50 USD."
 )
+_LOSS_UNSEEN = _LOSS.replace(" UTC.", " UTC. Perhaps it began earlier.")
 _CAUSES = " Cause 1: gateway adyen on tiktok, 82% of the loss. Cause 2: app_version 3.2, 10% of the loss."
 
 
@@ -83,10 +84,10 @@ _CONVERSION = (
     ),
     Case(
         alert="ShopPulseLiveConversionDrop",
-        series=_fell(_LIVE_STEP),
+        series=(*_fell(_LIVE_STEP), series("drop_begun_unseen", None, 1, **_LIVE_STEP)),
         labels=_LIVE_STEP,
         summary="Conversion fell in live L 1: purchase_per_view",
-        description=f"Fewer sessions of this live than before reach the next step.{_LOSS}{_CAUSES}",
+        description=f"Fewer sessions of this live than before reach the next step.{_LOSS_UNSEEN}{_CAUSES}",
         quiet={"in one window only": _one_window(_LIVE_STEP), "too little traffic": _few(_LIVE_STEP)},
     ),
     Case(

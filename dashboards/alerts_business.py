@@ -71,6 +71,11 @@ _LOSS = (
         by=SCOPE_STEP,
     ),
     Fact(
+        expr=highest(gauge("drop_begun_unseen"), *SCOPE_STEP),
+        sentence="Perhaps it began earlier.",
+        by=SCOPE_STEP,
+    ),
+    Fact(
         expr=highest(gauge("drop_lost_orders"), *SCOPE_STEP),
         sentence="Orders lost so far: {count}.",
         by=SCOPE_STEP,

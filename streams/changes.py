@@ -27,6 +27,8 @@ KEPT_MAX = 1_000
 # A span is at most so long, and may be told of so long ahead: a slip of a digit must flag no month.
 SPAN_MAX_MS = 7 * DAY_MS
 AHEAD_MAX_MS = 7 * DAY_MS
+# What alerts leave out ends at most so far ahead: a wrong end must not keep them quiet for long.
+FLAGGED_AHEAD_MAX_MS = DAY_MS
 
 TITLE_MAX = 200
 URL_MAX = 500
@@ -36,6 +38,7 @@ SHOWN_MAX = 100
 SHOWN_TITLE_MAX = 60
 
 EXAMPLE = '{"kind": "deploy", "title": "checkout 1.42"}'
+END_EXAMPLE = '{"to_ms": 1767229200000}'
 # Control characters, lone surrogates, and what ends a line or a paragraph.
 _NO_TEXT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
@@ -65,6 +68,12 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     url: Annotated[str, msgspec.Meta(max_length=URL_MAX)] | None = None
 
 
+class End(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a change was over, Unix milliseconds; None: now."""
+
+    to_ms: Time | None = None
+
+
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """A change as it is kept and shown.
 
@@ -90,6 +99,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _TOLD = msgspec.json.Decoder(Told)
+_END = msgspec.json.Decoder(End)
 _CHANGE = msgspec.json.Decoder(Change)
 _ENCODER = msgspec.json.Encoder()
 
@@ -109,18 +119,43 @@ def parse(body: bytes, now_ms: int) -> Change:
     try:
         told = _TOLD.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        line = "".join(char if char.isprintable() else "?" for char in str(error)[:200])
-        raise QuestionError(f"this tells of no change ({line}); send for example {EXAMPLE}") from error
+        raise QuestionError(
+            f"this tells of no change ({_line(error)}); send for example {EXAMPLE}"
+        ) from error
     at_ms = now_ms if told.at_ms is None else told.at_ms
     if not told.title.strip() or any(unicodedata.category(char) in _NO_TEXT for char in told.title):
         raise QuestionError("title is one line of text, without control characters")
     if not now_ms - KEPT_MS <= at_ms <= now_ms + AHEAD_MAX_MS:
         raise QuestionError("at_ms is Unix milliseconds, from 40 days ago to 7 days ahead")
-    if told.to_ms is not None and not at_ms <= told.to_ms <= at_ms + SPAN_MAX_MS:
-        raise QuestionError("to_ms is Unix milliseconds, from at_ms to 7 days after it")
+    if told.to_ms is not None:
+        _check_end(told.kind, at_ms, told.to_ms, now_ms)
     if told.url is not None and not _is_link(told.url):
         raise QuestionError("url is an address that begins with https:// or http://")
     return _made(told.kind, told.title, at_ms, told.to_ms, told.url)
+
+
+def parse_end(body: bytes) -> End:
+    """The end that a body of JSON tells of. Raises QuestionError that says what is wrong with it."""
+    try:
+        return _END.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise QuestionError(
+            f"this tells of no end ({_line(error)}); send {{}} for now, or for example {END_EXAMPLE}"
+        ) from error
+
+
+def _line(error: Exception) -> str:
+    return "".join(char if char.isprintable() else "?" for char in str(error)[:200])
+
+
+def _check_end(kind: Kind, at_ms: int, to_ms: int, now_ms: int) -> None:
+    if not at_ms <= to_ms <= at_ms + SPAN_MAX_MS:
+        raise QuestionError("to_ms is Unix milliseconds, from at_ms to 7 days after it")
+    if kind in FLAGGED and to_ms > now_ms + FLAGGED_AHEAD_MAX_MS:
+        raise QuestionError(
+            f"to_ms of an {kind} is at most a day ahead, because alerts leave out what lies before it; "
+            "leave to_ms away and tell of the end once it is known"
+        )
 
 
 def _is_link(url: str) -> bool:
@@ -156,6 +191,21 @@ class Changes:
         known = await self._read(change.at_ms, change.at_ms)
         await self._write(change, [member for member, each in known if each.id == change.id])
 
+    async def end(self, change_id: str, end: End) -> Change | None:
+        """Gives a change its end, not before it began, in place of the one it had; None: there is no such.
+
+        Raises QuestionError where the end cannot be, and as `add` does.
+        """
+        now_ms = self.clock()
+        for member, each in await self._read(now_ms - KEPT_MS, now_ms + AHEAD_MAX_MS):
+            if each.id == change_id:
+                to_ms = max(each.at_ms, now_ms) if end.to_ms is None else end.to_ms
+                _check_end(each.kind, each.at_ms, to_ms, now_ms)
+                ended = msgspec.structs.replace(each, to_ms=to_ms)
+                await self._write(ended, [member])
+                return ended
+        return None
+
     async def between(self, from_ms: int, to_ms: int) -> list[Change]:
         """Changes of which a part lies in [from_ms, to_ms), by `at_ms`. Raises as `add` does."""
         found = await self._read(from_ms - SPAN_MAX_MS, to_ms - 1)
@@ -176,6 +226,10 @@ class Changes:
             else:
                 spans.append((begin_ms, end_ms))
         return spans
+
+    async def standing(self, now_ms: int) -> list[Change]:
+        """The incidents and outages that flag what happens now. Raises as `add` does."""
+        return [each for each in await self.between(now_ms, now_ms + 1) if each.kind in FLAGGED]
 
     async def note(self, kind: Kind, title: str, from_ms: int, to_ms: int) -> None:
         """Keeps a span that the service itself saw, as one with what it noted before if they touch.
@@ -202,11 +256,20 @@ class Changes:
             await self._write(_made(kind, title, begin_ms, end_ms, before.url), [member])
 
     async def families(self) -> tuple[Samples, ...]:
-        """The gauge of changes of the last day. Raises as `add` does."""
+        """The gauges: changes of the last day, and until when flags stand. Raises as `add` does."""
         now_ms = self.clock()
         times = shown_times(await self.between(now_ms - SHOWN_MS, now_ms + 1))
+        until: dict[tuple[str, ...], float] = {
+            (each.kind.value, each.title[:SHOWN_TITLE_MAX]): each.until_ms / 1_000
+            for each in sorted(await self.standing(now_ms), key=lambda each: each.until_ms)[-SHOWN_MAX:]
+        }
         labels = ("kind", "title")
-        return (Samples("change_timestamp_seconds", "When a change of the last day began.", labels, times),)
+        return (
+            Samples("change_timestamp_seconds", "When a change of the last day began.", labels, times),
+            Samples(
+                "flagged_until_timestamp_seconds", "Until when alerts leave out what happens.", labels, until
+            ),
+        )
 
     async def _read(self, from_ms: int, to_ms: int) -> list[tuple[bytes, Change]]:
         """Members and what they say, of changes that began from `from_ms` to `to_ms`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from streams.causes import Cause
+from streams.changes import Change
 from streams.cohorts import Reading, is_low
 from streams.judgement import Fall, Judged
 from streams.watch import Explained, Findings
@@ -21,6 +22,7 @@ def drops_answer(found: Findings) -> Answer:
     return {
         "as_of_ms": found.as_of_ms,
         "horizon_ms": found.horizon_ms,
+        "left_out": [_flag(each) for each in found.left_out],
         "drops": [_drop(found, each, each.fall) for each in found.judged if each.fall is not None],
         "watched": [_watched(each) for each in found.judged],
     }
@@ -51,6 +53,7 @@ def _drop(found: Findings, judged: Judged, fall: Fall) -> Answer:
         "step": judged.step.name,
         "state": "diluted" if fall.is_diluted else "drop",
         "since_ms": fall.since_minute * MINUTE_MS,
+        "since_or_earlier": (judged.scope, judged.step) in found.unseen,
         "now_ratio": fall.reading.k / fall.reading.n,
         "expected_ratio": fall.reading.ratio,
         "sessions": fall.reading.n,
@@ -60,6 +63,17 @@ def _drop(found: Findings, judged: Judged, fall: Fall) -> Answer:
         "lost_orders_per_minute": round(fall.lost_orders_per_minute, 2),
         "lost_minor_per_minute": {currency: round(minor) for currency, minor in money.items()},
         "causes": _causes(explained.causes if explained else ()),
+    }
+
+
+def _flag(change: Change) -> Answer:
+    """What keeps the time that goes on out of everything, and until when."""
+    return {
+        "id": change.id,
+        "kind": change.kind.value,
+        "title": change.title,
+        "at_ms": change.at_ms,
+        "to_ms": change.until_ms,
     }
 
 

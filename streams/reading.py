@@ -19,7 +19,6 @@ from streams.scopes import PIPELINE, SCOPES
 from streams.settings import Settings
 from streams.store import StoreUnavailableError
 from streams.window import (
-    DAY_MS,
     HOUR_MS,
     SECOND_MS,
     Pane,
@@ -153,8 +152,8 @@ class Reader:
         self.sizes = tuple(size for size in kept if size.name in self.figures.sizes)
         self._metas: tuple[Meta, ...] | None = None
         self._stored: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
-        # topic -> (its last record, its baseline): while a source is silent neither changes.
-        self._baselines: dict[str, tuple[int, float]] = {}
+        # topic -> (its last record, its paces): while a source is silent neither changes.
+        self._paces: dict[str, tuple[int, Sequence[float]]] = {}
 
     async def view(self, plan_at: Callable[[Moment], P]) -> tuple[View, P]:
         """One reading. What is kept moves on with the highest event time, so the plan is made again from
@@ -277,32 +276,29 @@ class Reader:
                 topic not in trust.QUIET_TOPICS
                 and record_ms is not None
                 and trust.may_be_silent(record_ms, to_ms, now_ms)
-                and trust.is_silent(await self._baseline(topic, record_ms), record_ms, now_ms)
+                and trust.is_silent(await self._paces_of(topic, record_ms), record_ms, now_ms)
             ):
                 silent.append(topic)
         return silent
 
-    async def _baseline(self, topic: str, last_record_ms: int) -> float:
-        """Accepted records per minute in the day before the topic's last record, from panes of an hour."""
-        size = next((size for size in self.sizes if size.size_ms == HOUR_MS), None)
-        if size is None:
-            return 0.0
-        known = self._baselines.get(topic)
+    async def _paces_of(self, topic: str, last_record_ms: int) -> Sequence[float]:
+        """What is expected of a topic's source by the hour, from panes of an hour."""
+        known = self._paces.get(topic)
         if known is None or known[0] != last_record_ms:
-            rate = await self._read_rate(topic, last_record_ms, size)
-            known = self._baselines[topic] = (last_record_ms, rate)
+            size = next((size for size in self.sizes if size.size_ms == HOUR_MS), None)
+            counts = {} if size is None else await self._accepted(topic, last_record_ms, size)
+            known = self._paces[topic] = (last_record_ms, trust.hourly_paces(counts, last_record_ms))
         return known[1]
 
-    async def _read_rate(self, topic: str, last_record_ms: int, size: PaneSize) -> float:
+    async def _accepted(self, topic: str, last_record_ms: int, size: PaneSize) -> Mapping[int, int]:
         last_start_ms = size.start_of(last_record_ms)
-        starts = range(max(last_start_ms - DAY_MS, 0), last_start_ms + 1, size.size_ms)
+        starts = range(max(last_start_ms - trust.PACE_FROM_MS, 0), last_start_ms + 1, size.size_ms)
         cell = f"accepted|{topic}"
         reads = await self.store.read([cells(PIPELINE.name, [Pane(size, at)], [cell]) for at in starts])
-        counts = [
-            (start_ms, sum(read.sums[index].get(cell, 0) for read in reads))
+        return {
+            start_ms: sum(read.sums[index].get(cell, 0) for read in reads)
             for index, start_ms in enumerate(starts)
-        ]
-        return trust.records_per_minute(counts, last_record_ms)
+        }
 
 
 def _is_behind(metas: Collection[Meta], topic: str, now_ms: int) -> bool:

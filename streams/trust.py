@@ -7,14 +7,16 @@ as the slowest topic-partition that it reads; a watermark that was never publish
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from itertools import accumulate
+from statistics import median
 
 from schemas.events import INPUT_TOPICS, TYPES_OF_TOPIC
 from streams.catalogue import EVENT_COUNTS
-from streams.window import MINUTE_MS, SECOND_MS
+from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 # The worker publishes watermarks this far behind the clock, so nothing can be complete beyond.
 WATERMARK_DELAY_MS = 10 * SECOND_MS
@@ -27,8 +29,11 @@ SILENT_EXPECTED = 20
 LOOKED_WITHIN_MS = 15 * SECOND_MS
 # Listings and stock change when they change: their quiet means nothing unless heartbeats say otherwise.
 QUIET_TOPICS = frozenset({"catalogue"})
-# A rate over less than this says nothing about a source.
-BASELINE_MIN_MS = 5 * MINUTE_MS
+# A pace over less than this says nothing about a source.
+PACE_MIN_MS = 5 * MINUTE_MS
+# What a source's pace is taken from: hours that begin so long before that of its last record, and that one.
+PACE_FROM_MS = DAY_MS + HOUR_MS
+HOURS_A_DAY = DAY_MS // HOUR_MS
 
 
 class State(StrEnum):
@@ -102,19 +107,46 @@ def is_looked_at(written_ms: Sequence[int | None], now_ms: int) -> bool:
     return all(at_ms is not None and now_ms - at_ms <= LOOKED_WITHIN_MS for at_ms in written_ms)
 
 
-def is_silent(records_per_minute: float, last_record_ms: int, now_ms: int) -> bool:
-    """Whether a source without heartbeats should have sent enough by now to be missed."""
-    return records_per_minute * (now_ms - last_record_ms) / MINUTE_MS >= SILENT_EXPECTED
+def is_silent(paces: Sequence[float], last_record_ms: int, now_ms: int) -> bool:
+    """Whether a source without heartbeats should have sent enough since its last record to be missed.
 
-
-def records_per_minute(counts: Sequence[tuple[int, int]], last_record_ms: int) -> float:
-    """A source's baseline: (start_ms, accepted) of panes of the day before its last record.
-
-    Counted from the first pane with a record, so that a young shop has a baseline too; not from now, so that
-    a source that has been silent for days does not look as if silence were its habit.
+    `paces` are those of `hourly_paces`; a silence of days expects as much of each.
     """
-    first_ms = min((start_ms for start_ms, count in counts if count > 0), default=None)
+    first_ms = last_record_ms - last_record_ms % HOUR_MS
+    sums = [0.0, *accumulate(paces)]
+
+    def expected_until(at_ms: int) -> float:
+        days, rest_ms = divmod(at_ms - first_ms, DAY_MS)
+        hour, part_ms = divmod(rest_ms, HOUR_MS)
+        return days * sums[-1] + sums[hour] + paces[hour] * part_ms / HOUR_MS
+
+    return expected_until(now_ms) - expected_until(last_record_ms) >= SILENT_EXPECTED
+
+
+def hourly_paces(counts: Mapping[int, int], last_record_ms: int) -> tuple[float, ...]:
+    """Records an hour that a source surely sends, in the hour of its last record and the 23 after it.
+
+    `counts` are accepted records by the start of their hour (ms), from PACE_FROM_MS before that hour on. Of
+    three paces the lowest, so that no shape of a day, no large live and no young shop looks like silence:
+
+    - that of the hour a day before, of the one before it and of the one after it, the lowest of these;
+    - that of the last record's hour and the one before it, up to that record: today may be slower;
+    - that of an hour in the middle of those in which any came: two days may have had a live at this time.
+
+    Nothing is taken from after the last record, so that silence never looks like a habit.
+    """
+    first_ms = min((start_ms for start_ms, count in counts.items() if count > 0), default=None)
     if first_ms is None:
-        return 0.0
-    span_ms = max(last_record_ms - first_ms, BASELINE_MIN_MS)
-    return sum(count for _, count in counts) * MINUTE_MS / span_ms
+        return (0.0,) * HOURS_A_DAY
+    last_hour_ms = last_record_ms - last_record_ms % HOUR_MS
+    whole = {at: counts.get(at, 0) for at in range(first_ms, last_hour_ms, HOUR_MS)}
+    from_ms = max(last_hour_ms - HOUR_MS, first_ms)
+    lately = sum(counts.get(at, 0) for at in range(from_ms, last_hour_ms + 1, HOUR_MS))
+    surely = lately * HOUR_MS / max(last_record_ms - from_ms, PACE_MIN_MS)
+    if any(whole.values()):
+        surely = min(surely, median(count for count in whole.values() if count))
+    day_before = [
+        [whole[at] for at in (hour_ms - HOUR_MS, hour_ms, hour_ms + HOUR_MS) if at in whole]
+        for hour_ms in range(last_hour_ms - DAY_MS, last_hour_ms, HOUR_MS)
+    ]
+    return tuple(min([surely, *known]) for known in day_before)

@@ -16,10 +16,11 @@ from typing import Final, Protocol
 from streams.answer import QuestionError, Scope, parse_scope
 from streams.cause_slices import CauseSlices
 from streams.causes import Cause, everywhere, ranked
-from streams.changes import Kind
-from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, State, Step
+from streams.changes import Change, Kind
+from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, State
 from streams.funnel import SESSION_TOPICS
 from streams.judgement import Ends, Judged, Judgement, Watched
+from streams.lasting import Key, Lasting
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
@@ -57,6 +58,9 @@ class Flags(Protocol):
     async def flagged(self, from_ms: int, to_ms: int) -> Collection[tuple[int, int]]:
         """Spans [from, to) within [from_ms, to_ms)."""
 
+    async def standing(self, now_ms: int) -> Sequence[Change]:
+        """What flags the time that goes on."""
+
     async def note(self, kind: Kind, title: str, from_ms: int, to_ms: int) -> None:
         """Keeps a span that was seen here."""
 
@@ -78,16 +82,20 @@ class Findings:
         as_of_ms: up to when it looked; None before it could.
         horizon_ms: how long a session had for its steps.
         judged: every scope and step.
+        unseen: those that fell, perhaps before anybody looked: then they began at their `since` or earlier.
         explained: causes, of those that fell.
         worth: minor units that an order brings, by currency, for the scopes that fell.
+        left_out: flags that stand: nothing that happens now is judged.
         sales, refunds, failing: figures that are compared with what is usual.
     """
 
     as_of_ms: int | None
     horizon_ms: int
     judged: Sequence[Judged]
-    explained: Mapping[tuple[Scope, Step], Explained] = field(default_factory=dict)
+    unseen: Collection[Key] = frozenset()
+    explained: Mapping[Key, Explained] = field(default_factory=dict)
     worth: Mapping[Scope, Mapping[str, float]] = field(default_factory=dict)
+    left_out: Sequence[Change] = ()
     sales: Sequence[Sales] = ()
     refunds: Sequence[Refunds] = ()
     failing: Sequence[Failing] = ()
@@ -114,6 +122,7 @@ class Watch:
         self._scopes = WatchedScopes(model, ranking, sizes[HOUR_MS])
         self._slices = CauseSlices(model, ranking)
         self._judgement = Judgement(self._minutes, self._hours)
+        self._lasting = Lasting()
         self._watched = Watched(platforms=self._scopes.platforms)
         # Of each partition the number of its last write and its highest event time; the lowest watermark.
         self._seen: tuple[Sequence[tuple[int, int]], int] = ((), 0)
@@ -177,15 +186,16 @@ class Watch:
         silent = sorted(trusted.silent_topics & SESSION_TOPICS)
         for topic in silent:
             await self._flags.note(Kind.OUTAGE, f"no source of {topic}", _last_sign_ms(view, topic), now_ms)
+        standing = await self._flags.standing(now_ms)
         if as_of_ms is None or now_ms - as_of_ms > CURRENT_WITHIN_MS or silent:
-            self._found, self._looked_at = self._unknown(as_of_ms), None
+            self._found, self._looked_at = replace(self._unknown(as_of_ms), left_out=standing), None
             return
         until_ms = min(as_of_ms, now_ms)
         sales = until_ms // MINUTE_MS
         ends = Ends((until_ms - self._horizon_ms) // MINUTE_MS, sales - ATTEMPT_HORIZON_MIN, sales)
         flagged = await self._flags.flagged(now_ms - HOURS * HOUR_MS, now_ms)
         if (ends, flagged) == self._looked_at:
-            self._found = replace(self._found, as_of_ms=as_of_ms)
+            self._found = replace(self._found, as_of_ms=as_of_ms, left_out=standing)
             return
         self._watched = await self._scopes.read(until_ms)
         await self._read(view, ends)
@@ -193,7 +203,8 @@ class Watch:
         self._looked_at = ends, flagged
         self._slices.forget()
         # A drop is told before it is explained: explanations take readings, and one that fails hides no drop.
-        self._found, self._found_ms = replace(found, as_of_ms=as_of_ms), self._model.clock()
+        self._found = replace(found, as_of_ms=as_of_ms, left_out=standing)
+        self._found_ms = self._model.clock()
         self._found = replace(self._found, explained=await self._causes_of(found.judged, ends))
 
     async def _read(self, view: View, ends: Ends) -> None:
@@ -210,21 +221,21 @@ class Watch:
             ((from_ms - self._horizon_ms) // MINUTE_MS, -(-to_ms // MINUTE_MS)) for from_ms, to_ms in flagged
         ]
         judged = self._judgement.judge(self._watched, ends, spans)
+        judged, unseen = self._lasting.told(judged, self._judgement.minutes, ends.of)
         usual = UsualSales(self._judgement, currencies)
         return Findings(
             as_of_ms=None,
             horizon_ms=self._horizon_ms,
             judged=judged,
+            unseen=unseen,
             worth={each.scope: usual.order_worth(each.scope) for each in judged if each.fall is not None},
             sales=usual.sales(),
             refunds=usual.refunds(),
             failing=usual.failing(),
         )
 
-    async def _causes_of(
-        self, judged: Sequence[Judged], ends: Ends
-    ) -> Mapping[tuple[Scope, Step], Explained]:
-        explained: dict[tuple[Scope, Step], Explained] = {}
+    async def _causes_of(self, judged: Sequence[Judged], ends: Ends) -> Mapping[Key, Explained]:
+        explained: dict[Key, Explained] = {}
         for each in [each for each in judged if each.fall is not None][:EXPLAINED_MAX]:
             try:
                 explained[each.scope, each.step] = await self._explained(each, ends, CAUSES_OF_DROP)
@@ -237,6 +248,8 @@ class Watch:
         end = ends.of(judged.step)
         fall = judged.fall
         began = end - CAUSES_MIN if fall is None else min(fall.since_minute, end - fall.reading.window_min)
+        # Of a drop that lasts longer the hours that are kept say why.
+        began = max(began, self._minutes.first)
         parts = await self._slices.read(judged.scope, judged.step, self._watched, ends, began)
         causes = ranked(parts, limit)
         if fall is not None and not causes:
@@ -254,7 +267,7 @@ class Watch:
         before, as_of_before_ms = self._seen
         fell = [now for now, then in zip(seen, before, strict=False) if now[0] < then[0] or now[1] < then[1]]
         if fell or as_of_ms < as_of_before_ms:
-            for part in (self._minutes, self._hours, self._scopes, self._judgement):
+            for part in (self._minutes, self._hours, self._scopes, self._judgement, self._lasting):
                 part.forget()
             self._looked_at = None
         self._seen = seen, as_of_ms

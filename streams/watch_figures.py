@@ -69,6 +69,7 @@ def _cohorts(judged: Iterable[Judged]) -> Iterable[Samples]:
 
 def _drops(found: Findings) -> Iterable[Samples]:
     since: _Made = {}
+    unseen: _Made = {}
     orders: _Made = {}
     rate: _Made = {}
     money: _Made = {}
@@ -78,6 +79,8 @@ def _drops(found: Findings) -> Iterable[Samples]:
             continue
         labels = _step(each)
         since[labels] = each.fall.since_minute * MINUTE_MS / SECOND_MS
+        if (each.scope, each.step) in found.unseen:
+            unseen[labels] = 1
         orders[labels] = each.fall.lost_orders
         rate[labels] = each.fall.lost_orders_per_minute
         for currency, minor in lost_minor_per_minute(found, each, each.fall).items():
@@ -86,6 +89,7 @@ def _drops(found: Findings) -> Iterable[Samples]:
         for rank, cause in enumerate(explained.causes if explained else (), 1):
             causes[*labels, str(rank), cause.cause] = cause.share
     yield Samples("drop_since_timestamp_seconds", "When the drop began.", _STEP, since)
+    yield Samples("drop_begun_unseen", "1 for a drop that may have begun before that.", _STEP, unseen)
     yield Samples("drop_lost_orders", "Orders lost since the drop began.", _STEP, orders)
     yield Samples("drop_lost_orders_per_minute", "The same a minute.", _STEP, rate)
     yield Samples("drop_lost_minor_per_minute", "The same in money.", (*_STEP, "currency"), money)

@@ -53,6 +53,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "oversold_units": ("product",),
     "canary_timestamp_seconds": ("topic", "partition"),
     "change_timestamp_seconds": ("kind", "title"),
+    "flagged_until_timestamp_seconds": ("kind", "title"),
     "stream_clients": (),
     "stream_questions": (),
     "stream_messages_total": (),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from streams.answer import QuestionError
-from streams.changes import SHOWN_MAX, SHOWN_TITLE_MAX, Change, Kind, parse, shown_times
+from streams.changes import SHOWN_MAX, SHOWN_TITLE_MAX, Change, Kind, parse, parse_end, shown_times
 from tests.redis_kit import NOON_MS
 
 DAY_MS = 86_400_000
@@ -44,6 +44,8 @@ def test_a_change_needs_a_kind_and_a_title() -> None:
         *({"kind": kind.value} for kind in Kind),
         *({"at_ms": NOON_MS + days * DAY_MS} for days in (-40, 0, 7)),
         *({"at_ms": NOON_MS, "to_ms": NOON_MS + days * DAY_MS} for days in (0, 7)),
+        *({"kind": kind, "to_ms": NOON_MS + DAY_MS} for kind in ("incident", "outage")),
+        *({"kind": "promotion", "to_ms": NOON_MS + days * DAY_MS} for days in (2, 7)),
         *({"url": url} for url in ("http://a", "https://a.b/c?d=e#f", "https://[::1]:8080/")),
     ],
 )
@@ -74,6 +76,8 @@ def test_what_may_be_told(fields: dict[str, object]) -> None:
             for at in (NOON_MS - 40 * DAY_MS - 1, NOON_MS + 7 * DAY_MS + 1, -1, 2**70, "1", 1.5)
         ),
         *(_told(at_ms=NOON_MS, to_ms=to) for to in (NOON_MS - 1, NOON_MS + 7 * DAY_MS + 1, "now")),
+        *(_told(kind=kind, to_ms=NOON_MS + DAY_MS + 1) for kind in ("incident", "outage")),
+        _told(kind="outage", at_ms=NOON_MS + 3 * DAY_MS, to_ms=NOON_MS + 3 * DAY_MS),
         *(_told(url=url) for url in ("", "a", "javascript:alert(1)", "https://", "//a", "https://a b", 5)),
         *(_told(url=url) for url in ("https://a/" + "x" * 500, "https://[", "https://a\n.b", "ftp://a")),
         _told(severity="high"),
@@ -86,6 +90,31 @@ def test_what_may_not_be_told(body: bytes) -> None:
         parse(body, NOON_MS)
     line = str(refused.value)
     assert line.isprintable() and 10 < len(line) < 320
+
+
+def test_an_end_far_ahead_is_refused_with_what_to_do() -> None:
+    """Alerts leave out what lies before it: a slip of a digit would keep them quiet for days."""
+    with pytest.raises(QuestionError, match=r"at most a day ahead, .* leave to_ms away"):
+        parse(_told(kind="incident", to_ms=NOON_MS + 2 * DAY_MS), NOON_MS)
+
+
+def test_what_tells_of_an_end() -> None:
+    """Nothing for now, or a time; whatever else is one printable line."""
+    assert parse_end(b"{}").to_ms is None
+    assert parse_end(b'{"to_ms": 5}').to_ms == 5
+    for body in (
+        b"",
+        b"5",
+        b"[]",
+        b'{"to_ms": "5"}',
+        b'{"to_ms": -1}',
+        b'{"at_ms": 5}',
+        b"\xff",
+        b'{"\n": 1}',
+    ):
+        with pytest.raises(QuestionError, match="this tells of no end") as refused:
+            parse_end(body)
+        assert str(refused.value).isprintable()
 
 
 def test_a_change_lasts_at_least_a_moment() -> None:

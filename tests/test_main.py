@@ -75,6 +75,29 @@ def test_an_error_is_one_line(
     assert captured.err.lstrip("\n") == line
 
 
+@pytest.mark.parametrize("name", list(command_line.COMMANDS))
+def test_no_number_on_the_command_line_is_endless(name: str) -> None:
+    """What Python takes for a float and nobody can wait for or divide by is refused by every option."""
+    module, attribute, _ = command_line.COMMANDS[name]
+    command = getattr(importlib.import_module(module), attribute)
+    ctx = click.Context(command)
+    for param in command.params:
+        if isinstance(param.type, click.types.FloatParamType):
+            assert param.process_value(ctx, "1") == 1.0
+            for text in ("nan", "NaN", "inf", "-inf", "infinity", "1e999"):
+                with pytest.raises(click.BadParameter):
+                    param.process_value(ctx, text)
+
+
+def test_a_time_that_is_no_number_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says what is wrong and what to give instead."""
+    assert _run(["generate", "--for", "nan"], monkeypatch) == 2
+    err = capsys.readouterr().err
+    assert "'nan' is not a finite number; give one like 20" in err and err.count("\n") == 1
+
+
 def test_an_unknown_command_says_where_to_look(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,7 +25,7 @@ MAX_FUNCTION_LINES = 60
 # Each module's place, in words of the module names; a name with a dot at its end stands for a package.
 GROUPS: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas", "schemas."),
-    "base": ("streams", "streams.errors", "streams.settings"),
+    "base": ("streams", "streams.errors", "streams.options", "streams.settings"),
     "kpi": ("streams.kpi", "streams.scopes"),
     "catalogue": ("streams.catalogue", "streams.kpis"),
     "core": tuple(
@@ -50,7 +50,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "watch": tuple(
         f"streams.{name}"
         for name in (
-            "causes cause_slices drops judgement usual_sales watch watch_figures watch_scopes watch_tables"
+            "causes cause_slices drops judgement lasting usual_sales watch watch_figures watch_scopes "
+            "watch_tables"
         ).split()
     ),
     "shown": ("streams.exporter", "streams.web", "streams.web."),

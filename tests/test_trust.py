@@ -113,23 +113,34 @@ def test_silence_is_told_only_where_every_worker_looks(written_ms: list[int | No
 
 
 def test_a_source_is_missed_where_20_records_were_expected() -> None:
-    """Without heartbeats, a baseline of 10 a minute is silent after 2 minutes, not before."""
-    assert not trust.is_silent(10.0, NOON, NOON + 2 * MINUTE_MS - 1_000)
-    assert trust.is_silent(10.0, NOON, NOON + 2 * MINUTE_MS)
-    assert not trust.is_silent(0.0, NOON, NOON + 100 * DAY_MS)
+    """Without heartbeats, one of 10 a minute is silent after 2 minutes, not before; one of nothing never."""
+    steady = (600.0,) * 24
+    assert not trust.is_silent(steady, NOON, NOON + 2 * MINUTE_MS - 1_000)
+    assert trust.is_silent(steady, NOON, NOON + 2 * MINUTE_MS)
+    assert not trust.is_silent((0.0,) * 24, NOON, NOON + 100 * DAY_MS)
 
 
-def test_a_baseline_begins_with_the_first_record() -> None:
-    """A shop of one hour has the rate of that hour, not a 24th of it; empty panes within count."""
-    counts = [(NOON - 3 * HOUR_MS, 0), (NOON - 2 * HOUR_MS, 120), (NOON - HOUR_MS, 0), (NOON, 30)]
-    assert trust.records_per_minute(counts, NOON + 30 * MINUTE_MS) == 1.0
-    assert trust.records_per_minute([(NOON, 0)], NOON + 1) == 0.0
-    assert trust.records_per_minute([], NOON) == 0.0
+def test_what_is_expected_goes_by_the_hour() -> None:
+    """Of the hour of the last record and each after it its own pace, and days go round."""
+    paces = (12.0, 6.0, *(0.0,) * 21, 4.0)
+    half_past = NOON + HOUR_MS // 2
+    assert not trust.is_silent(paces, half_past, NOON + 2 * HOUR_MS)
+    assert not trust.is_silent(paces, half_past, NOON + 24 * HOUR_MS)
+    assert not trust.is_silent(paces, half_past, NOON + 24 * HOUR_MS + 19 * MINUTE_MS)
+    assert trust.is_silent(paces, half_past, NOON + 24 * HOUR_MS + 20 * MINUTE_MS)
 
 
-def test_a_burst_is_no_rate() -> None:
+def test_a_young_shop_has_the_pace_that_it_had_so_far() -> None:
+    """Counted from its first hour on; without a record nothing is expected."""
+    counts = {NOON - 2 * HOUR_MS: 0, NOON - HOUR_MS: 60, NOON: 60}
+    assert trust.hourly_paces(counts, NOON + 30 * MINUTE_MS) == (60.0,) * 24
+    assert trust.hourly_paces({NOON: 30}, NOON + 30 * MINUTE_MS) == (60.0,) * 24
+    assert trust.hourly_paces({NOON: 0}, NOON + 1) == trust.hourly_paces({}, NOON) == (0.0,) * 24
+
+
+def test_a_burst_is_no_pace() -> None:
     """A span shorter than 5 minutes is taken as 5."""
-    assert trust.records_per_minute([(NOON, 100)], NOON + 1_000) == 20.0
+    assert trust.hourly_paces({NOON: 100}, NOON + 1_000) == (1_200.0,) * 24
 
 
 def test_a_figure_reads_the_topics_whose_events_it_counts() -> None:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from streams.changes import Kind
+from streams.changes import Change, Kind
 from streams.cohorts import STEPS
 from streams.scopes import pair_value
 from tests.redis_kit import NOON_MS, Shop
@@ -110,10 +110,15 @@ class Flagged:
 
     spans: list[tuple[int, int]] = field(default_factory=list)
     noted: list[tuple[Kind, str, int, int]] = field(default_factory=list)
+    told: list[Change] = field(default_factory=list)
 
     async def flagged(self, from_ms: int, to_ms: int) -> list[tuple[int, int]]:
         """All of them."""
         return [span for span in self.spans if span[0] < to_ms and span[1] > from_ms]
+
+    async def standing(self, now_ms: int) -> list[Change]:
+        """Those that were told of and go on."""
+        return [each for each in self.told if each.at_ms <= now_ms < each.until_ms]
 
     async def note(self, kind: Kind, title: str, from_ms: int, to_ms: int) -> None:
         """Keeps it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -65,6 +66,13 @@ class Run:
     notes: list[str] = field(default_factory=list)
 
 
+def _finite(_ctx: click.Context, _param: click.Parameter, seconds: float) -> float:
+    """To Python "nan" and "inf" are numbers: refused, as no wait ends by them."""
+    if not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is not a finite number; give one like 60")
+    return seconds
+
+
 @click.command("verify")
 @click.option("--data-dir", default=None, help="Where `up` keeps up.json [default: .pulse]")
 @click.option("--kafka", default=None, help="host:port, instead of up.json's")
@@ -76,6 +84,7 @@ class Run:
     "--figures", type=click.Choice(["all", "funnel-gmv"]), default=None, help="Figure set [default: all]"
 )
 @click.option("--wait", "wait_seconds", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS",
+              callback=_finite,
               help="First wait until the worker has read everything")  # fmt: skip
 @click.option(
     "--all-scopes", is_flag=True, help="Ask the read service for every scope, not the top 20 of a kind"

@@ -24,6 +24,7 @@ import click
 from streams import settings as settings_module
 from streams.errors import PulseError
 from streams.local.pulse import SOURCES, Pulse
+from streams.options import Number
 from streams.settings import PREFIX
 
 # All that ever lies in the data folder: what a new start removes, and nothing else.
@@ -76,7 +77,7 @@ class _Signals:
     "--json", "as_json", is_flag=True, help="Print addresses and process ids as one line when ready."
 )
 @click.option("--keep", is_flag=True, help="Go on with the data of the last time, instead of starting empty.")
-@click.option("--for", "seconds", type=click.FloatRange(0, min_open=True), help="End after so many seconds.")
+@click.option("--for", "seconds", type=Number(0, min_open=True), help="End after so many seconds.")
 @click.option(
     "--source",
     type=click.Choice(list(SOURCES)),

@@ -22,6 +22,7 @@ import click
 from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
 from streams.errors import PulseError
+from streams.options import Number
 from streams.settings import Settings
 from streams.sources.faults import MAX_DISORDER_MS, Faults
 from streams.sources.incidents import Incident, parse
@@ -179,14 +180,14 @@ def _start_of_history(options: dict[str, Any], incidents: tuple[Incident, ...]) 
     return start_ms
 
 
-_SHARE = click.FloatRange(0, 1)
+_SHARE = Number(0, 1)
 
 
 @click.command()
-@click.option("--rate", type=click.FloatRange(1, 1_000_000), default=200, show_default=True, help="Events/s.")
+@click.option("--rate", type=Number(1, 1_000_000), default=200, show_default=True, help="Events/s.")
 @click.option("--flat", is_flag=True, help="The same rate at every hour, not most in the evening (UTC).")
 @click.option("--seed", type=int, default=1, show_default=True, help="Same seed and start: same bytes.")
-@click.option("--for", "seconds", type=click.FloatRange(0, min_open=True), help="End after so many seconds.")
+@click.option("--for", "seconds", type=Number(0, min_open=True), help="End after so many seconds.")
 @click.option("--events", type=click.IntRange(1), help="End after so many records.")
 @click.option("--duplicates", type=_SHARE, default=0, help="Share of records that are sent twice.")
 @click.option(

@@ -10,11 +10,12 @@ import msgspec
 from aiohttp import web
 
 from streams.answer import QuestionError
-from streams.changes import EXAMPLE, SHOWN_MS, Changes, Time, parse
+from streams.changes import END_EXAMPLE, EXAMPLE, SHOWN_MS, Changes, Time, parse, parse_end
 from streams.web.routes import json_response, parameters
 
 CHANGES = web.AppKey("changes", Changes)
 ADDRESS = "/api/v1/changes"
+ONE_CHANGE = f"{ADDRESS}/{{change_id}}"
 BODY_MAX = 4_096
 
 
@@ -26,24 +27,39 @@ class _Span(msgspec.Struct, frozen=True):
 
 
 def install(app: web.Application, changes: Changes) -> None:
-    """Adds the two addresses to the application."""
+    """Adds the addresses to the application."""
     app[CHANGES] = changes
-    app.add_routes([web.post(ADDRESS, post_change), web.get(ADDRESS, get_changes)])
+    app.add_routes(
+        [
+            web.post(ADDRESS, post_change),
+            web.get(ADDRESS, get_changes),
+            web.patch(ONE_CHANGE, patch_change),
+        ]
+    )
 
 
 async def post_change(request: web.Request) -> web.Response:
     """``POST /api/v1/changes``: keeps a change; the answer is the change with its id."""
-    parameters(request, ())
-    # No form of a foreign page can send this type without asking first, and nobody answers that question.
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(reason=f"send Content-Type: application/json and {EXAMPLE}")
     changes = request.app[CHANGES]
-    change = parse(await _body(request), changes.clock())
+    change = parse(await _body(request, EXAMPLE), changes.clock())
     await changes.add(change)
     return json_response(msgspec.to_builtins(change), 201)
 
 
-async def _body(request: web.Request) -> bytes:
+async def patch_change(request: web.Request) -> web.Response:
+    """``PATCH /api/v1/changes/ID``: gives a change its end, now or at `to_ms`; the answer is the change."""
+    end = parse_end(await _body(request, END_EXAMPLE))
+    change = await request.app[CHANGES].end(request.match_info["change_id"], end)
+    if change is None:
+        raise web.HTTPNotFound(reason=f"no change has this id; {ADDRESS} names those of the last day")
+    return json_response(msgspec.to_builtins(change))
+
+
+async def _body(request: web.Request, example: str) -> bytes:
+    parameters(request, ())
+    # No form of a foreign page can send this type without asking first, and nobody answers that question.
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(reason=f"send Content-Type: application/json and {example}")
     body = b""
     async for part in request.content.iter_any():
         body += part

@@ -30,6 +30,7 @@ from streams.errors import PulseError
 from streams.local.commands import Command, ReadService
 from streams.local.ports import free_port
 from streams.local.processes import Program, end
+from streams.options import Number
 from streams.topics import create
 from tests.bench.data import MINUTE_MS, Dataset, Totals
 from tests.bench.harness import Place, servers
@@ -229,12 +230,10 @@ def _records(place: Place) -> int:
 
 
 @click.command()
-@click.option(
-    "--rate", type=click.FloatRange(1), default=20_000, show_default=True, help="Events/s beside it."
-)
+@click.option("--rate", type=Number(1), default=20_000, show_default=True, help="Events/s beside it.")
 @click.option(
     "--seconds",
-    type=click.FloatRange(1, 240),
+    type=Number(1, 240),
     default=60,
     show_default=True,
     help="How long probes are sent.",

@@ -16,6 +16,7 @@ def drop(scope: str, step: str, state: str = "drop", **more: Any) -> dict[str, A
         "step": step,
         "state": state,
         "since_ms": NOON_MS - 23 * MINUTE_MS,
+        "since_or_earlier": False,
         "now_ratio": 0.012,
         "expected_ratio": 0.031,
         "sessions": 1234,
@@ -41,6 +42,7 @@ def answer(*drops: dict[str, Any], **numbers: int) -> dict[str, Any]:
     return {
         "as_of_ms": NOON_MS,
         "horizon_ms": 15 * MINUTE_MS,
+        "left_out": [],
         "drops": list(drops),
         "watched": watched(**(numbers or {"watched": 5})),
     }

@@ -35,6 +35,7 @@ class _Told:
 
     def __init__(self, page: Page) -> None:
         self.drops: list[dict[str, Any]] = []
+        self.left_out: list[dict[str, Any]] = []
         self.watched: list[dict[str, Any]] = watched(watched=5, no_baseline=3)
         page.route("**/api/v1/drops", self._answer)
         self.changes = [
@@ -45,7 +46,13 @@ class _Told:
     def _answer(self, route: Route) -> None:
         now_ms = int(time.time() * 1_000)
         drops = [each | {"since_ms": now_ms - 23 * MINUTE_MS - 1_000} for each in self.drops]
-        answer = {"as_of_ms": now_ms, "horizon_ms": 900_000, "drops": drops, "watched": self.watched}
+        answer = {
+            "as_of_ms": now_ms,
+            "horizon_ms": 900_000,
+            "left_out": [each | {"to_ms": now_ms + 23 * 60 * MINUTE_MS} for each in self.left_out],
+            "drops": drops,
+            "watched": self.watched,
+        }
         route.fulfill(json=answer)
 
 
@@ -115,6 +122,19 @@ def test_a_drop_is_a_card(live_id: str, open_page: Open) -> None:
     assert page.inner_text("#fell-words").startswith("Nothing fell: 5 steps are watched, 3 have no baseline")
     wait_for(page, lambda: page.locator("#changed").is_hidden(), "no changes")
     assert said.inner_text() == ""
+
+
+def test_what_is_left_out_by_hand_is_said(live_id: str, open_page: Open) -> None:
+    """Until when, and its title as text, while it lasts; of a drop that nobody saw begin "or earlier"."""
+    page, told = _open(open_page, PAYMENTS | {"since_or_earlier": True})
+    flags = page.locator("#left-out")
+    assert flags.is_hidden()
+    assert re.search(r"Since \d\d:\d\d or earlier, 23 min ago\.$", page.inner_text("#drops p.muted"))
+    told.left_out = [{"id": "1", "kind": "incident", "title": "<b>adyen</b> down", "at_ms": NOON_MS}]
+    wait_for(page, flags.is_visible, "the flag")
+    assert re.fullmatch(r"Left out by hand until .*\d\d:\d\d: <b>adyen</b> down", flags.inner_text())
+    told.left_out = []
+    wait_for(page, flags.is_hidden, "its end")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

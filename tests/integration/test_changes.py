@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.changes import KEPT_MAX, Change, Changes, Kind, parse
+from streams.answer import QuestionError
+from streams.changes import KEPT_MAX, Change, Changes, End, Kind, parse
 from streams.local.redis import RedisServer
 from streams.store import StoreCorruptError, StoreUnavailableError, connect
 from streams.web.change_routes import ADDRESS, BODY_MAX
@@ -97,6 +98,39 @@ def test_incidents_and_outages_flag_their_spans(shop: Shop) -> None:
     assert spans == [(120, 310), (500, 501), (900, 1_000)]
 
 
+def test_a_change_gets_its_end(shop: Shop) -> None:
+    """Now, or when it was; not before it began, nor far ahead. Ended at its beginning it flags a moment."""
+    wrong = _change(NOON_MS - HOUR_MS, NOON_MS + DAY_MS, "incident", "wrong end")
+    planned = _change(NOON_MS + HOUR_MS, None, "outage", "planned")
+    beside = _change(NOON_MS - HOUR_MS, title="beside")
+
+    async def story(changes: Changes) -> None:
+        for change in (wrong, planned, beside):
+            await changes.add(change)
+        assert await changes.standing(NOON_MS) == [wrong]
+        assert await changes.end("of nobody", End()) is None
+        ended = await changes.end(wrong.id, End())
+        assert ended is not None and (ended.id, ended.to_ms) == (wrong.id, NOON_MS)
+        assert await changes.standing(NOON_MS) == []
+        assert await changes.flagged(0, NOON_MS + DAY_MS) == [
+            (NOON_MS - HOUR_MS, NOON_MS),
+            (NOON_MS + HOUR_MS, NOON_MS + HOUR_MS + 1),
+        ]
+        for to_ms in (wrong.at_ms - 1, NOON_MS + DAY_MS + 1):
+            with pytest.raises(QuestionError, match="to_ms"):
+                await changes.end(wrong.id, End(to_ms=to_ms))
+        await changes.end(wrong.id, End(to_ms=wrong.at_ms))
+        await changes.end(planned.id, End())
+        assert await changes.flagged(0, NOON_MS + DAY_MS) == [
+            (NOON_MS - HOUR_MS, NOON_MS - HOUR_MS + 1),
+            (NOON_MS + HOUR_MS, NOON_MS + HOUR_MS + 1),
+        ]
+        assert beside in await changes.between(0, NOON_MS)
+
+    _kept(shop, story)
+    assert _stored(shop) == 3
+
+
 def test_what_the_service_notes_grows_into_one_span(shop: Shop) -> None:
     """Noted minute by minute it is one outage; another title, a gap or more than a week begins another."""
     kind, silent = Kind.OUTAGE, "source carts was silent"
@@ -157,13 +191,34 @@ def test_gauges_tell_of_the_last_day(shop: Shop) -> None:
     async def story(changes: Changes) -> object:
         for days in (0, 1, 2):
             await changes.add(_change(NOON_MS - days * DAY_MS, title=f"{days} days ago"))
-        (family,) = await changes.families()
-        return family.samples
+        began, _ = await changes.families()
+        return began.samples
 
     assert _kept(shop, story) == {
         ("note", "0 days ago"): NOON_MS / 1_000,
         ("note", "1 days ago"): NOON_MS / 1_000 - 86_400,
     }
+
+
+def test_a_gauge_tells_until_when_flags_stand(shop: Shop) -> None:
+    """Of incidents and outages that go on by what was told; not of one that is over or has no end, nor of a
+    promotion."""
+
+    async def story(changes: Changes) -> object:
+        for kind, title, from_ms, to_ms in (
+            ("incident", "long", -2 * DAY_MS, DAY_MS), ("outage", "short", 0, 1_000),
+            ("outage", "over", -2, -1), ("incident", "no end", -1, None), ("incident", "planned", 1, 2),
+            ("promotion", "sale", 0, DAY_MS),
+        ):  # fmt: skip
+            until_ms = None if to_ms is None else NOON_MS + to_ms
+            await changes.add(_change(NOON_MS + from_ms, until_ms, kind, title))
+        _, flagged = await changes.families()
+        return flagged.name, flagged.samples
+
+    assert _kept(shop, story) == (
+        "flagged_until_timestamp_seconds",
+        {("incident", "long"): NOON_MS / 1_000 + 86_400, ("outage", "short"): NOON_MS / 1_000 + 1},
+    )
 
 
 def test_trouble_with_redis_is_told_in_one_line(shop: Shop) -> None:
@@ -214,6 +269,42 @@ def test_a_change_is_told_and_asked_of_over_http(shop: Shop) -> None:
     _told(shop, story)
 
 
+def test_a_change_is_ended_over_http(shop: Shop) -> None:
+    """By its id: now with an empty object, or at a time; an id of nobody is 404, what ends none 400."""
+
+    async def story(client: Client) -> None:
+        told = {
+            "kind": "incident",
+            "title": "adyen down",
+            "at_ms": NOON_MS - HOUR_MS,
+            "to_ms": NOON_MS + HOUR_MS,
+        }
+        change = await (await client.post(ADDRESS, json=told)).json()
+        address = f"{ADDRESS}/{change['id']}"
+        ended = await client.patch(address, json={})
+        assert ended.status == 200
+        assert await ended.json() == change | {"to_ms": NOON_MS}
+        again = await client.patch(address, json={"to_ms": NOON_MS - 5})
+        assert await again.json() == change | {"to_ms": NOON_MS - 5}
+        asked = await (await client.get(ADDRESS)).json()
+        assert asked == {"changes": [change | {"to_ms": NOON_MS - 5}]}
+        as_json = {"Content-Type": "application/json"}
+        for where, body, headers, status in (
+            (f"{ADDRESS}/0", "{}", as_json, 404),
+            (address, "", as_json, 400),
+            (address, '{"title": "x"}', as_json, 400),
+            (address, f'{{"to_ms": {NOON_MS + 2 * DAY_MS}}}', as_json, 400),
+            (address, "{}", {"Content-Type": "text/plain"}, 415),
+            (f"{address}?a=1", "{}", as_json, 400),
+        ):
+            found, line = await _refusal(await client.patch(where, data=body, headers=headers))
+            assert found == status, line
+        foreign = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}
+        assert (await client.patch(address, json={}, headers=foreign)).status == 403
+
+    _told(shop, story)
+
+
 async def _refusal(response: Any) -> tuple[int, str]:
     line = (await response.json())["error"]
     assert "\n" not in line
@@ -259,6 +350,7 @@ def test_only_the_shops_own_token_opens_changes(shop: Shop) -> None:
             for address in (ADDRESS, f"{ADDRESS}?scope=live:L1&live=L1"):
                 assert (await client.get(address, headers=headers)).status == status
                 assert (await client.post(address, json=DEPLOY, headers=headers)).status == status
+            assert (await client.patch(f"{ADDRESS}/1", json={}, headers=headers)).status == status
         headers = {"Authorization": "Bearer s3cret"}
         assert (await client.post(ADDRESS, json=DEPLOY, headers=headers)).status == 201
         assert (await client.get(ADDRESS, headers=headers)).status == 200

@@ -31,10 +31,21 @@ export function showDrops(part, trust, teller, herald, nowMs) {
   const asked = part("drops");
   present("fell", !asked.last?.absent);
   if (asked.last?.absent) return;
+  showLeftOut(trust.current ? asked.value?.left_out ?? [] : [], nowMs);
   const { words, drops } = standing(asked, part("judged"), trust);
   show("fell-words", words);
   keyed(at("drops"), drops.slice(0, SHOWN), keyOf, create, (node, drop) => fill(node, drop, teller, nowMs));
   herald.tell(drops, Date.now());
+}
+
+/** Until when flags keep what happens now out of what is judged: one with a wrong end must be seen. */
+function showLeftOut(flags, nowMs) {
+  present("left-out", flags.length > 0);
+  keyed(at("left-out"), flags, (flag) => flag.id, () => make("li", {}, make("span"), " ", make("bdi")), (node, flag) => {
+    const [words, title] = node.children;
+    show(words, `Left out by hand until ${when(flag.to_ms, nowMs)}:`);
+    show(title, flag.title);
+  });
 }
 
 function create(drop) {
@@ -54,7 +65,7 @@ function fill(node, drop, teller, nowMs) {
   node.dataset.state = drop.state;
   show(hero, `${conversion(drop.now_ratio)} instead of ${conversion(drop.expected_ratio)}`);
   const less = change(drop.now_ratio, drop.expected_ratio);
-  show(since, `${less} than expected. Since ${when(drop.since_ms, nowMs)}, ${duration(nowMs - drop.since_ms)} ago.`);
+  show(since, `${less} than expected. Since ${when(drop.since_ms, nowMs)}${orEarlier(drop)}, ${duration(nowMs - drop.since_ms)} ago.`);
   const isDiluted = drop.state === "diluted";
   show(diluted, isDiluted ? DILUTED : "");
   diluted.hidden = !isDiluted;
@@ -63,6 +74,9 @@ function fill(node, drop, teller, nowMs) {
   const ranked = reasons(drop.causes).map((text, rank) => ({ text, rank }));
   keyed(causes, ranked, (reason) => reason.rank, () => make("li"), (line, reason) => show(line, reason.text));
 }
+
+// Who began to watch during a drop has not seen its beginning.
+const orEarlier = (drop) => (drop.since_or_earlier ? " or earlier" : "");
 
 function reached(drop, teller) {
   const name = drop.step === "authorised_per_attempt" ? "Attempts" : "Sessions";
