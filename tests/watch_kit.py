@@ -6,12 +6,17 @@ What changes in the last hours is said by minute; hours are the sums of their mi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from streams.changes import Change, Kind
 from streams.cohorts import STEPS
+from streams.drops import drops_answer
+from streams.ranking import Ranking
+from streams.read_model import ReadModel
 from streams.scopes import pair_value
+from streams.watch import Watch
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
@@ -74,6 +79,10 @@ def times(cells: Cells, n: int) -> Cells:
     return merged(*([cells] * n))
 
 
+FAILED_FROM = END - 30
+LARGE = times(STEADY, 10)
+
+
 def fill(shop: Shop, by_minute: ByMinute, usual: Cells, days: int = 30, until: int = NOON) -> None:
     """Writes `days` of `usual`, of which the last MINUTES_KEPT minutes are as `by_minute` says."""
     first = until - until % 60 - MINUTES_KEPT
@@ -124,3 +133,31 @@ class Flagged:
         """Keeps it."""
         self.noted.append((kind, title, from_ms, to_ms))
         self.spans.append((from_ms, to_ms))
+
+
+def watching(
+    shop: Shop, use: Callable[[Watch], Awaitable[Any]], flags: Flagged | None = None, now_ms: int = NOON_MS
+) -> Any:
+    """What `use` gets from a watch that looked once."""
+
+    async def ask(model: ReadModel) -> Any:
+        watch = Watch(model, Ranking(model.store), flags or Flagged())
+        await watch.look()
+        return await use(watch)
+
+    return shop.ask(ask, now_ms)
+
+
+async def drops_of(watch: Watch) -> Any:
+    """The answer about drops."""
+    return drops_answer(watch.found)
+
+
+def states_in(answer: Any, scope: str = "all") -> set[str]:
+    """States of all steps of a scope."""
+    return {each["state"] for each in answer["watched"] if each["scope"] == scope}
+
+
+def dropped_in(answer: Any) -> set[tuple[str, str]]:
+    """Scope and step of what fell."""
+    return {(each["scope"], each["step"]) for each in answer["drops"]}

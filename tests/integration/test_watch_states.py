@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from streams.baselines import LIVES_DIFFER
 from streams.cause_slices import CauseSlices
 from streams.changes import Changes, Kind
-from streams.drops import drops_answer
 from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.rooms import Heartbeat, Room
-from streams.scopes import pair_value
 from streams.store import StoreUnavailableError, connect
 from streams.watch import Watch, is_watchable
 from tests.redis_kit import NOON_MS, Shop
 from tests.watch_kit import (
     DAY_MS,
-    END,
+    FAILED_FROM,
     HOUR_MS,
+    LARGE,
     MINUTE_MS,
     NOON,
-    STEADY,
     Cells,
     Flagged,
-    added,
+    dropped_in,
+    drops_of,
     fill,
     funnel,
     merged,
     shop_of,
+    states_in,
     times,
+    watching,
     write,
 )
 
-FAILED_FROM = END - 30
-LARGE = times(STEADY, 10)
 NOTHING_SOLD = {
     scope: {name: n for name, n in of.items() if name != "prompt.purchase"} for scope, of in LARGE.items()
 }
@@ -49,29 +46,6 @@ NOTHING_SOLD = {
 def shop(redis_server: RedisServer) -> Shop:
     """A shop of two partitions, read up to 10 s before noon."""
     return Shop(redis_server.url).healthy(NOON_MS - 10_000)
-
-
-def _watching(
-    shop: Shop, use: Callable[[Watch], Awaitable[Any]], flags: Flagged | None = None, now_ms: int = NOON_MS
-) -> Any:
-    async def ask(model: ReadModel) -> Any:
-        watch = Watch(model, Ranking(model.store), flags or Flagged())
-        await watch.look()
-        return await use(watch)
-
-    return shop.ask(ask, now_ms)
-
-
-async def _answer(watch: Watch) -> Any:
-    return drops_answer(watch.found)
-
-
-def _states(answer: Any, scope: str = "all") -> set[str]:
-    return {each["state"] for each in answer["watched"] if each["scope"] == scope}
-
-
-def _dropped(answer: Any) -> set[tuple[str, str]]:
-    return {(each["scope"], each["step"]) for each in answer["drops"]}
 
 
 def _sold_nothing(minute: int) -> Cells:
@@ -86,16 +60,16 @@ def test_a_silent_source_is_no_drop_and_is_noted(shop: Shop) -> None:
     silent_from_ms = FAILED_FROM * MINUTE_MS
     for p in range(shop.partitions):
         shop.meta(p, up_ms=NOON_MS - 1_000, hb__purchases=silent_from_ms)
-    answer = _watching(shop, _answer, flags)
-    assert (_states(answer), answer["drops"]) == ({"not_current"}, [])
+    answer = watching(shop, drops_of, flags)
+    assert (states_in(answer), answer["drops"]) == ({"not_current"}, [])
     assert flags.noted == [(Kind.OUTAGE, "no source of purchases", silent_from_ms, NOON_MS)]
     for p in range(shop.partitions):
         shop.meta(p, hb__purchases=NOON_MS - 1_000)
-    answer = _watching(shop, _answer, flags)
-    assert (_states(answer), answer["drops"]) == ({"watched"}, [])
+    answer = watching(shop, drops_of, flags)
+    assert (states_in(answer), answer["drops"]) == ({"watched"}, [])
     assert len(flags.noted) == 1
     # Without the flag it would have been a drop.
-    assert ("all", "purchase_per_view") in _dropped(_watching(shop, _answer))
+    assert ("all", "purchase_per_view") in dropped_in(watching(shop, drops_of))
 
 
 def test_a_drop_is_told_where_its_causes_cannot_be_read(
@@ -108,7 +82,7 @@ def test_a_drop_is_told_where_its_causes_cannot_be_read(
 
     monkeypatch.setattr(CauseSlices, "read", fails)
     fill(shop, _sold_nothing, LARGE)
-    answer = _watching(shop, _answer)
+    answer = watching(shop, drops_of)
     told = {(each["scope"], each["step"]): each["causes"] for each in answer["drops"]}
     assert told["all", "purchase_per_view"] == []
     assert "causes of a drop are not known: Redis went away" in caplog.text
@@ -132,28 +106,28 @@ def test_a_silence_is_kept_among_the_changes(shop: Shop) -> None:
         await restarted.look()
         spans = await changes.flagged(NOON_MS - DAY_MS, NOON_MS)
         await client.aclose()
-        return spans, await _answer(restarted)
+        return spans, await drops_of(restarted)
 
     spans, answer = shop.ask(ask)
     assert spans == [(FAILED_FROM * MINUTE_MS, NOON_MS)]
-    assert (_states(answer), answer["drops"]) == ({"watched"}, [])
+    assert (states_in(answer), answer["drops"]) == ({"watched"}, [])
 
 
 def test_a_pipeline_that_is_behind_judges_nothing(shop: Shop) -> None:
     """As-of is three minutes old, or not known: not current; and every address says so."""
     fill(shop, _sold_nothing, LARGE)
     shop.healthy(NOON_MS - 3 * MINUTE_MS)
-    answer = _watching(shop, _answer)
-    assert (_states(answer), answer["drops"]) == ({"not_current"}, [])
+    answer = watching(shop, drops_of)
+    assert (states_in(answer), answer["drops"]) == ({"not_current"}, [])
     assert answer["as_of_ms"] == NOON_MS - 3 * MINUTE_MS
 
     async def ask(watch: Watch) -> None:
         with pytest.raises(Exception, match="not watched now"):
             await watch.causes("all", "purchase_per_view")
 
-    _watching(shop, ask)
+    watching(shop, ask)
     shop.forget_meta(1, "wm:carts")
-    assert _states(_watching(shop, _answer)) == {"not_current"}
+    assert states_in(watching(shop, drops_of)) == {"not_current"}
 
 
 def test_without_redis_the_watch_says_so_once(
@@ -165,16 +139,16 @@ def test_without_redis_the_watch_says_so_once(
     fill(shop, lambda _: LARGE, LARGE, days=2)
 
     async def ask(watch: Watch) -> list[Any]:
-        found = [await _answer(watch)]
+        found = [await drops_of(watch)]
         server.stop()
         for _ in range(2):
             await watch.look()
-        found.append(await _answer(watch))
+        found.append(await drops_of(watch))
         return found
 
     with caplog.at_level(logging.WARNING, logger="streams.watch"):
-        before, after = _watching(shop, ask)
-    assert (_states(before), _states(after)) == ({"watched"}, {"not_current"})
+        before, after = watching(shop, ask)
+    assert (states_in(before), states_in(after)) == ({"watched"}, {"not_current"})
     assert [record.getMessage()[:28] for record in caplog.records] == ["conversion is not watched: R"]
 
 
@@ -187,11 +161,11 @@ def test_a_fault_of_ours_is_logged_and_told(shop: Shop, caplog: pytest.LogCaptur
         watch._looked_at = None
         for _ in range(2):
             await watch.look()
-        return [await _answer(watch)]
+        return [await drops_of(watch)]
 
     with caplog.at_level(logging.ERROR, logger="streams.watch"):
-        [answer] = _watching(shop, ask)
-    assert _states(answer) == {"not_current"}
+        [answer] = watching(shop, ask)
+    assert states_in(answer) == {"not_current"}
     assert len(caplog.records) == 1
 
 
@@ -204,12 +178,12 @@ def test_what_was_found_long_ago_is_known_no_more(shop: Shop) -> None:
         model.clock = lambda: clock[0]
         watch = Watch(model, Ranking(model.store), Flagged())
         await watch.look()
-        found = [await _answer(watch)]
+        found = [await drops_of(watch)]
         clock[0] += MINUTE_MS + 1
-        return [*found, await _answer(watch)]
+        return [*found, await drops_of(watch)]
 
     now, later = shop.ask(ask)
-    assert (_states(now), _states(later), later["drops"]) == ({"watched"}, {"not_current"}, [])
+    assert (states_in(now), states_in(later), later["drops"]) == ({"watched"}, {"not_current"}, [])
 
 
 def test_an_incident_of_a_week_ago_is_no_baseline(shop: Shop) -> None:
@@ -222,7 +196,7 @@ def test_an_incident_of_a_week_ago_is_no_baseline(shop: Shop) -> None:
     fill(shop, lambda _: LARGE, LARGE, days=0)
     write(shop, [("1h", hour * HOUR_MS, cells) for hour, cells in hours.items()])
     spans = [((NOON // 60 - 174) * HOUR_MS, (NOON // 60 - 160) * HOUR_MS)]
-    answer = _watching(shop, _answer, Flagged(spans))
+    answer = watching(shop, drops_of, Flagged(spans))
     [whole] = [
         each for each in answer["watched"] if (each["scope"], each["step"]) == ("all", "purchase_per_view")
     ]
@@ -238,7 +212,7 @@ def test_little_traffic_says_so(shop: Shop) -> None:
     hours = [("1h", hour * HOUR_MS, usual) for hour in range(NOON // 60 - 29 * 24, NOON // 60)]
     fill(shop, lambda _: few, few, days=0)
     write(shop, hours)
-    answer = _watching(shop, _answer)
+    answer = watching(shop, drops_of)
     state = {each["step"]: each["state"] for each in answer["watched"] if each["scope"] == "all"}
     assert state["purchase_per_view"] == "not_enough_traffic"
     assert state["tag_tap_per_view"] == "watched"
@@ -281,122 +255,6 @@ def test_minutes_are_read_once_and_all_again_after_a_rollback(shop: Shop) -> Non
     assert same < 5
     assert next_minute < 200
     assert back > 2_000
-
-
-def test_a_live_is_held_to_its_own_first_hours(shop: Shop) -> None:
-    """A live that sells half of what other lives sell is no drop; when it falls itself, it is one."""
-    own = times({("live", "L1"): funnel(60, 12, 4, 1)}, 10)
-    broken = times({("live", "L1"): funnel(60, 12, 4, 0)}, 10)
-    for live in ("L1", "L2"):
-        shop.live(0, live, NOON_MS - 3 * HOUR_MS)
-        shop.book(NOON_MS - 1, "live", live, events__live_join=5)
-    live_from = NOON - 180
-    fill(
-        shop,
-        lambda minute: merged(LARGE, {} if minute < live_from else broken if minute >= FAILED_FROM else own),
-        LARGE,
-    )
-    answer = _watching(shop, _answer)
-    assert {("live:L1", "purchase_per_view"), ("live:L1", "purchase_per_add_to_cart")} == {
-        each for each in _dropped(answer) if each[0].startswith("live")
-    }
-    [drop] = [
-        each for each in answer["drops"] if (each["scope"], each["step"]) == ("live:L1", "purchase_per_view")
-    ]
-    assert drop["since_ms"] == FAILED_FROM * MINUTE_MS
-    assert drop["lost_orders"] == 300
-    assert _states(answer, "live:L2") == {"not_enough_traffic"}
-
-
-def test_the_last_minutes_of_a_live_are_no_drop(shop: Shop) -> None:
-    """Who came shortly before a live's end had no time to buy: by its live_end, or by its last heartbeat."""
-    own = times({("live", live): funnel(60, 12, 4, 1) for live in ("L1", "L2", "L3")}, 10)
-    late = times({("live", live): funnel(60, 12, 4, 0) for live in ("L1", "L2", "L3")}, 10)
-    ended_ms = (FAILED_FROM + 15) * MINUTE_MS
-    shop.record(0, "rooms", "L1", Room(20_000, latest_end=(ended_ms, 1)))
-    shop.record(0, "rooms", "L2", Room(20_000, heartbeats=[Heartbeat(ended_ms, 1, 5)]))
-    shop.record(0, "rooms", "L3", Room(20_000, heartbeats=[Heartbeat(NOON_MS - 20_000, 1, 5)]))
-    for live in ("L1", "L2", "L3"):
-        shop.book(NOON_MS - 1, "live", live, events__live_join=5)
-    fill(shop, lambda minute: merged(LARGE, late if minute >= FAILED_FROM else own), LARGE)
-    assert {scope for scope, _ in _dropped(_watching(shop, _answer))} == {"live:L3"}
-
-
-def test_a_young_live_is_held_to_its_creator_then_to_all_lives(shop: Shop) -> None:
-    """In its first minutes a live has sold too little to be its own measure; it need not sell as well."""
-    started = END - 20
-    young = times({("live", "L1"): funnel(60, 6, 2, 0), ("live", "L2"): funnel(60, 6, 2, 0)}, 10)
-    past = {("creator", "C1"): funnel(600, 120, 40, 10)}
-    fill(shop, lambda minute: merged(LARGE, young if minute >= started else {}), merged(LARGE, past))
-    for live, creator in (("L1", "C1"), ("L2", None)):
-        shop.book(NOON_MS - 1, "live", live, events__live_join=5)
-        shop.record(0, "rooms", live, Room(20_000, creator_id=creator))
-    answer = _watching(shop, _answer)
-    expected = {
-        each["scope"]: each["expected_ratio"]
-        for each in answer["watched"]
-        if each["step"] == "purchase_per_view" and each["scope"].startswith("live")
-    }
-    most = LIVES_DIFFER / 60
-    assert expected == {"live:L1": pytest.approx(most), "live:L2": pytest.approx(most)}
-    assert ("live:L1", "purchase_per_view") in _dropped(answer)
-
-
-@pytest.mark.parametrize(
-    ("sold_a_minute", "platform", "falls"),
-    [(50, "tiktok", False), (50, None, True), (50, "douyin", True), (0, "tiktok", True)],
-)
-def test_a_large_live_is_no_measure_of_the_shop(
-    shop: Shop, sold_a_minute: int, platform: str | None, falls: bool
-) -> None:
-    """A live of ten times the shop's sessions that sells half of what others sell, as it did from its first
-    minute, is no drop of the shop; one that sells nothing any more is. Its platform has to be known."""
-    shop.record(0, "rooms", "L1", Room(20_000, creator_id="C1", platform=platform))
-    shop.book(NOON_MS - 1, "live", "L1", events__live_join=5)
-
-    def with_live(minute: int) -> Cells:
-        sold = sold_a_minute if minute >= FAILED_FROM else 50
-        crowd = funnel(6_000, 1_200, 400, sold)
-        return merged(LARGE, shop_of({("tiktok", "live"): crowd}), {("live", "L1"): crowd})
-
-    fill(shop, lambda minute: with_live(minute) if minute >= NOON - 120 else LARGE, LARGE)
-    dropped = _dropped(_watching(shop, _answer))
-    step = "purchase_per_add_to_cart"
-    assert (("platform:tiktok", step) in dropped) == falls
-    assert falls or ("all", step) not in dropped
-    assert ("platform:douyin", step) not in dropped
-
-
-def test_the_causes_of_a_lives_drop_are_its_products(shop: Shop) -> None:
-    """Of the products of this live one is no longer bought."""
-    pairs = {product: ("live,product", pair_value("L1", product)) for product in ("p1", "p2")}
-    sold = {"events.tag_tap": 60, "events.add_to_cart": 20, "events.purchase": 10}
-    own = {("live", "L1"): added(funnel(600, 120, 40, 20), {name: 2 * n for name, n in sold.items()})}
-    before = merged(own, {pair: sold for pair in pairs.values()})
-    after = merged(
-        {
-            ("live", "L1"): added(
-                funnel(600, 120, 40, 10), sold, {"events.tag_tap": 60, "events.add_to_cart": 20}
-            )
-        },
-        {pairs["p1"]: sold, pairs["p2"]: {"events.tag_tap": 60, "events.add_to_cart": 20}},
-    )
-    shop.live(0, "L1", NOON_MS - 3 * HOUR_MS)
-    shop.book(NOON_MS - 1, "live", "L1", events__live_join=5)
-    for pair in pairs.values():
-        shop.book((NOON - 60) * MINUTE_MS, pair[0], pair[1], gmv_paid__USD=5)
-    fill(
-        shop,
-        lambda minute: merged(
-            LARGE, {} if minute < NOON - 180 else after if minute >= FAILED_FROM else before
-        ),
-        LARGE,
-    )
-    answer = _watching(shop, _answer)
-    [drop] = [
-        each for each in answer["drops"] if (each["scope"], each["step"]) == ("live:L1", "purchase_per_view")
-    ]
-    assert drop["causes"][0]["cause"] == "product p2"
 
 
 def test_what_is_not_kept_is_not_watched(shop: Shop) -> None:
