@@ -152,7 +152,8 @@ _PAYMENTS = (
         labels=_ADYEN,
         summary=_FAIL_OVER,
         description=(
-            f"{_FAILS}{_DECLINES} Now 60% fail in the window of 8m, usually 2%, of 100 attempts. stripe holds."
+            f"{_FAILS}{_DECLINES} Now 60% fail in the window of 8m, usually 2%, of 100 attempts."
+            " stripe holds."
         ),
         quiet={
             "the other one fails, too": _gateway(_STRIPE, 100, 60),
@@ -169,7 +170,8 @@ _PAYMENTS = (
         labels=_ADYEN,
         summary=_FAIL_OVER,
         description=(
-            f"{_FAILS}{_DECLINES} Now 90% fail in the window of 360m, usually 2%, of 10 attempts. stripe holds."
+            f"{_FAILS}{_DECLINES} Now 90% fail in the window of 360m, usually 2%, of 10 attempts."
+            " stripe holds."
         ),
         quiet={
             "too few attempts": _gateway(_ADYEN, 9, 9, "360m"),
@@ -190,7 +192,7 @@ _PAYMENTS = (
         labels={"platform": "tiktok"},
         summary=_NO_OTHER,
         description=(
-            f"{_FAILS}{_OTHERS} adyen: 60% fail in the window of 8m. stripe: 70% fail in the window of 8m."
+            f"{_FAILS}{_OTHERS} stripe: 70% fail in the window of 8m. adyen: 60% fail in the window of 8m."
         ),
         quiet={"the other one holds": _gateway(_STRIPE, 100, 3)},
     ),

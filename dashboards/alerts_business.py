@@ -7,7 +7,7 @@ They stand beside the alerts about the pipeline. Windows, bounds and thresholds 
 from __future__ import annotations
 
 from dashboards.alert import About, Alert, Fact, Severity
-from dashboards.promql import TIME, Binary, Expr, Metric, highest
+from dashboards.promql import TIME, Binary, Call, Expr, Metric, highest
 from dashboards.recorded import (
     AS_OF_AGE,
     FAILING,
@@ -224,7 +224,7 @@ _PAYMENTS = (
         ),
         facts=(
             Fact(
-                expr=_of_first_failing(FAILURE_RATIO.series),
+                expr=Call("sort_desc", (_of_first_failing(FAILURE_RATIO.series),)),
                 sentence="{.gateway}: {percent} fail in the window of {.window}.",
                 by=PLATFORM,
                 many=True,

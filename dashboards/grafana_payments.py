@@ -101,9 +101,9 @@ _NOW = (
 _FAIL_OVER = Panel(
     kind=Kind.TABLE,
     title="Gateways now",
-    means=f"{_SETTLED} Whether one fails or holds is told by all windows from 2 minutes to 6 hours. Where one "
-    "fails and another of its platform holds, fail over; where none is known to hold look at what they share: "
-    "the order service, the network, the platform itself.",
+    means=f"{_SETTLED} Whether one fails or holds is told by all windows from 2 minutes to 6 hours. Where "
+    "one fails and another of its platform holds, fail over; where none is known to hold look at what they "
+    "share: the order service, the network, the platform itself.",
     more=f"{RUNBOOK}#shoppulsegatewayfailing",
     unit=COUNT,
     queries=(
@@ -121,9 +121,9 @@ _FAIL_OVER = Panel(
 _FAILURES = Panel(
     kind=Kind.LINES,
     title="Technical failures",
-    means="The part of attempts that ended in an error, a time-out or never, by gateway of a platform, in the "
-    "chosen window (it ends 2 minutes ago). A page names the shortest window that shows it. With few attempts "
-    "it jumps: a page asks for 10 in the window, and for what is surely more than usual.",
+    means="The part of attempts that ended in an error, a time-out or never, by gateway of a platform, in "
+    "the chosen window (it ends 2 minutes ago). A page names the shortest window that shows it. With few "
+    "attempts it jumps: a page asks for 10 in the window, and for what is surely more than usual.",
     more=f"{RUNBOOK}#shoppulsegatewayfailing",
     unit=RATIO,
     queries=(Query(highest(ruled(FAILURE_RATIO, window="$window"), *PAIR), NAMED),),

@@ -141,7 +141,9 @@ USUAL_FAILURES = Recorded(
     "gateway_window:shop_pulse_gateway_baseline_ratio:max",
     highest(gauge("gateway_baseline_ratio"), *GATEWAY_WINDOW),
 )
-FAILURE_RATIO = Recorded("gateway_window:shop_pulse_gateway_failures:ratio", FAILURES.series / ATTEMPTS.series)
+FAILURE_RATIO = Recorded(
+    "gateway_window:shop_pulse_gateway_failures:ratio", FAILURES.series / ATTEMPTS.series
+)
 FAILURE_LOWER = Recorded(
     "gateway_window:shop_pulse_gateway_failures:lower_bound",
     _bound(ATTEMPTS.series, FAILURES.series, -FAILING_Z),

@@ -87,8 +87,10 @@ class WatchedScopes:
         ]
 
     async def _gateways_in_use(self, to_ms: int) -> list[str]:
-        """The gateways of platforms with most attempts in the last day: read of all hours the first time, then
-        of those that still go on. Of equally many the first by name."""
+        """The gateways of platforms with most attempts in the last day, of equally many the first by name.
+
+        All hours are read the first time, then those that still go on.
+        """
         for pane in self._hours(max(self._read_to_ms - HOUR_MS, to_ms - DAY_MS), to_ms):
             attempts: Counter[str] = Counter()
             for read in await self._model.store.read([cells(PLATFORM_GATEWAY.name, [pane])]):
