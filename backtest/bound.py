@@ -98,9 +98,9 @@ def _asked(shop: Shop, drop: Drop, parameters: Parameters) -> tuple[Floats, Floa
     """How many are needed by percent lost; how many come to the step in each minute, what part is
     lost."""
     rates = parameters.step_rates
-    people = shop.expected * float(np.prod(rates[: drop.step]))
-    if drop.platform is not None:
-        people = people * parameters.platform_shares[drop.platform]
+    # Of the platform itself: a large live brings its people to one of them.
+    people = shop.expected.sum(axis=0) if drop.platform is None else shop.expected[drop.platform]
+    people = people * float(np.prod(rates[: drop.step]))
     if drop.gateway is None:
         usual = rates[drop.step]
         return _by_percent(usual, usual * DROP_TO), people, lost_parts(drop, len(people))

@@ -32,6 +32,8 @@ from streams.gateways import (
 # A page is sure after so many minutes in which a window fails by so many times what it takes.
 SURE_MIN: Final = 3
 SURE_TIMES: Final = 1.5
+# So long Prometheus takes the last sample for the present one: it has to hear that a window has too few now.
+LOOKBACK_MIN: Final = 5
 
 
 class Windows(NamedTuple):
@@ -126,10 +128,14 @@ def gateway_samples(
     """The gauges of gateways, in the minutes of `span` ([first, last)) in which one of the platform may be
     failing; with `until_sure` only until its page is sure.
 
-    Windows with too few attempts to say something are not written.
+    Windows that have had too few attempts to say something for a while are not written.
     """
     first, last = span
     of = all_windows(scene, first, last)
+    enough = of.n >= ATTEMPTS_MIN
+    told = enough.copy()
+    for back in range(1, LOOKBACK_MIN + 1):
+        told[..., back:] |= enough[..., :-back]
     payments: Payments | None = None
     for platform, name in enumerate(PLATFORMS):
         rows = slice(platform * len(GATEWAYS), (platform + 1) * len(GATEWAYS))
@@ -141,19 +147,22 @@ def gateway_samples(
         end = sure_since(of_platform, payments.usual or 0.0) if until_sure else None
         for at in and_next((each for each in minutes if end is None or each < end), last - first):
             for row, gateway in enumerate(GATEWAYS, rows.start):
+                lengths = {RUNGS_MIN[rung] for rung in np.flatnonzero(told[row, :, at]).tolist()}
                 labels = {"platform": name, "gateway": gateway}
-                yield from _samples(shop, labels, first + at, payments.read(row, first + at))
+                yield from _samples(shop, labels, first + at, lengths, payments.read(row, first + at))
 
 
-def _samples(shop: str, labels: dict[str, str], minute: int, told: list[Attempts]) -> Iterator[Sample]:
-    for each in told:
-        if each.n >= ATTEMPTS_MIN:
-            values = {
-                "shop_pulse_gateway_attempts": each.n,
-                "shop_pulse_gateway_technical_failures": each.failed,
-                "shop_pulse_gateway_baseline_ratio": each.usual_ratio,
-            }
-            for gauge, value in values.items():
-                if value is not None:
-                    series = labelled(gauge, shop, **labels, window=f"{each.window_min}m")
-                    yield Sample(series, minute, float(value))
+def _samples(
+    shop: str, labels: dict[str, str], minute: int, lengths: set[int], read: list[Attempts]
+) -> Iterator[Sample]:
+    known = {each.window_min: each for each in read}
+    for length in sorted(lengths):
+        each = known.get(length, Attempts(length, 0, 0, None))
+        values = {
+            "shop_pulse_gateway_attempts": each.n,
+            "shop_pulse_gateway_technical_failures": each.failed,
+            "shop_pulse_gateway_baseline_ratio": each.usual_ratio,
+        }
+        for gauge, value in values.items():
+            if value is not None:
+                yield Sample(labelled(gauge, shop, **labels, window=f"{length}m"), minute, float(value))
