@@ -1,8 +1,9 @@
 """How soon a drop can be found at all: the fewest sessions that show it, and the minutes in which they come.
 
-It stands beside the rules and knows nothing of them: an exact binomial test of "the rate is DROP_TO of the
-usual one, or more", one-sided at the rules' error, whose baseline is known for certain. What it needs for a
-power of 90 % nobody can undercut for long with the same sessions.
+It stands beside the rules and knows nothing of them but the line that they draw: an exact binomial test of
+"the rate is DROP_TO of the usual one, or more" (of a gateway: "no more fail than where a gateway begins to
+fail"), one-sided at the rules' error, whose baseline is known for certain. What it needs for a power of 90 %
+nobody can undercut for long with the same sessions.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 from backtest.drops import HORIZON_MIN, Drop, lost_parts
 from backtest.shops import LEAD_MIN, Floats, Parameters, Shop
-from streams.cohorts import ATTEMPT_HORIZON_MIN, DROP_TO
+from streams.cohorts import DROP_TO
+from streams.gateways import FAILING_MORE, FAILING_TIMES
 
 ALPHA: Final = 1e-4
 POWER: Final = 0.9
@@ -38,10 +40,17 @@ def power(n: int, held: float, rate: float) -> float:
     return float(_at_most(n, rate)[significant - 1]) if significant else 0.0
 
 
+def held_by_gateway(usual: float) -> float:
+    """The rate of attempts that don't fail below which a gateway fails, its usual one being `usual`."""
+    failing = 1 - usual
+    return 1 - max(FAILING_TIMES * failing, failing + FAILING_MORE)
+
+
 @cache
-def fewest(usual: float, size: float) -> int | None:
-    """The fewest sessions that show a drop of `size` from the rate `usual`; None for none at all."""
-    held, rate = usual * DROP_TO, usual * (1 - size)
+def fewest(usual: float, size: float, held: float | None = None) -> int | None:
+    """The fewest sessions that show a drop of `size` from the rate `usual` to be one below `held` (None:
+    below DROP_TO of it); None for none at all."""
+    held, rate = usual * DROP_TO if held is None else held, usual * (1 - size)
     if rate >= held:
         return None
     low, high = 1, 16
@@ -61,9 +70,9 @@ def sessions_for_nothing(usual: float) -> int:
 
 
 @cache
-def _by_percent(usual: float) -> Floats:
+def _by_percent(usual: float, held: float) -> Floats:
     """`fewest` of a drop of 0, 1, …, 100 percent; infinite where nothing shows it."""
-    needed = (fewest(usual, percent / 100) for percent in range(101))
+    needed = (fewest(usual, percent / 100, held) for percent in range(101))
     return np.array([np.inf if each is None else each for each in needed])
 
 
@@ -74,26 +83,31 @@ def minutes_needed(shop: Shop, drop: Drop, parameters: Parameters) -> int | None
     part, so are those of a ramp: the best stretch of minutes counts, by the mean of what it loses (percents
     rounded up).
     """
-    usual, arriving, lost, horizon_min = _asked(shop, drop, parameters)
-    needed = _by_percent(usual)
+    needed, arriving, lost = _asked(shop, drop, parameters)
     first = max(LEAD_MIN + drop.start - HORIZON_MIN, 0)
     arriving, lost = arriving[first:], lost[first : len(arriving)]
     for end in range(1, LEAD_MIN + drop.end - first + 1):
         came = arriving[:end][::-1].cumsum()
         part = (arriving * lost)[:end][::-1].cumsum() / np.maximum(came, 1e-9)
         if (came >= needed[np.ceil(part * 100 - 1e-9).astype(np.int64)]).any():
-            return max(first + end - LEAD_MIN - drop.start, 0) + horizon_min
+            return max(first + end - LEAD_MIN - drop.start, 0) + drop.horizon_min
     return None
 
 
-def _asked(shop: Shop, drop: Drop, parameters: Parameters) -> tuple[float, Floats, Floats, int]:
-    """The usual rate of the step, how many come to it in each minute, what part is lost, and the horizon."""
+def _asked(shop: Shop, drop: Drop, parameters: Parameters) -> tuple[Floats, Floats, Floats]:
+    """How many are needed by percent lost; how many come to the step in each minute, what part is
+    lost."""
     rates = parameters.step_rates
-    people = shop.expected * float(np.prod(rates[: drop.step]))
-    if drop.platform is not None:
-        people = people * parameters.platform_shares[drop.platform]
+    # Of the platform itself: a large live brings its people to one of them.
+    people = shop.expected.sum(axis=0) if drop.platform is None else shop.expected[drop.platform]
+    people = people * float(np.prod(rates[: drop.step]))
     if drop.gateway is None:
-        return rates[drop.step], people, lost_parts(drop, len(people)), HORIZON_MIN
+        usual = rates[drop.step]
+        return _by_percent(usual, usual * DROP_TO), people, lost_parts(drop, len(people))
     attempts = people * parameters.attempts_per_cart * parameters.gateway_shares[drop.gateway]
-    lost = drop.size * drop.force(len(people))[: len(people)]
-    return 1 - parameters.gateway_failures, attempts, lost, ATTEMPT_HORIZON_MIN
+    usual = 1 - parameters.gateway_failures
+    return (
+        _by_percent(usual, held_by_gateway(usual)),
+        attempts,
+        drop.size * drop.force(len(people))[: len(people)],
+    )

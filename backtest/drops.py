@@ -27,6 +27,7 @@ from backtest.shops import (
     apart,
     joined,
 )
+from streams.cohorts import ATTEMPT_HORIZON_MIN
 
 SIZES: Final = (0.10, 0.25, 0.50, 0.80, 1.00)
 HORIZON_MIN: Final = 15
@@ -83,6 +84,11 @@ class Drop:
         if self.gateway is not None:
             return "one gateway"
         return "everywhere" if self.platform is None else "one platform"
+
+    @property
+    def horizon_min(self) -> int:
+        """How long one waits for those who are struck: sessions, or attempts."""
+        return HORIZON_MIN if self.gateway is None else ATTEMPT_HORIZON_MIN
 
     @property
     def end(self) -> int:

@@ -18,7 +18,6 @@ import numpy as np
 from backtest.drops import BEHIND_MIN, FIRST_MINUTE
 from backtest.shops import (
     FIRST_HOUR,
-    GATEWAYS,
     HISTORY_H,
     LEAD_MIN,
     LIVE_STRATA,
@@ -51,11 +50,10 @@ from streams.baselines import (
     apart,
     mixed,
 )
-from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, STEPS, Minutes, Tally, Usual, Z, judge
+from streams.cohorts import RUNGS_MIN, STEPS, Minutes, Tally, Usual, judge
 
 # How long before a rule may speak everything must have been well (the rules ask for 5 min).
 TRUST_MIN: Final = 8
-GATEWAY_WINDOW_MIN: Final = 10
 HOUR_MIN: Final = 60
 # With less than this of the hour not left out the service tells no usual GMV.
 PART_MIN: Final = 0.5
@@ -185,7 +183,8 @@ def cohort_samples(shop: str, service: Service, near: Flags) -> Iterator[Sample]
                 yield Sample(labelled(name, shop, **labels), minute, amount)
 
 
-def _and_next(minutes: Iterable[int], end: int) -> list[int]:
+def and_next(minutes: Iterable[int], end: int) -> list[int]:
+    """These minutes and the one after each, below `end`."""
     return sorted({each for minute in minutes for each in (minute, minute + 1) if each < end})
 
 
@@ -210,52 +209,13 @@ def trust_samples(shop: str, scene: Scene, minutes: Collection[int]) -> Iterator
             yield Sample(labelled("shop_pulse_source_silent", shop, topic="purchases"), minute, silent)
 
 
-def gateway_samples(shop: str, history: Tables, scene: Scene, first: int, last: int) -> list[Sample]:
-    """The gauges of gateways, in the minutes of [first, last) in which one of the platform may be failing."""
-    ends = LEAD_MIN + scene.as_of[first:last] - ATTEMPT_HORIZON_MIN + BEHIND_MIN - 1
-    attempts, failures = (
-        _sums(each, ends, GATEWAY_WINDOW_MIN) for each in (scene.tables.attempts, scene.tables.failures)
-    )
-    weeks = HISTORY_H // (7 * 24)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        usual = np.median(
-            [
-                history.failures[:, week * 168 : week * 168 + 168].sum(axis=1)
-                / history.attempts[:, week * 168 : week * 168 + 168].sum(axis=1)
-                for week in range(weeks)
-            ],
-            axis=0,
-        )[:, None]
-        p = failures / attempts
-        spread = np.sqrt(p * (1 - p) / attempts + Z * Z / (4.0 * attempts * attempts))
-        lower = (p + Z * Z / (2.0 * attempts) - Z * spread) / (1 + Z * Z / attempts)
-        failing = (attempts >= 20) & (lower > np.maximum(2 * usual, usual + 0.1) / NEAR)
-    samples = []
-    for platform, name in enumerate(PLATFORMS):
-        rows = range(platform * len(GATEWAYS), (platform + 1) * len(GATEWAYS))
-        minutes = np.flatnonzero(failing[list(rows)].any(axis=0)).tolist()
-        for at in _and_next(minutes, len(ends)):
-            for row, gateway in zip(rows, GATEWAYS, strict=True):
-                values = {
-                    "shop_pulse_gateway_attempts": attempts[row, at],
-                    "shop_pulse_gateway_technical_failures": failures[row, at],
-                    "shop_pulse_gateway_baseline_ratio": usual[row, 0],
-                }
-                samples += [
-                    Sample(labelled(gauge, shop, platform=name, gateway=gateway), first + at, float(value))
-                    for gauge, value in values.items()
-                    if np.isfinite(value)
-                ]
-    return samples
-
-
 def gmv_samples(shop: str, history: Tables, scene: Scene, first: int, last: int) -> list[Sample]:
     """GMV and orders of the last hour beside what is usual, in the minutes of [first, last) in which GMV is
     low."""
     ends = LEAD_MIN + scene.as_of[first:last]
     counted = np.ones(scene.tables.steps.shape[-1], np.int64)
     counted[sorted(scene.left_out)] = 0
-    part = _sums(counted, ends, HOUR_MIN) / HOUR_MIN
+    part = sums(counted, ends, HOUR_MIN) / HOUR_MIN
     samples = []
     for kind, value in SCOPES:
         rows = [PLATFORMS.index(value)] if kind == "platform" else list(range(len(PLATFORMS)))
@@ -263,7 +223,7 @@ def gmv_samples(shop: str, history: Tables, scene: Scene, first: int, last: int)
         gmv, usual_gmv = _hour_and_usual(scene.tables.value, history.value, rows, ends)
         usual_orders, usual_gmv = usual_orders * part, usual_gmv * part
         low = (gmv < 0.5 * NEAR * usual_gmv) & (usual_orders * NEAR >= 100) & (part >= PART_MIN)
-        for at in _and_next(np.flatnonzero(low).tolist(), len(ends)):
+        for at in and_next(np.flatnonzero(low).tolist(), len(ends)):
             labels = {"scope_kind": kind, "scope": value}
             amounts = {
                 labelled("shop_pulse_gmv_last_hour_minor", shop, **labels, currency="USD"): gmv[at],
@@ -275,9 +235,12 @@ def gmv_samples(shop: str, history: Tables, scene: Scene, first: int, last: int)
     return samples
 
 
-def _sums(counts: Counts | Floats, ends: Counts, length: int) -> np.ndarray:
-    sums = np.concatenate([np.zeros((*counts.shape[:-1], 1), counts.dtype), counts.cumsum(axis=-1)], axis=-1)
-    return np.asarray(sums[..., ends] - sums[..., ends - length])
+def sums(counts: Counts | Floats, ends: Counts, length: int) -> np.ndarray:
+    """The sums of the `length` units before each end, over the last axis."""
+    so_far = np.concatenate(
+        [np.zeros((*counts.shape[:-1], 1), counts.dtype), counts.cumsum(axis=-1)], axis=-1
+    )
+    return np.asarray(so_far[..., ends] - so_far[..., ends - length])
 
 
 def _hour_and_usual(
@@ -285,7 +248,7 @@ def _hour_and_usual(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The sum of the hour before each end; the second lowest of the same hour of four weeks, or the median of
     the days before, mixed by minutes (`UsualSales.sales`)."""
-    now = _sums(minutes[rows].sum(axis=0), ends, HOUR_MIN)
+    now = sums(minutes[rows].sum(axis=0), ends, HOUR_MIN)
     by_hour = hours[rows].sum(axis=0)
     hour, into = np.divmod(ends - LEAD_MIN, HOUR_MIN)
     part = into / HOUR_MIN

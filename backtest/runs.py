@@ -26,12 +26,12 @@ from backtest.drops import (
     silenced,
     struck,
 )
+from backtest.gateways import gateway_samples
 from backtest.gauges import (
     Sample,
     Scene,
     Service,
     cohort_samples,
-    gateway_samples,
     gmv_samples,
     near_cohorts,
     trust_samples,
@@ -98,7 +98,7 @@ class Found(NamedTuple):
     @property
     def lasts(self) -> bool:
         """Whether the drop lasts until TIMES_BOUND_MAX × its bound."""
-        lasts_min = self.drop.duration.whole_min + HORIZON_MIN
+        lasts_min = self.drop.duration.whole_min + self.drop.horizon_min
         return self.bound_min is not None and lasts_min >= TIMES_BOUND_MAX * self.bound_min
 
 
@@ -175,7 +175,7 @@ def _drops(piece: Piece, rules: Rules, folder: Path, parameters: Parameters) -> 
                 last = drop.end + AFTER_MIN
                 # Once a page is sure the same page only goes on.
                 end = min(last, sure_since(board.windows(scene.tables, drop.start, last), drop.start) or last)
-                samples += samples_of(name, shop, Watched(board, scene), (drop.start, end))
+                samples += samples_of(name, shop, Watched(board, scene), (drop.start, end), until_sure=True)
                 alarms = rivals.alarms(scene.tables, drop.start, last) if rivals else {}
                 first_alarms = {
                     rival: int(flags.argmax()) if flags.any() else None for rival, flags in alarms.items()
@@ -199,12 +199,15 @@ def _first_page(pages: Pages, drop: Drop) -> tuple[int | None, tuple[str, ...]]:
     return min(found.values(), default=None), tuple(sorted(found))
 
 
-def samples_of(name: str, shop: Shop, watched: Watched, span: tuple[int, int]) -> list[Sample]:
-    """The samples of a shop in the scored minutes [first, last) of `span`, as far as they can matter."""
+def samples_of(
+    name: str, shop: Shop, watched: Watched, span: tuple[int, int], until_sure: bool = False
+) -> list[Sample]:
+    """The samples of a shop in the scored minutes [first, last) of `span`, as far as they can matter; with
+    `until_sure` those of gateways only until a page is sure."""
     board, scene = watched
     near = near_cohorts(board, scene, *span)
     samples = list(cohort_samples(name, Service(shop, board, scene), near))
-    samples += gateway_samples(name, shop.hours, scene, *span)
+    samples += gateway_samples(name, shop.hours, scene, span, until_sure)
     samples += gmv_samples(name, shop.hours, scene, *span)
     samples += trust_samples(name, scene, {each.minute for each in samples})
     return samples

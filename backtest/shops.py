@@ -124,8 +124,8 @@ def joined(apart: Counts) -> tuple[Counts, Counts]:
 
 class Shop(NamedTuple):
     """A shop: its mean of sessions a minute, `hours` (HISTORY_H of them, up to the first scored one),
-    `minutes` (LEAD_MIN and those that are scored) and the sessions a minute that are expected in the
-    latter."""
+    `minutes` (LEAD_MIN and those that are scored) and the sessions a minute that are `expected` in the
+    latter (platform × time)."""
 
     traffic: float
     hours: Tables
@@ -191,7 +191,7 @@ def make_shop(traffic: float, scored_min: int, seed: int, parameters: Parameters
         cells = _Cells(grid, width, shape, np.asarray(drift, dtype=np.float64))
         rates = _rates(traffic, cells, events, parameters)
         tables.append(_drawn(rates, width, random, parameters))
-        expected = rates.people.sum(axis=0)
+        expected = rates.people.reshape(len(PLATFORMS), len(SURFACES), -1).sum(axis=1)
     return Shop(traffic, tables[0], tables[1], expected)
 
 

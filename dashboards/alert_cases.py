@@ -127,54 +127,84 @@ _ADYEN = {"platform": "tiktok", "gateway": "adyen"}
 _STRIPE = {"platform": "tiktok", "gateway": "stripe"}
 
 
-def _gateway(labels: dict[str, str], attempts: Value, failures: Value) -> tuple[Series, ...]:
+def _gateway(
+    labels: dict[str, str], attempts: Value, failures: Value, window: str = "8m", usual: Value = 0.02
+) -> tuple[Series, ...]:
+    """A window's gauges: `failures` of `attempts` fail while it is not well, two while it is."""
+    of_window = {**labels, "window": window}
     return (
-        series("gateway_attempts", attempts, attempts, **labels),
-        series("gateway_technical_failures", 2, failures, **labels),
-        series("gateway_baseline_ratio", 0.02, 0.02, **labels),
+        series("gateway_attempts", attempts, attempts, **of_window),
+        series("gateway_technical_failures", 2, failures, **of_window),
+        series("gateway_baseline_ratio", usual, usual, **of_window),
     )
 
+
+_FAILS = "Attempts end in an error, a time-out or never"
+_DECLINES = "; declines by issuers don't count."
+_OTHERS = "; the platform's other gateways fail, too, or have too few attempts to know, or there are none."
+_FAIL_OVER = "Gateway adyen fails on tiktok, others hold: fail over"
+_NO_OTHER = "Payments fail on tiktok, no other gateway is known to hold"
 
 _PAYMENTS = (
     Case(
         alert="ShopPulseGatewayFailing",
-        series=(*_gateway(_ADYEN, 100, 60), *_gateway(_STRIPE, 100, 3)),
+        # The shortest window that fails is told of, not the longer ones.
+        series=(*_gateway(_ADYEN, 100, 60), *_gateway(_ADYEN, 150, 60, "11m"), *_gateway(_STRIPE, 100, 3)),
         labels=_ADYEN,
-        summary="Gateway adyen fails on tiktok, others hold: fail over",
+        summary=_FAIL_OVER,
         description=(
-            "Attempts end in an error, a time-out or never; declines by issuers don't count."
-            " Now 60% fail, usually 2%, of 100 attempts in 10 minutes. stripe holds."
+            f"{_FAILS}{_DECLINES} Now 60% fail in the window of 8m, usually 2%, of 100 attempts."
+            " stripe holds."
         ),
         quiet={
             "the other one fails, too": _gateway(_STRIPE, 100, 60),
-            "too few attempts": _gateway(_ADYEN, 19, 19),
-            "more than usual, but few": _gateway(_ADYEN, 100, 15),
+            "the other one has too few attempts": _gateway(_STRIPE, 9, 0),
+            "the newest attempts of the other one fail": _gateway(_STRIPE, 10, 3, "2m"),
+            "it recovers, longer windows still fail": _gateway(_ADYEN, 10, 0, "2m"),
+            "more than usual, but few": (*_gateway(_ADYEN, 100, 15), *_gateway(_ADYEN, 150, 20, "11m")),
+        },
+    ),
+    Case(
+        # A small gateway: nine of its ten attempts of six hours failed.
+        alert="ShopPulseGatewayFailing",
+        series=(*_gateway(_ADYEN, 10, 9, "360m"), *_gateway(_STRIPE, 100, 3)),
+        labels=_ADYEN,
+        summary=_FAIL_OVER,
+        description=(
+            f"{_FAILS}{_DECLINES} Now 90% fail in the window of 360m, usually 2%, of 10 attempts."
+            " stripe holds."
+        ),
+        quiet={
+            "too few attempts": _gateway(_ADYEN, 9, 9, "360m"),
+            "one shopper who tries again": _gateway(_ADYEN, 10, 5, "360m"),
         },
     ),
     Case(
         alert="ShopPulseGatewayFailing",
-        series=(
-            *_gateway(_ADYEN, 100, 60)[:2],
-            *_gateway(_STRIPE, 100, 3)[:2],
-        ),
+        series=(*_gateway(_ADYEN, 100, 70)[:2], *_gateway(_STRIPE, 100, 3)[:2]),
         labels=_ADYEN,
-        summary="Gateway adyen fails on tiktok, others hold: fail over",
-        description=(
-            "Attempts end in an error, a time-out or never; declines by issuers don't count."
-            " Now 60% fail, of 100 attempts in 10 minutes. stripe holds."
-        ),
-        quiet={"new, and perhaps always so": _gateway(_ADYEN, 100, 45)[:2]},
+        summary=_FAIL_OVER,
+        description=f"{_FAILS}{_DECLINES} Now 70% fail in the window of 8m, of 100 attempts. stripe holds.",
+        quiet={"new, and perhaps always so": _gateway(_ADYEN, 100, 50)[:2]},
     ),
     Case(
         alert="ShopPulsePaymentsFailing",
         series=(*_gateway(_ADYEN, 100, 60), *_gateway(_STRIPE, 100, 70)),
         labels={"platform": "tiktok"},
-        summary="Payments fail on tiktok, no gateway holds",
+        summary=_NO_OTHER,
         description=(
-            "Attempts end in an error, a time-out or never, and there is no gateway to fail over to."
-            " At the worst gateway 70% fail."
+            f"{_FAILS}{_OTHERS} stripe: 70% fail in the window of 8m. adyen: 60% fail in the window of 8m."
         ),
         quiet={"the other one holds": _gateway(_STRIPE, 100, 3)},
+    ),
+    Case(
+        # A platform with one gateway.
+        alert="ShopPulsePaymentsFailing",
+        series=_gateway(_ADYEN, 40, 30, "27m"),
+        labels={"platform": "tiktok"},
+        summary=_NO_OTHER,
+        description=f"{_FAILS}{_OTHERS} adyen: 75% fail in the window of 27m.",
+        quiet={"another one holds": _gateway(_STRIPE, 10, 0, "36m")},
     ),
 )
 

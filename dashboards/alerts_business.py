@@ -7,15 +7,16 @@ They stand beside the alerts about the pipeline. Windows, bounds and thresholds 
 from __future__ import annotations
 
 from dashboards.alert import About, Alert, Fact, Severity
-from dashboards.promql import TIME, Binary, Expr, Metric, highest
+from dashboards.promql import TIME, Binary, Call, Expr, Metric, highest
 from dashboards.recorded import (
     AS_OF_AGE,
-    ATTEMPTS,
     FAILING,
     FAILURE_RATIO,
     FELL_COUNT,
+    FIRST_FAILING,
     FIRST_LOW,
     GATEWAY,
+    GATEWAY_WINDOW,
     GMV_NOW,
     GMV_RATIO,
     GMV_USUAL,
@@ -175,12 +176,14 @@ _CONVERSION = (
     ),
 )
 
-_FAILURES_TEXT = (
-    Fact(expr=FAILURE_RATIO.series, sentence="Now {percent} fail,", by=GATEWAY),
-    Fact(expr=USUAL_FAILURES.series, sentence="usually {percent},", by=GATEWAY),
-    Fact(expr=ATTEMPTS.series, sentence="of {count} attempts in 10 minutes.", by=GATEWAY),
-)
+
+def _of_first_failing(expr: Expr) -> Expr:
+    """A figure by window, of the shortest window that fails."""
+    return expr.where(FIRST_FAILING.series, *GATEWAY_WINDOW)
+
+
 _ANY_HOLDS = highest(HOLDING.series, *PLATFORM).equal(1)
+_FAILURES = ("payments.errors", "payments.pending")
 
 _PAYMENTS = (
     Alert(
@@ -190,15 +193,26 @@ _PAYMENTS = (
         labels=GATEWAY,
         expr=FAILING.series.equal(1).where(_ANY_HOLDS, *PLATFORM),
         hold="1m",
+        keep="5m",
         summary="Gateway {gateway} fails on {platform}, others hold: fail over",
         text="Attempts end in an error, a time-out or never; declines by issuers don't count.",
         facts=(
-            *_FAILURES_TEXT,
+            Fact(
+                expr=_of_first_failing(FAILURE_RATIO.series),
+                sentence="Now {percent} fail in the window of {.window},",
+                by=GATEWAY,
+            ),
+            Fact(
+                expr=_of_first_failing(USUAL_FAILURES.series),
+                sentence="usually {percent},",
+                by=GATEWAY,
+            ),
+            Fact(expr=FIRST_FAILING.series, sentence="of {count} attempts.", by=GATEWAY),
             Fact(expr=HOLDING.series.equal(1), sentence="{.gateway} holds.", by=PLATFORM, many=True),
         ),
         dashboard=PAYMENTS,
         panel="Technical failures",
-        watches=("payments.errors", "payments.pending"),
+        watches=_FAILURES,
     ),
     Alert(
         name="ShopPulsePaymentsFailing",
@@ -207,18 +221,23 @@ _PAYMENTS = (
         labels=PLATFORM,
         expr=highest(FAILING.series, *PLATFORM).equal(1).unless(_ANY_HOLDS, *PLATFORM),
         hold="1m",
-        summary="Payments fail on {platform}, no gateway holds",
-        text="Attempts end in an error, a time-out or never, and there is no gateway to fail over to.",
+        keep="5m",
+        summary="Payments fail on {platform}, no other gateway is known to hold",
+        text=(
+            "Attempts end in an error, a time-out or never; the platform's other gateways fail, too, or have"
+            " too few attempts to know, or there are none."
+        ),
         facts=(
             Fact(
-                expr=highest(FAILURE_RATIO.series, *PLATFORM),
-                sentence="At the worst gateway {percent} fail.",
+                expr=Call("sort_desc", (_of_first_failing(FAILURE_RATIO.series),)),
+                sentence="{.gateway}: {percent} fail in the window of {.window}.",
                 by=PLATFORM,
+                many=True,
             ),
         ),
         dashboard=PAYMENTS,
         panel="Technical failures",
-        watches=("payments.errors", "payments.pending"),
+        watches=_FAILURES,
     ),
     Alert(
         name="ShopPulsePaymentSuccessDrop",

@@ -33,7 +33,9 @@ NAMED = "{{gateway}} on {{platform}}"
 OF_SHOP = {"scope_kind": "all", "window": "30m"}
 OF_GATEWAYS = {"scope_kind": "gateway", "window": "30m"}
 OF_PAIRS = {"scope_kind": "platform,gateway", "step": ATTEMPT.name}
-_TEN_MINUTES = "Attempts begun in the 10 minutes that ended 2 minutes ago: later ones may still be pending."
+# A window that is long enough for most gateways, and short enough for now.
+NOW = {"window": "15m"}
+_SETTLED = "Attempts begun in the 15 minutes that ended 2 minutes ago: later ones may still be pending."
 SCOPE = Choice(
     "gateway_scope",
     "Gateway",
@@ -57,18 +59,20 @@ def _number(title: str, means: str, unit: str, query: Query, *steps: tuple[float
 
 _NOW = (
     _number(
-        "Attempts in 10 minutes",
-        f"{_TEN_MINUTES} An order may take several.",
+        "Attempts in 15 minutes",
+        f"{_SETTLED} An order may take several.",
         COUNT,
-        Query(summed("gateway_attempts", (), PAIR), "attempts"),
+        Query(summed("gateway_attempts", (), PAIR, **NOW), "attempts"),
         base=BLUE,
     ),
     _number(
-        "Technical failures in 10 minutes",
-        f"{_TEN_MINUTES} Errors, time-outs and what never got an outcome; what issuers decline is not in it.",
+        "Technical failures in 15 minutes",
+        f"{_SETTLED} Errors, time-outs and what never got an outcome; what issuers decline is not in it.",
         RATIO,
         Query(
-            summed("gateway_technical_failures", (), PAIR) / summed("gateway_attempts", (), PAIR), "failures"
+            summed("gateway_technical_failures", (), PAIR, **NOW)
+            / summed("gateway_attempts", (), PAIR, **NOW),
+            "failures",
         ),
         (0.05, YELLOW),
         (0.15, RED),
@@ -97,16 +101,17 @@ _NOW = (
 _FAIL_OVER = Panel(
     kind=Kind.TABLE,
     title="Gateways now",
-    means=f"{_TEN_MINUTES} Where one fails and another of its platform holds, fail over; where none holds "
-    "look at what they share: the order service, the network, the platform itself.",
+    means=f"{_SETTLED} Whether one fails or holds is told by all windows from 2 minutes to 6 hours. Where "
+    "one fails and another of its platform holds, fail over; where none is known to hold look at what they "
+    "share: the order service, the network, the platform itself.",
     more=f"{RUNBOOK}#shoppulsegatewayfailing",
     unit=COUNT,
     queries=(
-        Query(each("gateway_attempts", *PAIR), "Attempts"),
-        Query(each("gateway_technical_failures", *PAIR), "Failures"),
-        Query(highest(ruled(FAILURE_RATIO), *PAIR), "Failing part", RATIO),
-        Query(highest(ruled(FAILURE_LOWER), *PAIR), "At least (Wilson bound)", RATIO),
-        Query(each("gateway_baseline_ratio", *PAIR), "Usual", RATIO),
+        Query(each("gateway_attempts", *PAIR, **NOW), "Attempts"),
+        Query(each("gateway_technical_failures", *PAIR, **NOW), "Failures"),
+        Query(highest(ruled(FAILURE_RATIO, **NOW), *PAIR), "Failing part", RATIO),
+        Query(highest(ruled(FAILURE_LOWER, **NOW), *PAIR), "At least (Wilson bound)", RATIO),
+        Query(each("gateway_baseline_ratio", *PAIR, **NOW), "Usual", RATIO),
         Query(highest(ruled(FAILING), *PAIR), "Fails", "bool_yes_no"),
         Query(highest(ruled(HOLDING), *PAIR), "Holds", "bool_yes_no"),
     ),
@@ -116,11 +121,12 @@ _FAIL_OVER = Panel(
 _FAILURES = Panel(
     kind=Kind.LINES,
     title="Technical failures",
-    means=f"{_TEN_MINUTES} The part that ended in an error, a time-out or never, by gateway of a platform. "
-    "With few attempts it jumps: the page asks for 20, and for what is surely more than usual.",
+    means="The part of attempts that ended in an error, a time-out or never, by gateway of a platform, in "
+    "the chosen window (it ends 2 minutes ago). A page names the shortest window that shows it. With few "
+    "attempts it jumps: a page asks for 10 in the window, and for what is surely more than usual.",
     more=f"{RUNBOOK}#shoppulsegatewayfailing",
     unit=RATIO,
-    queries=(Query(highest(ruled(FAILURE_RATIO), *PAIR), NAMED),),
+    queries=(Query(highest(ruled(FAILURE_RATIO, window="$window"), *PAIR), NAMED),),
     low=0,
     high=1,
 )
@@ -130,7 +136,7 @@ _USUAL = Panel(
     means="The same part as it usually is, which the panel beside it is held against.",
     more=f"{RUNBOOK}#shoppulsegatewayfailing",
     unit=RATIO,
-    queries=(Query(each("gateway_baseline_ratio", *PAIR), NAMED),),
+    queries=(Query(each("gateway_baseline_ratio", *PAIR, window="$window"), NAMED),),
     low=0,
     high=1,
 )

@@ -10,29 +10,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboards.promql import TIME, Aggregation, Call, Expr, Metric, highest, total
+from dashboards.promql import TIME, Aggregation, Binary, Call, Expr, Metric, highest, total
 from streams.cohorts import DROP_TO, REACHED_Z, STEPS, Z
+from streams.gateways import (
+    ATTEMPTS_MIN,
+    FAILING_MORE,
+    FAILING_TIMES,
+    FAILING_Z,
+    HOLDING_MORE,
+    HOLDING_TIMES,
+    UNKNOWN_RATIO,
+)
 
 SHOP = ("env", "shop")
 SCOPE = (*SHOP, "scope_kind", "scope")
 SCOPE_STEP = (*SCOPE, "step")
 WINDOWED = (*SCOPE_STEP, "window")
 GATEWAY = (*SHOP, "platform", "gateway")
+GATEWAY_WINDOW = (*GATEWAY, "window")
 PLATFORM = (*SHOP, "platform")
 
 # Figures older than this are no ground for a business page.
 CURRENT_S = 120
 # How long everything has to be well again before business rules speak.
 TRUSTED_FOR = "5m"
-# A gateway fails when its failures are surely above both; another holds when its own are below.
-FAILING_TIMES = 2
-FAILING_MORE = 0.10
-HOLDING_TIMES = 2
-HOLDING_MORE = 0.05
-# Taken for usual where a gateway is too new to know: only what surely fails by far is then told of.
-UNKNOWN_FAILURES = 0.20
-FAILING_ATTEMPTS_MIN = 20
-HOLDING_ATTEMPTS_MIN = 10
 # Silence of these changes no figure that a business rule reads.
 NOT_WATCHED_TOPICS = ("engagement", "redirects", "ads")
 WATCHED = {"topic": f"!~{'|'.join(NOT_WATCHED_TOPICS)}"}
@@ -129,31 +130,59 @@ FIRST_LOW = Recorded(
 )
 
 ATTEMPTS = Recorded(
-    "gateway:shop_pulse_gateway_attempts:max", highest(gauge("gateway_attempts"), *GATEWAY).above(0)
+    "gateway_window:shop_pulse_gateway_attempts:max",
+    highest(gauge("gateway_attempts"), *GATEWAY_WINDOW).above(0),
 )
 FAILURES = Recorded(
-    "gateway:shop_pulse_gateway_technical_failures:max",
-    highest(gauge("gateway_technical_failures"), *GATEWAY),
+    "gateway_window:shop_pulse_gateway_technical_failures:max",
+    highest(gauge("gateway_technical_failures"), *GATEWAY_WINDOW),
 )
 USUAL_FAILURES = Recorded(
-    "gateway:shop_pulse_gateway_baseline_ratio:max", highest(gauge("gateway_baseline_ratio"), *GATEWAY)
+    "gateway_window:shop_pulse_gateway_baseline_ratio:max",
+    highest(gauge("gateway_baseline_ratio"), *GATEWAY_WINDOW),
 )
-FAILURE_RATIO = Recorded("gateway:shop_pulse_gateway_failures:ratio", FAILURES.series / ATTEMPTS.series)
+FAILURE_RATIO = Recorded(
+    "gateway_window:shop_pulse_gateway_failures:ratio", FAILURES.series / ATTEMPTS.series
+)
 FAILURE_LOWER = Recorded(
-    "gateway:shop_pulse_gateway_failures:lower_bound", _bound(ATTEMPTS.series, FAILURES.series, -Z)
+    "gateway_window:shop_pulse_gateway_failures:lower_bound",
+    _bound(ATTEMPTS.series, FAILURES.series, -FAILING_Z),
 )
-_COMPARED = USUAL_FAILURES.series.otherwise(ATTEMPTS.series * 0 + UNKNOWN_FAILURES)
-FAILING = Recorded(
-    "gateway:shop_pulse_gateway:failing",
+_COMPARED = USUAL_FAILURES.series.otherwise(ATTEMPTS.series * 0 + UNKNOWN_RATIO)
+_ENOUGH = ATTEMPTS.series.at_least(ATTEMPTS_MIN)
+HOLDS_FROM = Recorded(
+    # Windows lie within each other: the fewest attempts that hold are those of the shortest window that does.
+    "gateway:shop_pulse_gateway_holding:fewest_attempts",
+    Aggregation(
+        "min",
+        GATEWAY,
+        _ENOUGH.where(FAILURE_RATIO.series.below(_COMPARED * HOLDING_TIMES + HOLDING_MORE), *GATEWAY_WINDOW),
+    ),
+)
+_ON_GATEWAY = f"on ({', '.join(GATEWAY)}) group_left ()"
+_NO_SHORTER_HOLDS = Binary(ATTEMPTS.series, f"< bool {_ON_GATEWAY}", HOLDS_FROM.series)
+WINDOW_FAILING = Recorded(
+    # A window in which surely too much fails, and within which no shorter one holds: that would mean it is
+    # over.
+    "gateway_window:shop_pulse_gateway:failing",
     FAILURE_LOWER.series.is_above(_COMPARED * FAILING_TIMES)
     * FAILURE_LOWER.series.is_above(_COMPARED + FAILING_MORE)
-    * ATTEMPTS.series.is_at_least(FAILING_ATTEMPTS_MIN),
+    * ATTEMPTS.series.is_at_least(ATTEMPTS_MIN)
+    * _NO_SHORTER_HOLDS.otherwise(ATTEMPTS.series * 0 + 1),
 )
+FAILING = Recorded("gateway:shop_pulse_gateway:failing", highest(WINDOW_FAILING.series, *GATEWAY))
+FIRST_FAILING = Recorded(
+    # The fewest attempts that show it are those of the shortest window: what the text of a page tells of.
+    "gateway_window:shop_pulse_gateway_failing:first_attempts",
+    Aggregation(
+        "bottomk", GATEWAY, ATTEMPTS.series.where(WINDOW_FAILING.series.equal(1), *GATEWAY_WINDOW), 1
+    ),
+)
+_NEWEST = Aggregation("min", GATEWAY, _ENOUGH)
 HOLDING = Recorded(
+    # Of the newest attempts, as soon as they are enough; absent where they never are: then nothing is known.
     "gateway:shop_pulse_gateway:holding",
-    FAILURE_RATIO.series.is_below(_COMPARED * HOLDING_TIMES + HOLDING_MORE)
-    * ATTEMPTS.series.is_at_least(HOLDING_ATTEMPTS_MIN)
-    * FAILING.series.is_equal(0),
+    _NEWEST.is_equal(HOLDS_FROM.series).otherwise(_NEWEST * 0),
 )
 
 MONEY = (*SCOPE, "currency")
@@ -204,7 +233,10 @@ RECORDED = (
     USUAL_FAILURES,
     FAILURE_RATIO,
     FAILURE_LOWER,
+    HOLDS_FROM,
+    WINDOW_FAILING,
     FAILING,
+    FIRST_FAILING,
     HOLDING,
     LOST_MONEY,
     GMV_NOW,

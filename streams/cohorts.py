@@ -151,12 +151,12 @@ def upper_bound(n: int, k: int) -> float:
     return _bound(n, k, Z)
 
 
-def lower_bound(n: int, k: int) -> float:
+def lower_bound(n: float, k: float) -> float:
     """The one-sided lower bound of the rate behind `k` of `n` (Wilson's score interval)."""
     return _bound(n, k, -Z)
 
 
-def _bound(n: int, k: int, z: float) -> float:
+def _bound(n: float, k: float, z: float) -> float:
     p = k / n
     return (p + z * z / (2 * n) + z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))) / (1 + z * z / n)
 

@@ -6,7 +6,7 @@ is in minor units, by currency; hours that were flagged are no baseline.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, median_low
 from typing import Final
@@ -14,16 +14,13 @@ from typing import Final
 from streams.answer import Scope
 from streams.baselines import DAY_H, WEEK_H, WEEKS, Hours
 from streams.catalogue import ATTEMPTS, GMV_PAID, ORDERS_IN_CURRENCY, PAY_ERRORS, PAY_PENDING, REFUNDS
-from streams.cohorts import Tally
+from streams.cohorts import Minutes, Tally
+from streams.gateways import Attempts, part, windows
 from streams.judgement import Judgement
 from streams.scopes import ALL, LIVE, PLATFORM, PLATFORM_GATEWAY, split_pair
 from streams.watch_tables import Table
 
 HOUR_MIN: Final = 60
-# Failures are looked for in the attempts of so many minutes.
-FAILURES_MIN: Final = 10
-# Fewer attempts than this tell of no usual part that fails.
-ATTEMPTS_MIN: Final = 100
 REFUND_DAYS: Final = 28
 # With less than this of the hour not left out nothing is usual.
 PART_MIN: Final = 0.5
@@ -56,12 +53,10 @@ class Refunds:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """A gateway of a platform (`pair` as stored): attempts, those that failed technically, the usual part."""
+    """A gateway of a platform (`pair` as stored): its attempts by window, shortest first."""
 
     pair: str
-    attempts: int
-    failed: int
-    usual_ratio: float | None
+    windows: Sequence[Attempts]
 
 
 class UsualSales:
@@ -160,17 +155,27 @@ class UsualSales:
 
     def failing(self) -> list[Failing]:
         """Of each gateway: attempts that ended in an error or a time-out, or have not ended."""
-        to_minute = self._ends.attempts
+        end = self._ends.attempts
         by_hour = {pair: self._failures_by_hour(pair) for pair in self._watched.gateways}
-        of_all = _ratio(tally for hours in by_hour.values() for tally in hours.values())
+        of_all = part(tally for hours in by_hour.values() for tally in hours.values())
         made: list[Failing] = []
-        for pair, hours in by_hour.items():
-            usual = Hours(hours, self._flagged).usual(to_minute - FAILURES_MIN, to_minute)
-            own = usual.ratio if usual is not None else _ratio(hours.values())
-            now = self._payments(self._minutes, pair, range(to_minute - FAILURES_MIN, to_minute))
-            attempts, failed = sum(each.n for each in now), sum(each.k for each in now)
-            made.append(Failing(pair, attempts, failed, of_all if own is None else own))
+        for pair, tallies in by_hour.items():
+            own = part(tallies.values())
+            usual_of = self._usual_failures(Hours(tallies, self._flagged), of_all if own is None else own)
+            units = range(self._minutes.first, end)
+            now = Minutes(units.start, self._payments(self._minutes, pair, units), self._left_out)
+            made.append(Failing(pair, windows(now, end, usual_of)))
         return made
+
+    def _usual_failures(self, hours: Hours, otherwise: float | None) -> Callable[[int], float | None]:
+        """The part that usually fails in the window of so many minutes that ends now."""
+        end = self._ends.attempts
+
+        def usual_of(window_min: int) -> float | None:
+            usual = hours.usual(end - window_min, end)
+            return otherwise if usual is None else usual.ratio
+
+        return usual_of
 
     def _failures_by_hour(self, pair: str) -> dict[int, Tally]:
         """The hours in which nothing can change any more."""
@@ -221,12 +226,3 @@ class UsualSales:
 def _total(columns: Sequence[Mapping[int, int]], units: Sequence[int]) -> int:
     """The sum of all columns over the units."""
     return sum(column.get(unit, 0) for column in columns for unit in units)
-
-
-def _ratio(tallies: Iterable[Tally]) -> float | None:
-    """The part that failed of all; None of too few."""
-    sums = [0, 0]
-    for tally in tallies:
-        sums[0] += tally.n
-        sums[1] += tally.k
-    return sums[1] / sums[0] if sums[0] >= ATTEMPTS_MIN else None

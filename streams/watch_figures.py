@@ -20,7 +20,7 @@ from streams.window import MINUTE_MS, SECOND_MS
 _SCOPE = ("scope_kind", "scope")
 _STEP = (*_SCOPE, "step")
 _WINDOW = (*_STEP, "window")
-_GATEWAY = ("platform", "gateway")
+_GATEWAY = ("platform", "gateway", "window")
 _USUAL = "Second lowest of that hour in four weeks, at most the median of seven days."
 
 _Made = dict[tuple[str, ...], float]
@@ -103,12 +103,13 @@ def _gateways(found: Findings) -> Iterable[Samples]:
     failed: _Made = {}
     usual: _Made = {}
     for each in found.failing:
-        pair = split_pair(each.pair)
-        attempts[pair], failed[pair] = each.attempts, each.failed
-        if each.usual_ratio is not None:
-            usual[pair] = each.usual_ratio
+        for window in each.windows:
+            labels = (*split_pair(each.pair), f"{window.window_min}m")
+            attempts[labels], failed[labels] = window.n, window.failed
+            if window.usual_ratio is not None:
+                usual[labels] = window.usual_ratio
     yield Samples(
-        "gateway_attempts", "Payment attempts of 10 min, begun 2 min ago or more.", _GATEWAY, attempts
+        "gateway_attempts", "Payment attempts of the window, which ended 2 min ago.", _GATEWAY, attempts
     )
     yield Samples(
         "gateway_technical_failures", "Errors, time-outs and what never ended of these.", _GATEWAY, failed

@@ -7,6 +7,7 @@ first ones by views, with their creators.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
@@ -40,7 +41,7 @@ GATEWAYS_MAX: Final = 100
 
 
 class WatchedScopes:
-    """Finds out what is watched; remembers the gateways of the last day.
+    """Finds out what is watched; remembers the gateways' attempts of the last day.
 
     Attributes:
         platforms: those that are told apart, and ``other``.
@@ -51,8 +52,8 @@ class WatchedScopes:
         self._ranking = ranking
         self._hour = hour
         self.platforms = tuple(dict.fromkeys((*model.settings.platforms, OTHER)))
-        # By platform and gateway: attempts in the hours that were read, the latest hour with one in ms.
-        self._gateways: dict[str, int] = {}
+        # By platform and gateway: attempts by the start of the hour in ms.
+        self._gateways: dict[str, dict[int, int]] = {}
         self._read_to_ms = 0
 
     def forget(self) -> None:
@@ -86,18 +87,28 @@ class WatchedScopes:
         ]
 
     async def _gateways_in_use(self, to_ms: int) -> list[str]:
-        """The gateways of platforms with a payment in the last day: of all hours the first time, then of
-        those that still go on."""
+        """The gateways of platforms with most attempts in the last day, of equally many the first by name.
+
+        All hours are read the first time, then those that still go on.
+        """
         for pane in self._hours(max(self._read_to_ms - HOUR_MS, to_ms - DAY_MS), to_ms):
+            attempts: Counter[str] = Counter()
             for read in await self._model.store.read([cells(PLATFORM_GATEWAY.name, [pane])]):
                 for cell, n in read.sums[0].items():
                     measure, _, pair = cell.partition("|")
-                    if measure == ATTEMPTS.name and n:
-                        self._gateways[pair] = max(pane.start_ms, self._gateways.get(pair, 0))
+                    if measure == ATTEMPTS.name:
+                        attempts[pair] += n
+            for pair, n in attempts.items():
+                self._gateways.setdefault(pair, {})[pane.start_ms] = n
         self._read_to_ms = to_ms
-        kept = {pair: at for pair, at in self._gateways.items() if at > to_ms - DAY_MS}
-        self._gateways = dict(heapq.nlargest(GATEWAYS_MAX, kept.items(), key=lambda each: each[1]))
-        return sorted(self._gateways)
+        of_day: dict[str, int] = {}
+        for pair, by_hour in list(self._gateways.items()):
+            kept = {at: n for at, n in by_hour.items() if at > to_ms - DAY_MS and n}
+            if kept:
+                self._gateways[pair], of_day[pair] = kept, sum(kept.values())
+            else:
+                del self._gateways[pair]
+        return sorted(heapq.nsmallest(GATEWAYS_MAX, of_day, key=lambda pair: (-of_day[pair], pair)))
 
     async def _lives(self) -> dict[str, Live]:
         """The lives with most views of late, and what is known of their rooms."""

@@ -72,7 +72,7 @@ _VALUES: dict[str, Sequence[str]] = {
     "step": (*(step.name for step in STEPS), ATTEMPT.name),
     "topic": ("views", "purchases"),
     "verdict": ("accepted", "dead_letter", "late"),
-    "window": ("5m", "30m"),
+    "window": ("5m", "15m", "30m"),
 }
 _STATES: dict[str, Iterable[str]] = {"cohort_state": State, "state": Trusted}
 MINUTES = 10

@@ -6,8 +6,17 @@ from math import comb
 
 import pytest
 
-from backtest.bound import ALPHA, POWER, fewest, minutes_needed, power, sessions_for_nothing
+from backtest.bound import (
+    ALPHA,
+    POWER,
+    fewest,
+    held_by_gateway,
+    minutes_needed,
+    power,
+    sessions_for_nothing,
+)
 from backtest.drops import DURATIONS, HORIZON_MIN, Drop, Duration
+from backtest.runs import Found
 from backtest.shops import Parameters, make_shop
 from streams.cohorts import ATTEMPT_HORIZON_MIN, DROP_TO
 
@@ -67,3 +76,36 @@ def test_a_gateways_drop_waits_for_attempts_only() -> None:
     drop = Drop(1.0, Duration("", 0, 60), 2, 0, platform=0, gateway=0)
     needed = minutes_needed(make_shop(1_000, 180, 1, CALM), drop, CALM)
     assert needed is not None and ATTEMPT_HORIZON_MIN < needed < HORIZON_MIN
+
+
+@pytest.mark.parametrize(("size", "attempts"), [(1.0, 5), (0.8, 12), (0.5, 32), (0.1, None)])
+def test_a_gateways_failures_show_sooner_than_its_missing_successes(
+    size: float, attempts: int | None
+) -> None:
+    """What the rule draws its line at is how many fail, 13 % where 3 % are usual: five in a row are beyond
+    it, while five successes less are nothing yet. 13 % are no failing gateway."""
+    held = held_by_gateway(0.97)
+    assert held == pytest.approx(0.87)
+    assert fewest(0.97, size, held) == attempts
+    assert attempts is None or attempts < (fewest(0.97, size) or 0)
+    assert 0.13**5 < ALPHA < 0.13**4
+
+
+def test_a_live_on_the_other_platform_brings_a_gateway_nobody() -> None:
+    """The bound counts who comes to the platform, not a share of all."""
+    shop = make_shop(100, 180, 1, CALM)
+    here, there = (Drop(1.0, DURATIONS[2], 2, 0, platform=at, gateway=0) for at in range(2))
+    crowd = shop.expected.copy()
+    crowd[1] *= 50
+    crowded = shop._replace(expected=crowd)
+    assert minutes_needed(crowded, here, CALM) == minutes_needed(shop, here, CALM)
+    soon, later = minutes_needed(crowded, there, CALM), minutes_needed(shop, there, CALM)
+    assert soon is not None and later is not None and soon < later
+
+
+def test_a_drop_lasts_as_long_as_those_who_are_struck_are_waited_for() -> None:
+    """Of a gateway two minutes after its end, of the funnel the horizon."""
+    gateway, whole = (Drop(1.0, DURATIONS[0], 2, 0, platform=0, gateway=of) for of in (0, None))
+    assert (gateway.horizon_min, whole.horizon_min) == (ATTEMPT_HORIZON_MIN, HORIZON_MIN)
+    for drop, bound_min, lasts in ((gateway, 5, True), (gateway, 6, False), (whole, 15, True)):
+        assert Found(100.0, drop, bound_min, None, (), {}).lasts is lasts

@@ -36,7 +36,7 @@ def test_tables_have_their_shape() -> None:
     shop = make_shop(10, 60, 1, CALM)
     assert shop.hours.steps.shape == (4, len(PLATFORMS) * len(SURFACES), HISTORY_H)
     assert shop.minutes.steps.shape == (4, 6, LEAD_MIN + 60)
-    assert shop.expected.shape == (LEAD_MIN + 60,)
+    assert shop.expected.shape == (len(PLATFORMS), LEAD_MIN + 60)
 
 
 def test_nobody_takes_a_step_without_the_one_before() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +12,22 @@ from ruamel.yaml import YAML
 from dashboards import prometheus_rules, promtool_tests, provisioned_alerts
 from dashboards.recorded import DILUTED, FELL_COUNT, LOW, WINDOWED
 from streams.cohorts import DROP_TO, RUNGS_AGREEING, Reading, is_drop, is_low, is_reached, upper_bound
+from tests.rules_kit import ask, promtool
 
 ROOT = Path(__file__).parents[1]
 RULES = sorted(path for path in prometheus_rules.files() if path.endswith(".yml"))
-RECORDING = ROOT / prometheus_rules.RECORDING_FILE
-
-
-def _promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["promtool", *map(str, arguments)], capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 @pytest.mark.parametrize("path", RULES)
 def test_promtool_accepts_the_rules(path: str) -> None:
     """Every expression and template of the files parses."""
-    checked = _promtool("check", "rules", "--lint-fatal", ROOT / path)
+    checked = promtool("check", "rules", "--lint-fatal", ROOT / path)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_every_alert_fires_and_is_quiet_where_it_has_to_be() -> None:
     """promtool runs the cases of all alerts against the very files that Prometheus loads."""
-    tested = _promtool("test", "rules", ROOT / promtool_tests.TESTS_FILE)
+    tested = promtool("test", "rules", ROOT / promtool_tests.TESTS_FILE)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
@@ -57,7 +50,7 @@ def test_a_page_with_another_text_is_found(tmp_path: Path) -> None:
     for text in ("3 units too many.", "4 units too many."):
         changed = tmp_path / "tests.yml"
         changed.write_text(json.dumps(cases).replace("3 units too many.", text))
-        outcomes.append(_promtool("test", "rules", changed).returncode)
+        outcomes.append(promtool("test", "rules", changed).returncode)
     assert outcomes == [0, 1]
 
 
@@ -70,33 +63,6 @@ def _grid() -> list[Reading]:
                 readings.append(Reading(5, n, min(n, round(n * usual * part)), usual, None))
     # Rounding decides where a bound lies on the border to fifteen digits.
     return [each for each in readings if abs(upper_bound(each.n, each.k) - DROP_TO * each.ratio) > 1e-12]
-
-
-def _ask(series: dict[str, float], expr: str, expected: dict[str, float], folder: Path) -> str:
-    """What promtool has to say where `expr` does not give exactly `expected` (values by series)."""
-    test: dict[str, Any] = {
-        "rule_files": [str(RECORDING)],
-        "evaluation_interval": "1m",
-        "tests": [
-            {
-                "interval": "1m",
-                "input_series": [
-                    {"series": name, "values": f"{value!r}x3"} for name, value in series.items()
-                ],
-                "promql_expr_test": [
-                    {
-                        "expr": expr,
-                        "eval_time": "2m",
-                        "exp_samples": [{"labels": name, "value": value} for name, value in expected.items()],
-                    }
-                ],
-            }
-        ],
-    }
-    path = folder / "test.yml"
-    path.write_text(json.dumps(test))  # JSON is YAML
-    tested = _promtool("test", "rules", path)
-    return "" if tested.returncode == 0 else tested.stdout + tested.stderr
 
 
 def _gauges(labels: str, reading: Reading) -> dict[str, float]:
@@ -125,7 +91,7 @@ def test_a_window_is_low_where_the_core_says_so(tmp_path: Path) -> None:
         for each, reading in zip(labels, readings, strict=True)
     }
     assert len(set(expected.values())) == 2
-    assert _ask(series, LOW.name, expected, tmp_path) == ""
+    assert ask(series, LOW.name, expected, tmp_path) == ""
 
 
 FELL, HELD = (4_000, 40), (4_000, 120)
@@ -142,7 +108,7 @@ def test_windows_have_to_agree(windows: tuple[tuple[int, int], ...], fell: int, 
     for reading in readings:
         series |= _gauges(f'step="purchase_per_view",window="{reading.window_min}m"', reading)
     expected = {f'{FELL_COUNT.name}{{step="purchase_per_view"}}': float(fell)}
-    assert _ask(series, FELL_COUNT.name, expected, tmp_path) == ""
+    assert ask(series, FELL_COUNT.name, expected, tmp_path) == ""
     assert is_drop(readings) is (fell >= RUNGS_AGREEING)
 
 
@@ -163,7 +129,7 @@ def test_too_many_views_are_no_drop(step: str, usual: float | None, counts: bool
     assert counts is not (step.endswith("_per_view") and is_reached(reading))
     series = _gauges(f'step="{step}",window="6m"', reading)
     expected = {f'{FELL_COUNT.name}{{step="{step}"}}': 1.0} if counts else {}
-    assert _ask(series, FELL_COUNT.name, expected, tmp_path) == ""
+    assert ask(series, FELL_COUNT.name, expected, tmp_path) == ""
 
 
 OF_GRAFANA: Any = provisioned_alerts.with_rules()
@@ -181,7 +147,7 @@ FACTS: list[str] = sorted(
 @pytest.mark.parametrize("expr", FACTS)
 def test_a_fact_of_grafana_finds_something_always(expr: str, tmp_path: Path) -> None:
     """One query without data would silence the whole rule; what stands in has labels that no alert has."""
-    assert _ask({}, expr, {'{absent="yes"}': 0.0}, tmp_path) == ""
+    assert ask({}, expr, {'{absent="yes"}': 0.0}, tmp_path) == ""
 
 
 def test_shops_are_kept_apart(tmp_path: Path) -> None:
@@ -193,5 +159,5 @@ def test_shops_are_kept_apart(tmp_path: Path) -> None:
         f'{LOW.name}{{env="prod",shop="one",step="x",window="5m"}}': 1.0,
         f'{LOW.name}{{env="prod",shop="two",step="x",window="5m"}}': 0.0,
     }
-    assert _ask(series, LOW.name, expected, tmp_path) == ""
+    assert ask(series, LOW.name, expected, tmp_path) == ""
     assert set(WINDOWED) >= {"env", "shop"} and DILUTED.name.startswith("scope_step_window:")

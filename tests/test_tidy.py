@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "funnel users rooms products signs order_service state"
         ).split()
     ),
-    "drops": ("streams.cohorts", "streams.baselines"),
+    "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
     "store": ("streams.write_plan", "streams.store"),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),

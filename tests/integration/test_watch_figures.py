@@ -9,8 +9,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
 
+from streams import watch_scopes
 from streams.answer import QuestionError
 from streams.changes import Changes
+from streams.cohorts import RUNGS_MIN
 from streams.exporter import expose, gauge
 from streams.kpis import FIGURE_SETS
 from streams.local.redis import RedisServer
@@ -101,26 +103,64 @@ def test_a_drop_in_numbers(shop: Shop) -> None:
     assert ("all", "", "add_to_cart_per_tag_tap", "1", "platform douyin") in gauges["drop_cause_share"]
 
 
+def _pays(gateway: str, attempts: int, authorised: int, errors: int, pending: int) -> Cells:
+    names = ("pay.attempts", "pay.authorised", "pay.errors", "pay.pending")
+    amounts = dict(zip(names, (attempts, authorised, errors, pending), strict=True))
+    return {("platform,gateway", pair_value("tiktok", gateway)): amounts}
+
+
 def test_failing_gateways(shop: Shop) -> None:
-    """Attempts of ten minutes begun two minutes ago; errors, time-outs and pending of these fail, declines do
-    not. A gateway too young to have a past is held to all of them."""
-
-    def pays(gateway: str, attempts: int, authorised: int, errors: int, pending: int) -> Cells:
-        names = ("pay.attempts", "pay.authorised", "pay.errors", "pay.pending")
-        amounts = dict(zip(names, (attempts, authorised, errors, pending), strict=True))
-        return {("platform,gateway", pair_value("tiktok", gateway)): amounts}
-
-    usual = merged(LARGE, pays("adyen", 100, 80, 2, 2))
-    now = merged(LARGE, pays("adyen", 100, 40, 30, 20), pays("new", 1, 1, 0, 0))
+    """Attempts of every window that ended two minutes ago; errors, time-outs and pending of these fail,
+    declines do not. A gateway too young to have a past is held to all of them."""
+    usual = merged(LARGE, _pays("adyen", 100, 80, 2, 2))
+    now = merged(LARGE, _pays("adyen", 100, 40, 30, 20), _pays("new", 1, 1, 0, 0))
     fill(shop, lambda minute: now if minute >= NOON - 13 else usual, usual)
     gauges = _gauges(shop)
-    adyen, new = ("tiktok", "adyen"), ("tiktok", "new")
-    assert gauges["gateway_attempts"] == {adyen: 1_000, new: 10}
-    assert gauges["gateway_technical_failures"] == {adyen: 500, new: 0}
-    assert gauges["gateway_baseline_ratio"][adyen] == pytest.approx(0.04)
-    assert gauges["gateway_baseline_ratio"][new] == pytest.approx(0.04, abs=0.001)
+    attempts, failures = gauges["gateway_attempts"], gauges["gateway_technical_failures"]
+    assert {labels[2] for labels in attempts} == {f"{length}m" for length in RUNGS_MIN}
+    told = {labels: (n, failures[labels]) for labels, n in attempts.items() if labels[2] in ("8m", "20m")}
+    assert told == {
+        ("tiktok", "adyen", "8m"): (800, 400),
+        ("tiktok", "adyen", "20m"): (2_000, 10 * 50 + 10 * 4),
+        ("tiktok", "new", "8m"): (8, 0),
+        ("tiktok", "new", "20m"): (10, 0),
+    }
+    ratio = gauges["gateway_baseline_ratio"]
+    assert ratio["tiktok", "adyen", "8m"] == pytest.approx(0.04) == ratio["tiktok", "adyen", "360m"]
+    assert ratio["tiktok", "new", "8m"] == pytest.approx(0.04, abs=0.001)
     labels = ("platform,gateway", "tiktok,gateway:adyen", "authorised_per_attempt", "6m")
     assert (gauges["cohort_size"][labels], gauges["cohort_reached"][labels]) == (600, 240)
+
+
+def test_minutes_that_are_left_out_fail_at_no_gateway(shop: Shop) -> None:
+    """An incident that somebody told of is in no window of a gateway either: when it is over it is over."""
+    usual, broken = (merged(LARGE, _pays("adyen", 100, 80, failed, 0)) for failed in (4, 90))
+    fill(shop, lambda minute: broken if NOON - 60 <= minute < NOON - 30 else usual, usual)
+    labels = ("tiktok", "adyen", "64m")
+    assert _gauges(shop)["gateway_technical_failures"][labels] == 30 * 90 + 34 * 4
+    told = _gauges(shop, Flagged([((NOON - 60) * 60_000, (NOON - 30) * 60_000)]))
+    # With the incident the horizon before it is left out, too.
+    assert told["gateway_technical_failures"][labels] == 27 * 4
+
+
+def test_the_largest_gateways_are_watched(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of too many those with most attempts in the last day, whenever these were; of equal ones by name."""
+    monkeypatch.setattr(watch_scopes, "GATEWAYS_MAX", 3)
+    late = [_pays(name, n, n, 0, 0) for name, n in (("a", 1), ("b", 1), ("c", 1), ("large", 30))]
+    early = _pays("early", 60, 60, 0, 0)
+    fill(
+        shop,
+        lambda minute: merged(LARGE, *late) if minute >= NOON - 60 else merged(LARGE, early),
+        merged(LARGE, _pays("long-ago", 500, 500, 0, 0)),
+        until=NOON,
+    )
+    # The day before, without the gateway of weeks ago.
+    gone = f"pay.attempts|{pair_value('tiktok', 'long-ago')}"
+    for hour in range(NOON // 60 - 24, NOON // 60):
+        for p in range(shop.partitions):
+            shop.client.hdel(f"{shop.prefix}:{{{p}}}:cells:platform,gateway:1h:{hour * HOUR_MS}", gone)
+    gateways = {labels[1] for labels in _gauges(shop)["gateway_attempts"]}
+    assert gateways == {"early", "large", "a"}
 
 
 @pytest.mark.parametrize(("of_a_day", "usual"), [(60_000, 12_000), (9_000, 9_000)])
