@@ -191,7 +191,9 @@ def make_shop(traffic: float, scored_min: int, seed: int, parameters: Parameters
         cells = _Cells(grid, width, shape, np.asarray(drift, dtype=np.float64))
         rates = _rates(traffic, cells, events, parameters)
         tables.append(_drawn(rates, width, random, parameters))
-        expected = rates.people.reshape(len(PLATFORMS), len(SURFACES), -1).sum(axis=1)
+        # Strata of a platform lie together; its large lives come behind all of them.
+        of_strata = rates.people[:STRATA].reshape(len(PLATFORMS), len(SURFACES), -1)
+        expected = of_strata.sum(axis=1) + rates.people[STRATA:]
     return Shop(traffic, tables[0], tables[1], expected)
 
 
