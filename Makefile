@@ -21,7 +21,7 @@ typecheck: setup
 	$(PYTHON) -m mypy
 
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --cov --cov-report=term
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)

@@ -1,12 +1,45 @@
-"""Which tests stay together when they run in two processes: those of a file, and all of the browser's."""
+"""Which tests share a process, and which begin first, when `make test` runs them in two processes.
+
+pytest-xdist has groups of its own (`--dist loadgroup`): with pytest 9.2 they silently have no effect, every
+test goes wherever there is room, and each process starts the servers of all files. So the groups are here.
+"""
 
 from __future__ import annotations
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# A folder whose tests share one fixture: a whole pulse and a browser.
+WHOLE_FOLDERS = ("tests/browser/",)
+
+# What takes minutes begins first, so that at the end no process waits for the other; and first of all what
+# mostly waits, for alerts have to last before they page. The rest comes in the order of its names.
+FIRST = ("tests/integration/test_alerting.py", "tests/browser/", "tests/integration/")
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share servers share a process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """The name of the group of a test: its file, or its folder where that shares a fixture."""
+    folder = next((each for each in WHOLE_FOLDERS if nodeid.startswith(each)), None)
+    return folder or nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """Groups go to the processes in the order of the tests, whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Names each test's group for `--dist loadgroup`: what shares servers shares a process."""
-    for item in items:
-        together = item.path.parent if item.path.parent.name == "browser" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together)))
+    """Puts what takes longest in front."""
+    items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, start in enumerate(FIRST) if nodeid.startswith(start)), len(FIRST))
