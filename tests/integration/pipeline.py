@@ -61,8 +61,12 @@ class Pipeline:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
+        return self.run_program("-m", "streams", *arguments)
+
+    def run_program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a Python program with the pipeline's settings to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "streams", *arguments],
+            [sys.executable, *arguments],
             env=os.environ | self.settings,
             capture_output=True,
             text=True,
