@@ -15,6 +15,8 @@ WHOLE_FOLDERS = ("tests/browser/",)
 # What takes minutes begins first, so that at the end no process waits for the other; and first of all what
 # mostly waits, for alerts have to last before they page. The rest comes in the order of its names.
 FIRST = ("tests/integration/test_alerting.py", "tests/browser/", "tests/integration/")
+# Folders whose tests run the parts together.
+SYSTEM = ("tests/browser/", "tests/integration/")
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]
@@ -37,8 +39,16 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what takes longest in front."""
+    """Puts what takes longest in front, and lets only examples by hand count as coverage.
+
+    A line that only a drawn example or a whole pipeline runs is tested by nothing that says what it does; and
+    tracing doubles the time of the many examples.
+    """
     items.sort(key=lambda item: _place(item.nodeid))
+    for item in items:
+        drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if drawn or item.nodeid.startswith(SYSTEM):
+            item.add_marker("no_cover")
 
 
 def _place(nodeid: str) -> int:
