@@ -6,17 +6,22 @@ test goes wherever there is room, and each process starts the servers of all fil
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-# A folder whose tests share one fixture: a whole pulse and a browser.
-WHOLE_FOLDERS = ("tests/browser/",)
+# Each broker of a test lives for seconds: starting it costs nearly half as much processor time without the
+# compiler and the collector that are made for months.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-# What takes minutes begins first, so that at the end no process waits for the other; and first of all what
-# mostly waits, for alerts have to last before they page. The rest comes in the order of its names.
-FIRST = ("tests/integration/test_alerting.py", "tests/browser/", "tests/integration/")
+# What mostly waits, for alerts have to last before they page, and for a browser to see a pulse stand still: one
+# group, so that meanwhile the other process has the work that keeps processors busy, and nothing heavy beside it.
+WAITING = ("tests/integration/test_alerting.py", "tests/browser/")
 # Folders whose tests run the parts together.
 SYSTEM = ("tests/browser/", "tests/integration/")
+# What takes minutes begins first, so that at the end no process waits long for the other.
+FIRST = (*WAITING, "tests/integration/test_complete_journey_year.py", "tests/integration/")
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]
@@ -27,9 +32,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def group_of(nodeid: str) -> str:
-    """The name of the group of a test: its file, or its folder where that shares a fixture."""
-    folder = next((each for each in WHOLE_FOLDERS if nodeid.startswith(each)), None)
-    return folder or nodeid.partition("::")[0]
+    """The name of the group of a test: its file, but for those that mostly wait."""
+    return "waiting" if nodeid.startswith(WAITING) else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:

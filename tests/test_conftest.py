@@ -22,10 +22,11 @@ def told():
 """
 
 
-def test_a_file_is_a_group_and_so_is_the_folder_of_the_browser() -> None:
+def test_a_file_is_a_group_and_so_is_what_mostly_waits() -> None:
     """Tests of one pulse are one group, parametrised or not; all others go by file."""
     assert group_of("tests/test_kpi.py::test_a[x::y]") == group_of("tests/test_kpi.py::test_b")
     assert group_of("tests/test_kpi.py::test_a") != group_of("tests/test_fold.py::test_a")
+    assert group_of("tests/integration/test_alerting.py::test_a") == "waiting"
     assert group_of("tests/browser/test_live.py::test_a") == group_of("tests/browser/test_fell.py::test_b")
 
 
