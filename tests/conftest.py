@@ -15,8 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 # compiler and the collector that are made for months.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
-# What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One group,
-# so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.
+# What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One
+# group, so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.
 WAITING = ("tests/integration/test_alerting.py", "tests/browser/")
 # Folders whose tests run the parts together.
 SYSTEM = ("tests/browser/", "tests/integration/")
