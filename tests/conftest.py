@@ -6,6 +6,7 @@ test goes wherever there is room, and each process starts the servers of all fil
 
 from __future__ import annotations
 
+import gc
 import os
 
 import pytest
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
         if drawn or item.nodeid.startswith(SYSTEM):
             item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests that stay to the end are no garbage: each collection would look at all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 def _place(nodeid: str) -> int:
