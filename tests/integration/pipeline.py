@@ -16,7 +16,7 @@ from streams.local.processes import Program, end
 from streams.local.redis import RedisServer
 
 # How long anything may take before a test gives up; no test asserts a time.
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 FAULTS = ("--duplicates", "0.05", "--disorder-ms", "20000", "--late", "0.02", "--unreadable", "0.01")
 
 
