@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit bench screenshots lock
+.PHONY: setup run test lint typecheck unit long bench screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -21,7 +21,10 @@ typecheck: setup
 	$(PYTHON) -m mypy
 
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
-	$(PYTHON) -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --cov --cov-report=term
+
+long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
+	$(PYTHON) -m pytest -m long
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)

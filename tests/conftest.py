@@ -1,12 +1,66 @@
-"""Which tests stay together when they run in two processes: those of a file, and all of the browser's."""
+"""Which tests share a process, and which begin first, when `make test` runs them in two processes.
+
+pytest-xdist has groups of its own (`--dist loadgroup`): with pytest 9.2 they silently have no effect, every
+test goes wherever there is room, and each process starts the servers of all files. So the groups are here.
+"""
 
 from __future__ import annotations
 
+import gc
+import os
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+# Each broker of a test lives for seconds: starting it costs nearly half as much processor time without the
+# compiler and the collector that are made for months.
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One
+# group, so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.
+WAITING = ("tests/integration/test_alerting.py", "tests/browser/")
+# Folders whose tests run the parts together.
+SYSTEM = ("tests/browser/", "tests/integration/")
+# What takes minutes begins first, so that at the end no process waits long for the other.
+FIRST = (*WAITING, "tests/integration/test_complete_journey_year.py", "tests/integration/")
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share servers share a process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def group_of(nodeid: str) -> str:
+    """The name of the group of a test: its file, but for those that mostly wait."""
+    return "waiting" if nodeid.startswith(WAITING) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
+    """Groups go to the processes in the order of the tests, whatever `--dist` says."""
+    config.option.loadscopereorder = False
+    return Together(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Names each test's group for `--dist loadgroup`: what shares servers shares a process."""
+    """Puts what takes longest in front, and lets only examples by hand count as coverage.
+
+    A line that only a drawn example or a whole pipeline runs is tested by nothing that says what it does; and
+    tracing doubles the time of the many examples.
+    """
+    items.sort(key=lambda item: _place(item.nodeid))
     for item in items:
-        together = item.path.parent if item.path.parent.name == "browser" else item.path
-        item.add_marker(pytest.mark.xdist_group(str(together)))
+        drawn = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+        if drawn or item.nodeid.startswith(SYSTEM):
+            item.add_marker("no_cover")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests that stay to the end are no garbage: each collection would look at all of them."""
+    gc.collect()
+    gc.freeze()
+
+
+def _place(nodeid: str) -> int:
+    return next((place for place, start in enumerate(FIRST) if nodeid.startswith(start)), len(FIRST))

@@ -109,7 +109,9 @@ def test_a_new_answer_does_not_take_the_focus(live_id: str, open_page: Open) -> 
     """Lists are brought up to date in place: who stands on a link stays there."""
     page = _open(open_page, "control", live_id)
     page.evaluate("() => { window.was = document.querySelector('#lives a'); window.was.focus() }")
-    page.wait_for_timeout(17_000)
+    with page.expect_response(lambda response: "kind=live" in response.url, timeout=60_000):
+        pass
+    page.wait_for_timeout(1_000)
     assert page.evaluate("document.activeElement === window.was && window.was.isConnected")
 
 

@@ -190,9 +190,11 @@ def test_a_figure_set_without_it_has_no_section(live_id: str, open_page: Open) -
         route.fulfill(status=400, json={"error": "conversion is not kept with these SHOP_PULSE_FIGURES"})
 
     page.route("**/api/v1/drops", refuse)
+    page.clock.install()
     _visit(page)
     wait_for(page, lambda: page.locator("#fell").is_hidden(), "no section")
-    page.wait_for_timeout(17_000)
+    page.clock.run_for(60_000)
+    page.wait_for_timeout(1_000)
     assert len(asked) == 1 and page.locator("#fell").is_hidden()
 
 

@@ -227,12 +227,12 @@ class Watch:
     def wait_for(self, shop: str, name: str) -> Told:
         """What was told first of an alert, once it has fired."""
         # Two minutes without a sign, one more to be sure, and what is under way.
-        wait_until(lambda: self.webhook.heard(shop, name) != [], f"{name} of {shop}", 300)
+        wait_until(lambda: self.webhook.heard(shop, name) != [], f"{name} of {shop}", 600)
         return self.webhook.heard(shop, name)[0]
 
     def wait_for_end(self, shop: str, name: str) -> None:
         """Returns once it has resolved."""
-        wait_until(lambda: not self.webhook.fires(shop, name), f"the end of {name} of {shop}", 120)
+        wait_until(lambda: not self.webhook.fires(shop, name), f"the end of {name} of {shop}")
 
 
 class _OverShops(PrometheusServer):

@@ -1,6 +1,7 @@
 """Real servers for the integration tests, on free ports of loopback, ended with the session.
 
-`kafka` and `redis_server` are shared by the session: give each test its own topic prefix and key prefix.
+`kafka` and `redis_server` are shared by the session, and Redis is emptied for each file: give each test its
+own topic prefix and key prefix.
 Whoever stops or kills a server takes a fresh one from `new_kafka` or `new_redis`.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from streams.local.kafka import KafkaServer
 from streams.local.processes import Program, end
@@ -27,12 +29,20 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def one_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis for the whole session, ready."""
     server = RedisServer(tmp_path_factory.mktemp("redis"))
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="module")
+def redis_server(one_redis: RedisServer) -> Iterator[RedisServer]:
+    """The session's Redis, empty: who looks for his keys does not walk through those of other files."""
+    with Redis.from_url(one_redis.url) as client:
+        client.flushall()
+    yield one_redis
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from streams.local.processes import Program, end
 from streams.local.redis import RedisServer
 
 # How long anything may take before a test gives up; no test asserts a time.
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 FAULTS = ("--duplicates", "0.05", "--disorder-ms", "20000", "--late", "0.02", "--unreadable", "0.01")
 
 
@@ -61,8 +61,12 @@ class Pipeline:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Runs a command to its end."""
+        return self.run_program("-m", "streams", *arguments)
+
+    def run_program(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs a Python program with the pipeline's settings to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "streams", *arguments],
+            [sys.executable, *arguments],
             env=os.environ | self.settings,
             capture_output=True,
             text=True,
