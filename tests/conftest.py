@@ -10,11 +10,16 @@ import gc
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Each broker of a test lives for seconds: starting it costs nearly half as much processor time without the
 # compiler and the collector that are made for months.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
+# How long an example takes, or drawing it, says more of the machine than of us.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One
 # group, so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.

@@ -46,7 +46,7 @@ def idle_values(most: int) -> Iterator[None]:
         yield
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(logs(), STEPS, st.integers(1, 3), st.sampled_from([0, 3, 100_000]))
 def test_any_way_of_reading_gives_what_the_logs_say(
     logs: dict[str, list[Event]], steps: list[tuple[Any, ...]], cap: int, idle_max: int

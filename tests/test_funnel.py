@@ -130,7 +130,7 @@ def _in_some_order(draw: Any, events: list[Arrival]) -> Iterator[tuple[str, list
     horizon_ms=st.sampled_from([MINUTE, HORIZON, DAY - MINUTE, 2 * DAY]),
     data=st.data(),
 )
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=600)
 def test_any_order_of_reading_counts_what_sorting_gives(
     events: list[Arrival], times_max: int, own_max: int, horizon_ms: int, data: st.DataObject
 ) -> None:

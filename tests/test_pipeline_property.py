@@ -106,7 +106,7 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
     return records
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(logs(), st.data())
 def test_any_reading_equals_the_recomputation(log: list[LogRecord], data: st.DataObject) -> None:
     """Cells, dead letters and late rows equal the oracle's, whatever the interleaving, pieces and crashes."""

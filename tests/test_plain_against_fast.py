@@ -99,7 +99,7 @@ BYTES_FRAGMENT = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.binary(max_size=200) | st.text(max_size=80).map(str.encode), TOPICS)
 def test_any_bytes(value: bytes, topic: str) -> None:
     """Any bytes at all."""
@@ -128,7 +128,7 @@ def mutated(draw: st.DrawFn) -> tuple[bytes, str]:
     return bytes(value), sample.topic
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(mutated())
 def test_mutated_samples(case: tuple[bytes, str]) -> None:
     """Golden samples after small damages of any kind."""
@@ -171,7 +171,7 @@ def structured(draw: st.DrawFn) -> tuple[bytes, str]:
     return _damaged(draw, fields, names).encode(), sample.topic
 
 
-@settings(max_examples=1_500, deadline=None)
+@settings(max_examples=1_500)
 @given(structured())
 def test_structured_values(case: tuple[bytes, str]) -> None:
     """Events of every type with random values, of right and wrong kinds, in their fields."""
@@ -199,7 +199,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(LINES, st.none() | WHOLE_NUMBERS)
 def test_totals_of_orders(lines: list[dict[str, Any]], shipping: int | None) -> None:
     """Orders around the limits of discounts and totals."""
@@ -207,7 +207,7 @@ def test_totals_of_orders(lines: list[dict[str, Any]], shipping: int | None) -> 
     agreed_verdict(json.dumps(order | {"items": lines, "shipping_minor": shipping}).encode(), "purchases")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(st.integers(-1, 3), max_size=4), st.integers(0, 9))
 def test_sums_of_refunds(amounts: list[int], total: int) -> None:
     """Refunds whose items do, and do not, add up."""
@@ -216,7 +216,7 @@ def test_sums_of_refunds(amounts: list[int], total: int) -> None:
     agreed_verdict(json.dumps(refund | {"items": items, "amount_minor": total}).encode(), "purchases")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(mutated() | structured(), min_size=1, max_size=6),
     st.lists(st.sampled_from(corpus()), max_size=2),

@@ -91,7 +91,7 @@ def _assert_equal(driver: PipelineDriver, log: list[LogRecord], horizon_ms: int 
     assert driver.user_counts() == expected.user_counts
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(logs(STEPS), st.data())
 def test_any_interleaving_gives_the_same_funnels(log: list[LogRecord], data: st.DataObject) -> None:
     """Topics in any order, in any pieces, saved and lost anywhere: cells and users equal the oracle's."""
@@ -107,7 +107,7 @@ def test_any_interleaving_gives_the_same_funnels(log: list[LogRecord], data: st.
     _assert_equal(driver, log, horizon_ms)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(logs(LONG_STEPS), st.data())
 def test_ids_that_live_for_days_end_and_begin_anew(log: list[LogRecord], data: st.DataObject) -> None:
     """With topics read in step, sessions past their end and ids that come back are the oracle's, too."""

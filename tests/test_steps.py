@@ -68,7 +68,7 @@ def _grown(steps: Steps, time: int, added: str, counted: Counted) -> Steps:
     times_max=st.sampled_from([1, 2, 3, 64]),
     day=st.sampled_from([4, 9, 1_000]),
 )
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 def test_what_is_dropped_never_mattered(points: list[tuple[int, str]], times_max: int, day: int) -> None:
     """After each step, in any order, what is kept and counted is what everything that came amounts to."""
     with pytest.MonkeyPatch.context() as patch:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import sums as module
@@ -279,7 +279,6 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(steps, max_size=40), st.sampled_from([4, 1_000_000]))
 def test_any_sequence_equals_a_plain_dict(sequence: list[tuple[object, ...]], known_max: int) -> None:
     """Adding, saving with and without answer, new owners, time moving on: stored = plain sums by pane."""

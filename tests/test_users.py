@@ -87,7 +87,7 @@ def _purchase(user: str = "u", at_ms: int = 0, **fields: Any) -> Purchase:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs(), STEPS, st.integers(1, 3), st.sampled_from([0, 2, 50_000]))
 def test_any_way_of_reading_gives_each_sketch_its_users(
     logs: dict[str, list[Event]], steps: list[tuple[Any, ...]], cap: int, recent_max: int

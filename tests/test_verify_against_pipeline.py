@@ -103,7 +103,7 @@ def _unread(driver: PipelineDriver, topics: dict[str, list[int]]) -> dict[str, l
     return {topic: times[progress[topic].next_offset or 0 :] for topic, times in topics.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(logs(), st.sampled_from([1, 2, 20_000]), st.integers(0, 2**32))
 def test_any_reading_equals_the_sorted_log(log: list[LogRecord], most: int, seed: int) -> None:
     """Cells and distinct users equal the oracle's, whatever the interleaving, the pieces and the crashes."""
