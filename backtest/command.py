@@ -83,7 +83,7 @@ def play(pieces: Sequence[Piece], rules: Rules, folder: Path) -> Iterator[Outcom
         try:
             for done in as_completed(waiting):
                 yield done.result()
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: what has not begun must not begin any more.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from backtest.drops import BEHIND_MIN, FIRST_MINUTE
 from backtest.gauges import Sample, Scene, and_next, labelled, sums
-from backtest.shops import FIRST_HOUR, GATEWAYS, HISTORY_H, LEAD_MIN, PLATFORMS, Counts, Floats, Tables
-from backtest.tables import Flags
+from backtest.shops import FIRST_HOUR, GATEWAYS, HISTORY_H, LEAD_MIN, PLATFORMS, Counts, Tables
+from backtest.tables import Flags, bounds
 from streams.baselines import Hours
 from streams.cohorts import ATTEMPT_HORIZON_MIN, RUNGS_MIN, Minutes, Tally
 from streams.gateways import (
@@ -58,18 +58,12 @@ def all_windows(scene: Scene, first: int, last: int) -> Windows:
     return Windows(*held)
 
 
-def lower_bounds(of: Windows) -> Floats:
-    """The lower bound of the part that fails, as the rules have it; NaN without an attempt."""
-    z2 = FAILING_Z * FAILING_Z
-    with np.errstate(invalid="ignore", divide="ignore"):
-        spread = np.sqrt(of.failed * (of.n - of.failed) / of.n + z2 / 4)
-        return np.asarray((of.failed + z2 / 2 - FAILING_Z * spread) / (of.n + z2))
-
-
 def near(of: Windows) -> Flags:
     """In which minutes a gateway may fail, whatever is usual: more than FAILING_MORE surely does."""
     with np.errstate(invalid="ignore"):
-        return np.asarray(((of.n >= ATTEMPTS_MIN) & (lower_bounds(of) > FAILING_MORE)).any(axis=1))
+        return np.asarray(
+            ((of.n >= ATTEMPTS_MIN) & (bounds(of.n, of.failed, -FAILING_Z) > FAILING_MORE)).any(axis=1)
+        )
 
 
 def sure_since(of: Windows, usual: float) -> int | None:
@@ -79,7 +73,7 @@ def sure_since(of: Windows, usual: float) -> int | None:
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio, enough = of.failed / of.n, of.n >= ATTEMPTS_MIN
         holds = enough & (ratio < SURE_TIMES * (HOLDING_TIMES * usual + HOLDING_MORE))
-        fails = enough & (lower_bounds(of) > SURE_TIMES * line)
+        fails = enough & (bounds(of.n, of.failed, -FAILING_Z) > SURE_TIMES * line)
     sure = (fails & ~np.logical_or.accumulate(holds, axis=1)).any(axis=1).astype(np.int64)
     runs = np.concatenate([np.zeros((sure.shape[0], 1), np.int64), sure.cumsum(axis=1)], axis=1)
     held = (runs[:, SURE_MIN:] - runs[:, :-SURE_MIN] == SURE_MIN).any(axis=0)

@@ -127,7 +127,7 @@ def _fell(hours: Counts) -> Flags:
     at = np.arange(hours.shape[2])[:, None] - baselines.WEEK_H * np.arange(1, baselines.WEEKS + 1)
     n, k = (np.where(at >= 0, counts[..., np.maximum(at, 0)], 0) for counts in (whole, part))
     with np.errstate(invalid="ignore"):
-        return np.asarray(upper_bounds(whole, part) < cohorts.DROP_TO * _ratio(n, k, 1))
+        return np.asarray(bounds(whole, part, cohorts.Z) < cohorts.DROP_TO * _ratio(n, k, 1))
 
 
 def levels(hours: Counts, usually: Floats, first: Counts) -> Floats:
@@ -266,20 +266,19 @@ def _mixed(usual: Floats, n: Counts, ratio: Floats) -> Floats:
     return np.where(missing.any(axis=1) | ~np.isfinite(mean), usual, mean)
 
 
-def upper_bounds(n: Counts, k: Counts) -> Floats:
-    """`cohorts.upper_bound` over arrays; NaN where nobody took part."""
-    z = cohorts.Z
+def bounds(n: Counts, k: Counts, z: float) -> Floats:
+    """Wilson's bounds as `cohorts` has them, over arrays: the upper one, of a negative `z` the lower; NaN
+    where nobody took part."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        p = k / n
-        spread = np.sqrt(np.maximum(p * (1 - p), 0) / n + z * z / (4.0 * n * n))
-        return np.asarray((p + z * z / (2.0 * n) + z * spread) / (1 + z * z / n))
+        spread = np.sqrt(np.maximum(k * (n - k), 0) / n + z * z / 4)
+        return np.asarray((k + z * z / 2 + z * spread) / (n + z * z))
 
 
 def low_windows(windows: Windows, near: float = 1.0) -> Flags:
     """Which windows hold enough and lie below the threshold × `near`."""
     with np.errstate(invalid="ignore"):
         enough = (windows.n >= cohorts.TOOK_PART_MIN) & (windows.n * windows.ratio >= cohorts.EXPECTED_MIN)
-        below = upper_bounds(windows.n, windows.k) < cohorts.DROP_TO * windows.ratio * near
+        below = bounds(windows.n, windows.k, cohorts.Z) < cohorts.DROP_TO * windows.ratio * near
     return np.asarray(enough & below)
 
 

@@ -13,14 +13,15 @@ from backtest.gateways import (
     Payments,
     all_windows,
     gateway_samples,
-    lower_bounds,
     near,
     sure_since,
 )
 from backtest.gauges import Scene, usual_scene
 from backtest.runs import outage_scene
 from backtest.shops import GATEWAYS, LEAD_MIN, PLATFORMS, Parameters, Shop, make_shop
+from backtest.tables import bounds
 from streams.cohorts import RUNGS_MIN
+from streams.gateways import FAILING_Z
 from tests.gateway_kit import bound, verdict
 
 PARAMETERS = Parameters()
@@ -41,7 +42,7 @@ def test_arrays_and_the_service_agree(traffic: float, size: float) -> None:
     """Every window with an attempt has the counts and the bound that plain code has."""
     shop, scene = _struck(traffic, size)
     payments, of = Payments(shop.hours, scene), all_windows(scene, 0, SCORED_MIN)
-    bounds = lower_bounds(of)
+    lower = bounds(of.n, of.failed, -FAILING_Z)
     for row in ROWS:
         for minute in (0, 63, 100, SCORED_MIN - 1):
             told = {each.window_min: each for each in payments.read(row, minute)}
@@ -50,7 +51,7 @@ def test_arrays_and_the_service_agree(traffic: float, size: float) -> None:
                 assert (length in told) == (n > 0)
                 if n:
                     assert (told[length].n, told[length].failed) == (n, failed)
-                    assert bound(told[length]) == pytest.approx(bounds[row, rung, minute])
+                    assert bound(told[length]) == pytest.approx(lower[row, rung, minute])
 
 
 @SIZES

@@ -17,12 +17,12 @@ from backtest.tables import (
     SCOPES,
     Board,
     Windows,
+    bounds,
     low_windows,
     near_windows,
     sure_since,
-    upper_bounds,
 )
-from streams.cohorts import EXPECTED_MIN, RUNGS_AGREEING, RUNGS_MIN, STEPS, TOOK_PART_MIN, upper_bound
+from streams.cohorts import EXPECTED_MIN, RUNGS_AGREEING, RUNGS_MIN, STEPS, TOOK_PART_MIN, Z, upper_bound
 
 PARAMETERS = Parameters()
 SCORED_MIN = 240
@@ -74,8 +74,8 @@ def test_bounds_agree() -> None:
     """The bound over arrays is that of the core."""
     n, k = np.array([20, 300, 5_000]), np.array([0, 9, 5_000])
     expected = [upper_bound(int(a), int(b)) for a, b in zip(n, k, strict=True)]
-    assert upper_bounds(n, k) == pytest.approx(np.array(expected))
-    assert np.isnan(upper_bounds(np.array([0]), np.array([0])))[0]
+    assert bounds(n, k, Z) == pytest.approx(np.array(expected))
+    assert np.isnan(bounds(np.array([0]), np.array([0]), Z))[0]
 
 
 def test_what_is_low_is_near() -> None:
