@@ -17,9 +17,12 @@ WINDOWS = ("5m", "30m", "1h", "24h")
 
 
 def _heroes(page: Page, selector: str) -> dict[str, str]:
-    """Each card's title and large figure."""
-    titles = texts(page, f"{selector} > li > h3")
-    return dict(zip(titles, texts(page, f"{selector} > li > .hero"), strict=True))
+    """Each card's title and large figure, of one moment: cards come and go."""
+    cards: list[tuple[str, str]] = page.locator(f"{selector} > li").evaluate_all(
+        """all => all.map((each) => [":scope > h3", ":scope > .hero"]
+            .map((part) => each.querySelector(part).innerText))"""
+    )
+    return dict(cards)
 
 
 def _sold(answer: Any) -> dict[str, str]:
@@ -54,7 +57,7 @@ def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
     wait_for(page, compared, "conversion and drop-off of each step")
 
 
-def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
+def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, live_id: str, open_page: Open) -> None:
     """Each gateway's success rate with its platforms, each live's sales with a link to its page."""
     page = open_page("/?window=30m")
     is_current(page)
@@ -64,6 +67,8 @@ def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, open_page: Open) -
             rates = {}
             for scope in pulse.ask("/api/v1/scopes?kind=gateway&window=30m")["scopes"]:
                 payments = pulse.ask(f"/api/v1/kpis?scope={scope['scope']}&window=30m")["payments"]
+                if not payments["attempts"]:
+                    return False
                 permille = payments["authorised"] * 1000 // payments["attempts"]
                 rates[scope["scope"].removeprefix("gateway:")] = f"{number(permille / 10)} % succeeded"
             sold = {}
