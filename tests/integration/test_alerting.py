@@ -152,7 +152,7 @@ def test_every_panel_shows_something(watch: Watch, dashboard: Path) -> None:
     wait_until(lambda: watch.webhook.heard("gateway", "ShopPulseConversionDrop") != [], "a drop", 300)
     told = json.loads(dashboard.read_text())
     chosen = {"env": ENV, "shop": "gateway", "currency": "USD", "step": STEP, "live": _a_live(watch)}
-    chosen["gateway_scope"] = "instagram,gateway:adyen"
+    chosen["gateway_scope"], chosen["window"] = _a_gateway_and_window(watch)
     for variable in told["templating"]["list"]:
         if variable["type"] == "query" and _is_told(variable["query"]):
             offered = watch.offers(_asked(variable["query"], chosen))
@@ -174,6 +174,17 @@ def _a_live(watch: Watch) -> str:
     going_on = 'shop_pulse_viewers_now{shop="gateway"} and on (scope) shop_pulse_orders{shop="gateway"}'
     assert watch.wait_for_data([going_on]) == []
     return watch.values(going_on)[0][0]["scope"]
+
+
+def _a_gateway_and_window(watch: Watch) -> tuple[str, str]:
+    """One that fell, and the longest window that tells of it: on which platform enough try to pay to be judged
+    is chance."""
+    ratio = 'scope_step_window:shop_pulse_cohort:ratio{shop="gateway", scope_kind="platform,gateway"}'
+    fell = f"{ratio} and on (shop, scope, step) scope_step:shop_pulse_cohort_low:count"
+    assert watch.wait_for_data([fell]) == []
+    labels = [each for each, _ in watch.values(fell)]
+    longest = max(labels, key=lambda each: int(each["window"].removesuffix("m")))
+    return longest["scope"], longest["window"]
 
 
 def _asked(expression: str, chosen: Mapping[str, str]) -> str:
