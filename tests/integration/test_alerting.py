@@ -177,7 +177,7 @@ def _a_live(watch: Watch) -> str:
 
 
 def _a_gateway_and_window(watch: Watch) -> tuple[str, str]:
-    """One that fell, and the longest window that tells of it: which of them have enough attempts is chance."""
+    """One that fell, and the longest window that tells of it: which have enough attempts is chance."""
     ratio = 'scope_step_window:shop_pulse_cohort:ratio{shop="gateway", scope_kind="platform,gateway"}'
     fell = f"{ratio} and on (shop, scope, step) scope_step:shop_pulse_cohort_low:count"
     assert watch.wait_for_data([fell]) == []
