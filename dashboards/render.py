@@ -15,7 +15,7 @@ from dashboards.pitfalls import PITFALLS
 from schemas import documents
 from streams import settings
 from streams.errors import PulseError
-from streams.kpi import Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole
+from streams.kpi import Formula, Kpi, Mean, Measure, Quantile, Ratio, Sum, Whole
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import SCOPES
 
@@ -84,6 +84,9 @@ def formula_text(formula: Formula) -> str:
             return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}"
         case Whole(measure, divisor):
             return f"{measure.name} / {divisor}, rounded down"
+        case Mean(counts):
+            group = counts[0][1].name.partition(".")[0]
+            return f"mean over {group}"
         case Quantile(buckets, q):
             group = buckets[0][1].name.partition(".")[0]
             return f"quantile {q:g} of {group}, interpolated within buckets"

@@ -17,6 +17,7 @@ from types import MappingProxyType
 
 from schemas.events import TYPES_OF_TOPIC
 from streams.catalogue import CAPPED, EVENT_COUNTS
+from streams.figures import PARTS
 from streams.kpi import FigureSet
 from streams.scopes import OTHER
 from streams.window import Pane, PaneSize
@@ -30,11 +31,13 @@ IDLE_VALUES_MAX = 100_000
 TOPIC_OF: Mapping[str, str] = MappingProxyType(
     {
         measure.name: topic
-        for cls, measure in EVENT_COUNTS.items()
+        for cls, whole in EVENT_COUNTS.items()
         for topic, types in TYPES_OF_TOPIC.items()
         if cls in types and topic != "purchases"
+        for measure in (whole, *(each for part in PARTS.get(cls, ()) for each in part.measures.values()))
     }
 )
+_WHOLES = frozenset(measure.name for measure in EVENT_COUNTS.values())
 
 CellKey = tuple[str, Pane]  # (kind of scope, pane)
 
@@ -61,7 +64,7 @@ class Admission:
 
     def __init__(self, figures: FigureSet, sizes: tuple[PaneSize, ...], values_max: int) -> None:
         self.kinds = tuple(kind.name for kind in figures.kinds if kind.name in CAPPED.kinds)
-        self.counts_moved = CAPPED.name in figures.measures
+        self._counts_moved = CAPPED.name in figures.measures
         self._sizes = sizes
         self._by_name = {size.name: size for size in sizes}
         self._values_max = values_max
@@ -218,11 +221,15 @@ class Admission:
             topic = TOPIC_OF.get(measure, "")
             if topic in full and value != OTHER and value not in full[topic]:
                 kept[measure, OTHER] += amount
-                if self.counts_moved:
+                if self.counts_moved(measure):
                     kept[CAPPED.name, topic] += amount
             else:
                 kept[measure, value] += amount
         return kept
+
+    def counts_moved(self, measure: str) -> bool:
+        """Whether moving this measure's events to `other` is counted: each event once, as a whole."""
+        return self._counts_moved and measure in _WHOLES
 
     def end_turn(self, stored: Container[Pane], expired: Iterable[Pane]) -> None:
         """Called with each write, once its amounts are resolved.

@@ -20,15 +20,15 @@ from streams.catalogue import (
     COVERED_MS,
     EVENT_COUNTS,
     GMV_PAID,
-    MEASURES,
     ORDERS_IN_CURRENCY,
     SESSION_STEPS,
     TIME_TO_CONVERT,
     USERS,
 )
-from streams.kpi import FigureSet, Keeping, Kpi, Measure, Quantile, Ratio, measures_of, nest, value
+from streams.figures import MEASURES, PARTS, SKETCHES
+from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
 from streams.kpis import KPIS, QUALITY
-from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, WITH_USERS, pair_value, split_pair
+from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
 
 VALUE_CODE_POINTS_MAX = 64
 # JSON numbers are written as 64-bit integers; a sum beyond that is an error, never another number.
@@ -128,21 +128,27 @@ _GROUP_OF: Mapping[str, Group] = MappingProxyType(
     {
         **{measure.name: Group.EVENTS for measure in EVENT_COUNTS.values()},
         **{
+            measure.name: Group.EVENTS
+            for parts in PARTS.values()
+            for part in parts
+            for measure in part.measures.values()
+        },
+        **{
             measure.name: Group.SESSIONS
             for measure in (*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values())
         },
-        **{measure.name: Group.USERS for measure in USERS.values()},
+        **{measure.name: Group.USERS for measure in SKETCHES.values()},
     }
 )
 # What each figure reads, by its path: evaluated thousands of times a second.
 _READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
     {kpi.path: measures_of(kpi.formula) for kpi in (*KPIS, *QUALITY)}
 )
-# Shares and quantiles say something wrong where a part of what they read is counted elsewhere; counts do not.
+# Where a part of what they read is counted elsewhere, all but counts say something wrong.
 _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     {
         kpi.path: frozenset(_GROUP_OF[each.name] for each in _READS[kpi.path] if each.name in _GROUP_OF)
-        if isinstance(kpi.formula, Ratio | Quantile)
+        if isinstance(kpi.formula, Ratio | Mean | Quantile)
         else frozenset()
         for kpi in (*KPIS, *QUALITY)
     }
@@ -187,9 +193,14 @@ def stored_measures(
     )
 
 
-def counts_users(kind: str, figures: FigureSet) -> bool:
-    """Whether distinct users are kept for the kind of scope."""
-    return kind in WITH_USERS and all(measure.name in figures.measures for measure in USERS.values())
+@lru_cache(maxsize=256)
+def sketches_of(kind: str, figures: FigureSet) -> Mapping[str, Measure]:
+    """The sketches of users that are kept for the kind of scope, by step."""
+    return {
+        step: measure
+        for step, measure in SKETCHES.items()
+        if kind in measure.kinds and measure.name in figures.measures
+    }
 
 
 def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from schemas.events import Event
 from streams.catalogue import EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
+from streams.figures import PARTS
 from streams.kpi import FigureSet, Measure
-from streams.ledger import OrderLine
+from streams.ledger import Order, OrderLine
 from streams.scopes import (
     ALL,
     LIVE_PRODUCT,
@@ -84,10 +85,19 @@ class Books:
         scopes: Sequence[str | None],
         entries: Iterable[Entry],
         lines: Sequence[OrderLine] = (),
+        sign: int = 1,
     ) -> None:
-        """Books on the whole shop, on each order-level scope that has a value, and on the lines' scopes."""
+        """Books on the whole shop, on each order-level scope that has a value, and on the lines' scopes.
+
+        With a `sign` of -1 takes back what was booked.
+        """
         kept = [
-            (entry.measure.stored_as(entry.currency), entry.measure.kinds, entry.amount, entry.by_line)
+            (
+                entry.measure.stored_as(entry.currency),
+                entry.measure.kinds,
+                sign * entry.amount,
+                entry.by_line and [sign * amount for amount in entry.by_line],
+            )
             for entry in entries
             if entry.measure.name in self._measures
         ]
@@ -125,42 +135,44 @@ class Books:
             return
         cells = self._sums.cells_of(kind, start_ms)
         for value, at in places.items():
-            for name, kinds, _, by_line in kept:
-                amount = 1 if by_line is None else sum([by_line[place] for place in at])
+            for name, kinds, whole, by_line in kept:
+                amount = whole if by_line is None else sum([by_line[place] for place in at])
                 if amount and kind in kinds:
                     cells[name, value] += amount
 
-    def book_rooms(
-        self,
-        time_ms: int,
-        currency: str,
-        lines: Sequence[OrderLine],
-        values_minor: Sequence[int],
-        quantities: Sequence[int],
-    ) -> None:
+    def book_rooms(self, order: Order, sign: int) -> None:
         """Books what each live of an order sold, by minute and by product, on the live's own hashes."""
         if not self._keeps_rooms:
             return
-        minute = f"m{time_ms // MINUTE_MS % 60}"
-        orders, gmv = ORDERS_IN_CURRENCY.stored_as(currency), GMV_PAID.stored_as(currency)
+        start_ms = self._sums.finest.start_of(order.time_ms)
+        minute = f"m{order.time_ms // MINUTE_MS % 60}"
+        orders, gmv = ORDERS_IN_CURRENCY.stored_as(order.currency), GMV_PAID.stored_as(order.currency)
         counted = set[str]()
-        for line, value_minor, quantity in zip(lines, values_minor, quantities, strict=True):
+        for line in order.lines:
             if line.live is None:
                 continue
-            cells = self._sums.cells_of(room_kind(line.live), self._sums.finest.start_of(time_ms))
-            cells[gmv, minute] += value_minor
-            cells[ITEMS.name, f"p{line.product}"] += quantity
+            cells = self._sums.cells_of(room_kind(line.live), start_ms)
+            cells[gmv, minute] += sign * line.value_minor
+            cells[ITEMS.name, f"p{line.product}"] += sign * line.quantity
             if line.live not in counted:
                 counted.add(line.live)
-                cells[orders, minute] += 1
+                cells[orders, minute] += sign
 
     def on_event(self, event: Event, amount: int) -> None:
         """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster)."""
-        measure = EVENT_COUNTS[type(event)]
+        found = [part.measures.get(getattr(event, part.field)) for part in PARTS.get(type(event), ())]
+        measures = [
+            measure
+            for measure in (EVENT_COUNTS[type(event)], *found)
+            if measure is not None and measure.name in self._measures
+        ]
         for kind in self._event_kinds:
             value = _joined([getattr(event, field, None) for field in kind.fields])
-            if value is not None and kind.name in measure.kinds and measure.name in self._measures:
-                self._sums.add(kind.name, event.event_time_ms, measure.name, value, amount)
+            if value is None:
+                continue
+            for measure in measures:
+                if kind.name in measure.kinds:
+                    self._sums.add(kind.name, event.event_time_ms, measure.name, value, amount)
 
     def on_pipeline(
         self, ingest_ms: int, topic: str, measure: Measure, amount: int, currency: str | None = None

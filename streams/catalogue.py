@@ -1,8 +1,8 @@
-"""The catalogue: every measure that is kept, declared once. `kpis` says what people read of them.
+"""The catalogue of what all stories share: every measure that is kept, declared once.
 
-Redis fields, answers, gauges and the reference are derived from these declarations; to add a figure, add it
-here (and, if it is neither a count of events nor an amount that is booked already, book it in `fold`,
-`orders`, `funnel` or `rooms`). Definitions and their sources: docs/contract.md.
+Redis fields, answers, gauges and the reference are derived from declarations; `kpis` says what people read
+of these measures. What belongs to one story alone is declared in `figures`. Definitions and their sources:
+docs/contract.md.
 """
 
 from __future__ import annotations
@@ -11,8 +11,20 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from schemas.codec import Reason
-from schemas.events import EVENT_TYPES, Event, Payment, Purchase, SourceHeartbeat, event_type
-from streams.kpi import Keeping, Measure, Sum
+from schemas.events import (
+    EVENT_TYPES,
+    AddToCart,
+    Event,
+    LiveJoin,
+    MiniProgramOpen,
+    Payment,
+    Purchase,
+    SourceHeartbeat,
+    TagTap,
+    View,
+    event_type,
+)
+from streams.kpi import Distinct, Keeping, Measure, Sum
 from streams.scopes import (
     EVERYWHERE,
     LIVE,
@@ -127,6 +139,16 @@ USERS: Mapping[str, Measure] = MappingProxyType(
 )
 
 
+USER_STEPS = tuple(
+    Distinct(step, frozenset(events_of_step), USERS[step])
+    for step, events_of_step in (
+        ("view", (View, LiveJoin, MiniProgramOpen)),
+        ("tag_tap", (TagTap,)),
+        ("add_to_cart", (AddToCart,)),
+    )
+)
+
+
 def _viewers(name: str, help_text: str, keeping: Keeping = Keeping.SUM) -> Measure:
     return Measure(name=name, help=help_text, kinds=frozenset({LIVE.name}), keeping=keeping)
 
@@ -163,7 +185,8 @@ DEAD_LETTERS: Mapping[Reason, Measure] = MappingProxyType(
     }
 )
 
-MEASURES = (
+# Those of the stories stand in modules of their own: see `figures`.
+BASE_MEASURES = (
     *EVENT_COUNTS.values(),
     *(ORDERS_IN_CURRENCY, ITEMS, GMV_PAID, BUYER_PAID, COMMISSION),
     *(REFUNDS, REFUNDS_OF_PURCHASES, UNATTRIBUTED_REFUNDS),

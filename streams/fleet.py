@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from streams.batch import Batch
 from streams.errors import PulseError
 from streams.owner import Owner, Work
-from streams.state import NEVER_MS
+from streams.progress import NEVER_MS
 
 logger = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from typing import Any
 from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
+from streams.figures import PARTS
 from streams.kpi import FigureSet
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
@@ -31,6 +32,8 @@ class EventCounter:
         self._names = {
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
+        # By name of the count of the whole, what its events are counted by beside that.
+        self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -51,6 +54,22 @@ class EventCounter:
             names = [names[index] for index in keep]
         if not events:
             return
+        self._count_as(names, events, times_ms)
+        for name in self._parts.keys() & names if self._parts else ():
+            for part in self._parts[name]:
+                found = [
+                    (measure.name, event, time_ms)
+                    for event, time_ms in zip(events, times_ms, strict=True)
+                    if event.__class__ is part.event
+                    and (measure := part.measures.get(getattr(event, part.field))) is not None
+                ]
+                if found:
+                    self._count_as(*zip(*found, strict=True))
+
+    def _count_as(
+        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int]
+    ) -> None:
+        """Adds 1 per event and scope to the measure that stands for the event in `names`."""
         size_ms = self._sums.finest.size_ms
         starts = [time_ms - time_ms % size_ms for time_ms in times_ms]
         # Each pair of pane and measure as a small number: what is counted below then hashes faster.
@@ -105,7 +124,7 @@ class EventCounter:
                 into = cells[head][0]
                 amount = into.pop((name, value))
                 into[name, OTHER] += amount
-                if admission.counts_moved:
+                if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
 
 

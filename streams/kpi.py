@@ -12,6 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import Any
+
+from schemas.events import Event
 
 
 class Level(StrEnum):
@@ -72,6 +75,36 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Events of one type by a field with a closed list of values, each counted beside the whole.
+
+    Attributes:
+        event: the type.
+        field: its attribute.
+        measures: what counts the events that have the value there; other values count in none.
+    """
+
+    event: type[Event]
+    field: str
+    measures: Mapping[Any, Measure]
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """The distinct users with an event of certain types of traffic, sketched.
+
+    Attributes:
+        step: what they did, as sketches are named in Redis.
+        events: the types.
+        measure: the number of them; its name is ``users.STEP``.
+    """
+
+    step: str
+    events: frozenset[type[Event]]
+    measure: Measure
+
+
+@dataclass(frozen=True, slots=True)
 class Sum:
     """What its terms add up to; `minus` is taken away."""
 
@@ -98,6 +131,13 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean of values that are counted one by one, as (value, how often); None over nothing."""
+
+    counts: tuple[tuple[int, Measure], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Quantile:
     """The value below which the share `q` of the counted lies, interpolated within its bucket.
 
@@ -111,7 +151,7 @@ class Quantile:
     q: float
 
 
-Formula = Measure | Sum | Ratio | Whole | Quantile
+Formula = Measure | Sum | Ratio | Whole | Mean | Quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +179,9 @@ class Kpi:
 
     @property
     def gauge(self) -> str:
-        """The name of its gauge, without the prefix: the path, without the groups that say nothing there."""
-        return self.path.removeprefix("money.*.").removeprefix("ratios.").replace(".", "_")
+        """The name of its gauge, without the prefix: the path, without the words that say nothing there."""
+        bare = self.path.removeprefix("money.*.").removeprefix("ratios.").removesuffix(".count")
+        return bare.replace(".", "_")
 
     @property
     def per_currency(self) -> bool:
@@ -169,8 +210,8 @@ def measures_of(formula: Formula) -> tuple[Measure, ...]:
             return measures_of(part) + measures_of(whole)
         case Whole(measure):
             return (measure,)
-        case Quantile(buckets):
-            return tuple(measure for _, measure in buckets)
+        case Mean(counts) | Quantile(counts):
+            return tuple(measure for _, measure in counts)
 
 
 def is_kept(formula: Formula, kind: str) -> bool:
@@ -196,6 +237,9 @@ def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int |
             return round(exact) if whole_units else float(exact)
         case Whole(measure, divisor):
             return total(measure) // divisor
+        case Mean(counts):
+            count = sum(total(measure) for _, measure in counts)
+            return sum(of * total(measure) for of, measure in counts) / count if count else None
         case Quantile(buckets, q):
             return _quantile([(upper, total(measure)) for upper, measure in buckets], q)
 

@@ -1,4 +1,7 @@
-"""Every KPI and every set of figures, declared once over the measures of the catalogue."""
+"""Every KPI and every set of figures, declared once over the measures of the catalogue.
+
+What all stories share is declared here; what belongs to one, in `figures`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,6 @@ from streams.catalogue import (
     GMV_PAID,
     ITEMS,
     LATE,
-    MEASURES,
     MISPLACED,
     ORDERS_IN_CURRENCY,
     PAY_AUTHORISED,
@@ -37,6 +39,7 @@ from streams.catalogue import (
     WATCH_MS,
     events,
 )
+from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
     EVERYWHERE,
@@ -266,6 +269,7 @@ KPIS = (
         _kpi(f"events_by_type.{measure.name.removeprefix('events.')}", measure, "count", measure.help, _OURS)
         for measure in EVENT_COUNTS.values()
     ),
+    *STORY_KPIS,
 )
 
 # How far the figures can be trusted: pipeline-wide, over the window's ingest time.

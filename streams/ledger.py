@@ -18,17 +18,31 @@ from streams.window import DAY_MS
 
 
 class OrderLine(msgspec.Struct, array_like=True, gc=False):
-    """What of an order line later events can change or need; amounts in minor units."""
+    """A line as it was booked, so that it can be booked anew; amounts in minor units.
+
+    `value_minor` is the line value, `left_minor` what refunds left of it, `paid_minor` what the buyer paid.
+    """
 
     product: str
+    sku: str | None
     creator: str | None
     live: str | None
     brand: str | None
     merchant: str | None
     affiliate: str | None
+    quantity: int
+    value_minor: int
+    paid_minor: int
     left_minor: int
     commission_bps: int
-    sku: str | None = None
+    fee_bps: int
+
+
+class Taken(msgspec.Struct, array_like=True, gc=False):
+    """What a refund took of an order: when, and how much of each line."""
+
+    time_ms: int
+    by_line_minor: list[int]
 
 
 class Order(msgspec.Struct, array_like=True):
@@ -47,6 +61,9 @@ class Order(msgspec.Struct, array_like=True):
     excluded: bool
     scopes: tuple[str | None, ...]
     lines: list[OrderLine]
+    user: str
+    shipping_minor: int
+    refunds: list[Taken]
 
 
 class Attempt(msgspec.Struct, array_like=True):

@@ -14,7 +14,7 @@ from zlib import crc32
 
 from streams.batch import LogRecord
 from streams.errors import PulseError
-from streams.state import Progress
+from streams.progress import Progress
 
 logger = logging.getLogger(__name__)
 

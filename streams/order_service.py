@@ -27,6 +27,7 @@ from streams.orders import (
     refund_identity,
 )
 from streams.payments import PaymentBook, attempt_id_of
+from streams.story import Chunk
 from streams.users import Buyer, BuyerBook, UserSketches
 from streams.verdict import Refusal, Screened
 from streams.window import MINUTE_MS
@@ -37,8 +38,10 @@ _FREE_MINUTE = -(1 << 40)
 
 @dataclass(slots=True)
 class Judged:
-    """What became of a chunk: refusals, and the accepted and excluded events with their records."""
+    """What became of a chunk: refusals, the accepted and excluded events with their records, and those that
+    are counted in figures."""
 
+    counted: Chunk
     refusals: list[Refusal] = field(default_factory=list)
     taken: list[tuple[Event, LogRecord]] = field(default_factory=list)
 
@@ -97,9 +100,10 @@ class OrderService:
 
     def apply(self, screened: Screened) -> Judged:
         """Judges and counts a screened chunk."""
-        judged = Judged()
         real: list[Event] = []
+        real_records: list[LogRecord] = []
         real_ingest_ms: list[int] = []
+        judged = Judged(Chunk(TOPIC, real, real_records, real_ingest_ms))
         columns = zip(screened.events, screened.records, screened.ingest_ms, strict=True)
         for event, record, ingest_ms in columns:
             self.orders.expire_waiting(ingest_ms)
@@ -110,6 +114,7 @@ class OrderService:
                 judged.taken.append((event, record))
             if measure is catalogue.ACCEPTED:
                 real.append(event)
+                real_records.append(record)
                 real_ingest_ms.append(ingest_ms)
                 if isinstance(event, Purchase) and self._users.enabled:
                     repeat = self.buyers.accept(event)

@@ -9,10 +9,10 @@ from xxhash import xxh3_64_intdigest
 
 from schemas.codec import Reason
 from schemas.events import Event, Purchase, Refund
-from streams import catalogue
+from streams import catalogue, order_entries
 from streams.batch import LogRecord, PlainRecord
 from streams.booking import Books, Entry
-from streams.ledger import Identity, Ledger, Order, OrderLine, WaitingRefund, day_of
+from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, WaitingRefund, day_of
 from streams.refunds import split
 from streams.scopes import SINGLE_ORDER_SCOPES
 from streams.verdict import Refusal
@@ -20,7 +20,6 @@ from streams.window import MINUTE_MS
 
 TOPIC = "purchases"
 _ORDER_FIELDS = tuple(kind.fields[0] for kind in SINGLE_ORDER_SCOPES)
-_BPS = 10_000
 _NEVER_MS = 1 << 62
 
 
@@ -34,14 +33,18 @@ def lines_of(purchase: Purchase) -> list[OrderLine]:
     return [
         OrderLine(
             product=item.product_id,
+            sku=item.sku_id,
             creator=item.creator_id or purchase.creator_id,
             live=item.live_id or purchase.live_id,
             brand=item.brand_id or purchase.brand_id,
             merchant=item.merchant_id or purchase.merchant_id,
             affiliate=item.affiliate_id or purchase.affiliate_id,
-            left_minor=item.quantity * item.unit_price_minor - item.seller_discount_minor,
+            quantity=item.quantity,
+            value_minor=(value := item.quantity * item.unit_price_minor - item.seller_discount_minor),
+            paid_minor=value - item.platform_discount_minor + item.tax_minor,
+            left_minor=value,
             commission_bps=item.commission_bps,
-            sku=item.sku_id,
+            fee_bps=item.platform_fee_bps,
         )
         for item in purchase.items
     ]
@@ -66,10 +69,6 @@ def money_hash(event: Purchase | Refund) -> int:
         return xxh3_64_intdigest(encode((event.currency, event.shipping_minor, lines)))
     items = [(item.product_id, item.quantity, item.amount_minor) for item in event.items or ()]
     return xxh3_64_intdigest(encode((event.order_id, event.currency, event.amount_minor, items)))
-
-
-def _commission(line: OrderLine) -> int:
-    return line.left_minor * line.commission_bps // _BPS
 
 
 class OrderBook:
@@ -106,31 +105,13 @@ class OrderBook:
             excluded=excluded,
             scopes=order_scopes(event),
             lines=lines_of(event),
+            user=event.user_id,
+            shipping_minor=event.shipping_minor,
+            refunds=[],
         )
         self.orders.put(event.order_id, order)
-        if not excluded:
-            self._book_purchase(event, order)
+        order_entries.book(self._books, order, 1)
         yield from self._settle_waiting(event.order_id, order)
-
-    def _book_purchase(self, event: Purchase, order: Order) -> None:
-        lines, items, currency = order.lines, event.items, order.currency
-        values = [line.left_minor for line in lines]
-        paid = [
-            value - item.platform_discount_minor + item.tax_minor
-            for value, item in zip(values, items, strict=True)
-        ]
-        quantities = [item.quantity for item in items]
-        commissions = [_commission(line) for line in lines]
-        entries = (
-            Entry(catalogue.EVENT_COUNTS[Purchase], 1),
-            Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
-            Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
-            Entry(catalogue.GMV_PAID, sum(values), currency, values),
-            Entry(catalogue.BUYER_PAID, sum(paid) + event.shipping_minor, currency, paid),
-            Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
-        )
-        self._books.book(order.time_ms, order.scopes, entries, lines)
-        self._books.book_rooms(order.time_ms, currency, lines, values, quantities)
 
     def accept_refund(
         self, event: Refund, record: LogRecord, ingest_ms: int, excluded: bool
@@ -158,7 +139,7 @@ class OrderBook:
         if contradiction:
             return Refusal(record, Reason.CONFLICTING_DUPLICATE, contradiction)
         if not excluded:
-            self._book_refund(event, order)
+            self._take(event, order)
         return None
 
     def let_wait(self, refund: Refund, kept: WaitingRefund) -> None:
@@ -176,7 +157,8 @@ class OrderBook:
             return f"refund of {event.amount_minor} above the {left_minor} left of its order"
         return ""
 
-    def _book_refund(self, event: Refund, order: Order) -> None:
+    def _take(self, event: Refund, order: Order) -> None:
+        """Takes a refund's amount from the lines of its order."""
         lines = order.lines
         taken = split(
             event.amount_minor,
@@ -184,21 +166,12 @@ class OrderBook:
             [line.product for line in lines],
             [line.left_minor for line in lines],
         )
-        before = [_commission(line) for line in lines]
+        order_entries.book(self._books, order, -1)
         for line, amount in zip(lines, taken, strict=True):
             line.left_minor -= amount
+        order.refunds.append(Taken(event.event_time_ms, taken))
+        order_entries.book(self._books, order, 1)
         self.orders.put(event.order_id, order)
-        if order.excluded:
-            return
-        change = [_commission(line) - old for line, old in zip(lines, before, strict=True)]
-        books, currency = self._books, order.currency
-        refunded = Entry(catalogue.REFUNDS, event.amount_minor, currency, taken)
-        books.book(event.event_time_ms, order.scopes, (refunded,), lines)
-        of_purchases = (
-            Entry(catalogue.REFUNDS_OF_PURCHASES, event.amount_minor, currency, taken),
-            Entry(catalogue.COMMISSION, sum(change), currency, change),
-        )
-        books.book(order.time_ms, order.scopes, of_purchases, lines)
 
     def _settle_waiting(self, order_id: str, order: Order) -> Iterator[Refusal]:
         ours = self.waiting.pop(order_id, {})
@@ -206,7 +179,7 @@ class OrderBook:
             self.changed_waiting[refund.refund_id] = None
             contradiction = self.contradiction(refund, order)
             if not contradiction:
-                self._book_refund(refund, order)
+                self._take(refund, order)
                 continue
             record = PlainRecord(kept.offset, kept.timestamp, kept.key, kept.value, kept.headers)
             self._uncount(refund, kept.counted_ms)

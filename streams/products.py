@@ -7,19 +7,20 @@ holds, in whatever order the events come.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from schemas.events import Event, ProductListed, StockSet
+from schemas.events import ProductListed, StockSet
 from streams.catalogue import ITEMS
 from streams.kpi import FigureSet
 from streams.ledger import Ledger
 from streams.scopes import PRODUCT_SKU
+from streams.story import Chunk, Shelf
 
 # Of a product's SKUs those with the latest stock_set are kept: bounds the record.
 SKUS_MAX = 200
+_TOPICS = frozenset({"catalogue"})
 
 
 class Stock(NamedTuple):
@@ -57,23 +58,30 @@ class ProductBook:
         self.records = Ledger("products", ProductRecord)
         self.enabled = PRODUCT_SKU in figures.kinds and ITEMS.name in figures.measures
 
-    def ids(self, events: Sequence[Event]) -> list[str]:
-        """Products whose records must be loaded before `accept`."""
-        if not self.enabled:
-            return []
-        return [event.product_id for event in events if isinstance(event, ProductListed | StockSet)]
+    @property
+    def topics(self) -> frozenset[str]:
+        """The catalogue."""
+        return _TOPICS if self.enabled else frozenset()
 
-    def accept(self, events: Sequence[Event], offsets: Sequence[int]) -> None:
-        """Takes up accepted, real events of the catalogue; the columns run in parallel."""
-        if not self.enabled:
-            return
-        for event, offset in zip(events, offsets, strict=True):
+    @property
+    def shelves(self) -> tuple[Shelf, ...]:
+        """The products, for good."""
+        return (Shelf(self.records, _TOPICS),)
+
+    def ids(self, chunk: Chunk) -> dict[str, list[str]]:
+        """Products whose records must be loaded before `accept`."""
+        wanted = [event.product_id for event in chunk.events if isinstance(event, ProductListed | StockSet)]
+        return {self.records.name: wanted}
+
+    def accept(self, chunk: Chunk) -> None:
+        """Takes up accepted, real events of the catalogue."""
+        for event, log_record in zip(chunk.events, chunk.records, strict=True):
             if isinstance(event, ProductListed | StockSet):
                 record = self.records.get(event.product_id) or ProductRecord()
                 if isinstance(event, ProductListed):
-                    changed = _list(record, event, offset)
+                    changed = _list(record, event, log_record.offset)
                 else:
-                    changed = _set_stock(record, event, offset)
+                    changed = _set_stock(record, event, log_record.offset)
                 if changed:
                     self.records.put(event.product_id, record)
 

@@ -8,18 +8,18 @@ much as the lateness; whatever is compared is compared by (event time, offset).
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
 import msgspec
 
 from schemas.envelope import RoomEvent
-from schemas.events import Event, LiveEnd, LiveHeartbeat, LiveStart, ProductPin, ProductUnpin
+from schemas.events import LiveEnd, LiveHeartbeat, LiveStart, ProductPin, ProductUnpin
 from streams.catalogue import COVERED_MS, PEAK_VIEWERS, WATCH_MS
 from streams.kpi import FigureSet
 from streams.ledger import Ledger, day_of
 from streams.scopes import LIVE
+from streams.story import Chunk, Shelf
 from streams.sums import Sums
 from streams.window import MINUTE_MS
 
@@ -36,6 +36,7 @@ VIEWERS_MAX = 10**9
 CREATOR_LIVES_MAX = 20
 
 _BEFORE_ALL = (-1, -1)
+_TOPICS = frozenset({"livestreams"})
 
 
 class Heartbeat(NamedTuple):
@@ -121,10 +122,20 @@ class RoomBook:
         self._sums = sums
         self._lateness_ms = lateness_ms
 
-    def ids(self, events: Sequence[Event]) -> dict[str, list[str]]:
-        """Ids by ledger that must be loaded before `accept`. Creators of rooms that are not loaded yet are
-        not known yet: ask again after loading, until nothing is missing."""
-        ours = [event for event in events if isinstance(event, RoomEvent)] if self.enabled else []
+    @property
+    def topics(self) -> frozenset[str]:
+        """The topic of the rooms."""
+        return _TOPICS if self.enabled else frozenset()
+
+    @property
+    def shelves(self) -> tuple[Shelf, ...]:
+        """The rooms; and creators, for good."""
+        return Shelf(self.rooms, _TOPICS, LIVES_KEPT_DAYS), Shelf(self.creators, _TOPICS)
+
+    def ids(self, chunk: Chunk) -> dict[str, list[str]]:
+        """Ids by ledger that must be loaded before `accept`; creators of rooms that are not loaded yet are
+        not known yet."""
+        ours = [event for event in chunk.events if isinstance(event, RoomEvent)]
         lives = list(dict.fromkeys(event.live_id for event in ours))
         creators = [event.creator_id for event in ours if event.creator_id is not None]
         for room in map(self.rooms.peek, lives):
@@ -132,14 +143,11 @@ class RoomBook:
                 creators.append(room.creator_id)
         return {self.rooms.name: lives, self.creators.name: creators}
 
-    def accept(self, events: Sequence[Event], offsets: Sequence[int], ingest_ms: Sequence[int]) -> None:
-        """Takes up accepted, real events of the topic, in the order of their log; the shoppers' are passed
-        over. The columns run in parallel, `ingest_ms` is the ingest time at each."""
-        if not self.enabled:
-            return
-        for event, offset, at_ms in zip(events, offsets, ingest_ms, strict=True):
+    def accept(self, chunk: Chunk) -> None:
+        """Takes up accepted, real events of the topic; the shoppers' are passed over."""
+        for event, record, at_ms in zip(chunk.events, chunk.records, chunk.ingest_ms, strict=True):
             if isinstance(event, RoomEvent):
-                self._accept(event, offset, at_ms)
+                self._accept(event, record.offset, at_ms)
 
     def _accept(self, event: RoomEvent, offset: int, ingest_ms: int) -> None:
         room = self.rooms.get(event.live_id)

@@ -16,9 +16,8 @@ from streams.answer import (
     body,
     by_measure,
     capped_cells,
-    counts_users,
+    sketches_of,
 )
-from streams.catalogue import USERS
 from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
@@ -53,10 +52,11 @@ class Sheet:
         self._beside: HashRequest | None = None
         # Which figures a met cap spoils, by where it shows: each is admitted pane by pane of its own size.
         self._caps: list[tuple[Group, HashRequest]] = []
-        if counts_users(scope.kind, reader.figures):
+        self._steps = sketches_of(scope.kind, reader.figures)
+        if self._steps:
             self.users = users_range(*range_ms, max(moment.now_ms, moment.high_ms))
         if self.users is not None:
-            self._sketches = distinct(USERS, scope.kind, scope.value, self.users.panes)
+            self._sketches = distinct(self._steps, scope.kind, scope.value, self.users.panes)
             self._beside = self._money_beside(self.users)
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
@@ -101,7 +101,7 @@ class Sheet:
         users = None
         if self._sketches is not None:
             counts = view.counts(self._sketches)
-            users = {measure.name: n for measure, n in zip(USERS.values(), counts, strict=True)}
+            users = {measure.name: n for measure, n in zip(self._steps.values(), counts, strict=True)}
             if self._beside is not None:
                 users |= view.values(self._beside).get(self.scope.value, {})
         return Totals(own, users, self.capped(view))

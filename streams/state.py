@@ -8,7 +8,7 @@ topics' events; what each contributes does not depend on the order in which topi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -27,19 +27,17 @@ from streams.kpi import FigureSet, Measure
 from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
+from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.signs import is_canary, source_ms
+from streams.story import Chunk, Story
 from streams.sums import CellWrite, Sums
+from streams.trimming import due_trims, read_to
 from streams.users import BUYERS_KEPT_DAYS, SketchWrite, UserSketches
 from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
 from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
-NEVER_MS = -1
-# A topic without records may come back with older ones; records that it may need wait so long.
-QUIET_TOPIC_MS = 7 * DAY_MS
-# Topics of which what happened last, by event time and then offset, is kept.
-_BY_OFFSET = frozenset({"livestreams", "catalogue"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,25 +73,6 @@ class Rules:
     def horizon_minutes(self, topic: str) -> int:
         """For how many minutes past acceptance an identity is remembered."""
         return self.lateness_ms(topic) // MINUTE_MS + 1
-
-
-@dataclass(slots=True)
-class Progress:
-    """How far one topic of the partition was read, as the memory stands (Redis may be behind).
-
-    Times are `NEVER_MS` until known. `last` is (offset, timestamp, CRC-32 of the value) of the last record,
-    by which a recreated topic is recognised; `source_ms` is Kafka's time of the newest record that is no
-    canary, `canary_ms` that of the newest canary.
-    """
-
-    next_offset: int | None = None
-    ingest_ms: int = NEVER_MS
-    high_ms: int = NEVER_MS
-    heartbeat_ms: int = NEVER_MS
-    watermark_ms: int = NEVER_MS
-    last: tuple[int, int, int] | None = None
-    source_ms: int = NEVER_MS
-    canary_ms: int = NEVER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +131,13 @@ class PartitionState:
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
-        self.rooms = RoomBook(figures, self.sums, rules.traffic_lateness_ms)
-        self.products = ProductBook(figures)
+        self.stories: tuple[Story, ...] = (
+            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
+            ProductBook(figures),
+        )
+        self._stories_of = {
+            topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
+        }
         self.service = OrderService(
             self._books,
             self.sessions,
@@ -165,9 +149,7 @@ class PartitionState:
         self.ledgers: tuple[Ledger[Any], ...] = (
             *self.service.ledgers,
             self.sessions.records,
-            self.rooms.rooms,
-            self.rooms.creators,
-            self.products.records,
+            *(shelf.ledger for story in self.stories for shelf in story.shelves),
         )
         self._lives: dict[str, int] = {}
 
@@ -192,10 +174,9 @@ class PartitionState:
             wanted |= self.service.wanted(events)
         else:
             cells = self.sums.admission.unknown(screened.times_ms)
-        if topic == "livestreams":
-            wanted |= self.rooms.ids(events)
-        elif topic == "catalogue":
-            wanted[self.products.records.name] = self.products.ids(events)
+        chunk = Chunk(topic, events, screened.records, screened.ingest_ms)
+        for story in self._stories_of[topic]:
+            wanted |= story.ids(chunk)
         records = {
             ledger.name: absent
             for ledger in self.ledgers
@@ -226,6 +207,8 @@ class PartitionState:
             for event, record in judged.taken:
                 self._rise(PURCHASES, event.event_time_ms)
                 self._note(PURCHASES, event, record.timestamp)
+            for story in self._stories_of[topic]:
+                story.accept(judged.counted)
         else:
             self._apply_traffic(topic, screened)
             self.ids[topic].expire(screened.end_ingest_ms)
@@ -272,7 +255,8 @@ class PartitionState:
             if not events:
                 return
         self._rise(topic, max(times_ms))
-        offsets = [screened.records[index].offset for index in fresh] if topic in _BY_OFFSET else []
+        stories = self._stories_of[topic]
+        log_records = [screened.records[index] for index in fresh] if stories else []
         if topic == "livestreams" or SourceHeartbeat in {event.__class__ for event in events}:
             for index, event in enumerate(events):
                 self._note(topic, event, screened.records[fresh[index]].timestamp)
@@ -283,16 +267,14 @@ class PartitionState:
             events = [events[index] for index in real]
             ingest_ms = [ingest_ms[index] for index in real]
             times_ms = [times_ms[index] for index in real]
-            offsets = [offsets[index] for index in real] if offsets else []
+            log_records = [log_records[index] for index in real] if stories else []
         self._count_by_ingest(topic, catalogue.ACCEPTED, ingest_ms)
         self._counter.count(events, times_ms)
         # After the counting: it decides which values have a place of their own.
         self.users.add(topic, events)
         self.sessions.accept(topic, events, ingest_ms, partial(self.sums.admission.allows, topic))
-        if topic == "livestreams":
-            self.rooms.accept(events, offsets, ingest_ms)
-        elif topic == "catalogue":
-            self.products.accept(events, offsets)
+        for story in stories:
+            story.accept(Chunk(topic, events, log_records, ingest_ms))
 
     def _note(self, topic: str, event: Event, timestamp: int) -> None:
         """What is kept of an accepted event besides counts."""
@@ -331,7 +313,7 @@ class PartitionState:
             new_ids={topic: ids for topic, (ids, _) in unsaved.items() if ids},
             expired_ids={topic: minutes for topic, (_, minutes) in unsaved.items() if minutes},
             ledgers=ledgers,
-            trims=self._trims(filed),
+            trims=due_trims(self.trimmed, filed, self._needless(), self._lateness_days),
             waiting=waiting,
             lives=lives,
             currencies=frozenset(self.service.currencies),
@@ -339,51 +321,26 @@ class PartitionState:
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
         )
 
-    def _trims(self, filed: Mapping[str, int]) -> dict[str, int]:
-        """By ledger, the oldest day that is not deleted yet, if no rule asks for its records any more.
-
-        `filed` is the oldest day under which this write files anything.
-        """
-        purchases = self.topics[PURCHASES].ingest_ms
-        rooms = self.topics["livestreams"].ingest_ms
-        behind = self._sessions_read_to()
-        lateness_days = -(-self.rules.purchase_lateness_ms // DAY_MS)
+    def _needless(self) -> Iterator[tuple[str, int, int]]:
+        """Ledgers, the ingest time that decides about each, and the last day that is needless by that."""
+        purchases, rooms = self.topics[PURCHASES].ingest_ms, self.topics["livestreams"].ingest_ms
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
-        due: dict[str, int] = {}
-        for name, clock_ms, last_day in (
-            ("identities", purchases, day_of(purchases) - lateness_days - 2),
-            ("orders", purchases, past_orders),
-            ("attempts", purchases, past_orders),
-            ("buyers", purchases, day_of(purchases) - lateness_days - BUYERS_KEPT_DAYS - 1),
-            ("sessions", behind, last_needless_day(behind)),
-            ("lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1),
-            ("rooms", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1),
-        ):
-            # What is filed before everything that was trimmed, by a replay for one, has to be trimmed, too.
-            oldest = filed.get(name)
-            if oldest is not None:
-                self.trimmed[name] = min(oldest - 1, self.trimmed.get(name, oldest - 1))
-            if clock_ms == NEVER_MS:
-                continue
-            # Later writes file nothing before the lateness limit.
-            trimmed = min(self.trimmed.get(name, last_day), day_of(clock_ms) - lateness_days - 2)
-            trimmed = self.trimmed.setdefault(name, trimmed)
-            if trimmed < last_day:
-                due[name] = trimmed + 1
-        return due
+        yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
+        yield "orders", purchases, past_orders
+        yield "attempts", purchases, past_orders
+        yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
+        behind = read_to(self.topics, SESSION_TOPICS)
+        yield "sessions", behind, last_needless_day(behind)
+        yield "lives", rooms, day_of(rooms) - LIVES_KEPT_DAYS - 1
+        for story in self.stories:
+            for shelf in story.shelves:
+                if shelf.days is not None:
+                    behind = read_to(self.topics, shelf.topics)
+                    yield shelf.ledger.name, behind, day_of(behind) - shelf.days - 1
 
-    def _sessions_read_to(self) -> int:
-        """The ingest time up to which every topic that sessions are made of was read.
-
-        One without records lately follows the others, if its watermark does, a week behind: what decides is
-        the log, and nearly never the clock.
-        """
-        topics = [self.topics[topic] for topic in SESSION_TOPICS]
-        newest_ms = max(progress.ingest_ms for progress in topics)
-        return min(
-            max(progress.ingest_ms, min(progress.watermark_ms, newest_ms) - QUIET_TOPIC_MS, NEVER_MS)
-            for progress in topics
-        )
+    @property
+    def _lateness_days(self) -> int:
+        return -(-self.rules.purchase_lateness_ms // DAY_MS)
 
 
 def stored_minutes(ids: IdWindow, ingest_ms: int) -> range:

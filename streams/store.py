@@ -24,7 +24,8 @@ from schemas.events import INPUT_TOPICS, Refund
 from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
-from streams.state import NEVER_MS, PartitionState, Progress, Rules, StateWrite, stored_minutes
+from streams.progress import NEVER_MS, Progress
+from streams.state import PartitionState, Rules, StateWrite, stored_minutes
 from streams.window import Pane, PaneSize
 from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
 

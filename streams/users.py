@@ -12,24 +12,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, islice, repeat
 from operator import attrgetter
-from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from schemas.events import (
     TYPES_OF_TOPIC,
-    AddToCart,
     Event,
-    LiveJoin,
-    MiniProgramOpen,
     Purchase,
-    TagTap,
-    View,
 )
 from streams.admission import Admission
-from streams.catalogue import USERS
-from streams.kpi import FigureSet, Level
+from streams.figures import DISTINCT, SKETCHES
+from streams.kpi import Distinct, FigureSet, Level, ScopeKind
 from streams.ledger import Ledger, OrderLine, day_of
 from streams.scopes import OTHER, WITH_USERS
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, Pane, PaneSize
@@ -47,13 +41,6 @@ RECENT_MAX = 50_000
 # Past panes whose sketches a write deletes a part of.
 SWEPT_PANES_MAX = 8
 
-_STEPS: Mapping[str, frozenset[type[Event]]] = MappingProxyType(
-    {
-        "view": frozenset({View, LiveJoin, MiniProgramOpen}),
-        "tag_tap": frozenset({TagTap}),
-        "add_to_cart": frozenset({AddToCart}),
-    }
-)
 _PURCHASE = "purchase"
 _REPEAT_PURCHASE = "repeat_purchase"
 _TOPIC = "purchases"
@@ -76,22 +63,41 @@ class SketchWrite:
     expired: list[Pane]
 
 
+class _Step:
+    """A step of traffic: whose events count, and where they say the values of the kinds that it is kept for.
+
+    Attributes:
+        name: of the step.
+        events: the types.
+        fields: by kind the event's attribute, none for the whole shop.
+        columns: reads event time, user and all fields of an event.
+    """
+
+    def __init__(self, distinct: Distinct, kinds: Iterable[ScopeKind]) -> None:
+        self.name = distinct.step
+        self.events = distinct.events
+        self.fields = _fields(kind for kind in kinds if kind.name in distinct.measure.kinds)
+        named = [field for field in self.fields.values() if field is not None]
+        self.columns: Callable[[Event], Any] = attrgetter("event_time_ms", "user_id", *named)
+
+
+def _fields(kinds: Iterable[ScopeKind]) -> dict[str, str | None]:
+    return {kind.name: kind.fields[0] if kind.fields else None for kind in kinds}
+
+
 class UserSketches:
     """The distinct users of one partition number that are not in Redis yet."""
 
     sizes = SKETCH_SIZES
 
     def __init__(self, figures: FigureSet, admission: Admission) -> None:
-        kept = {step for step, measure in USERS.items() if measure.name in figures.measures}
+        kept = {step for step, measure in SKETCHES.items() if measure.name in figures.measures}
         kinds = [kind for kind in figures.kinds if kind.name in WITH_USERS]
         self.enabled = bool(kept and kinds)
         self._admission = admission
+        steps = [_Step(distinct, figures.kinds) for distinct in DISTINCT if distinct.step in kept]
         self._steps = {
-            topic: [
-                (step, types & classes)
-                for step, classes in _STEPS.items()
-                if kinds and step in kept and types & classes
-            ]
+            topic: [step for step in steps if step.fields and types & step.events]
             for topic, types in TYPES_OF_TOPIC.items()
         }
         self._purchase_steps = {
@@ -99,11 +105,9 @@ class UserSketches:
             for repeated, steps in ((False, [_PURCHASE]), (True, [_PURCHASE, _REPEAT_PURCHASE]))
         }
         # Kinds with the event's attribute; none for the whole shop.
-        self._fields = {kind.name: kind.fields[0] if kind.fields else None for kind in kinds}
+        self._fields = _fields(kinds)
         self._order_kinds = [kind.name for kind in kinds if kind.level is Level.ORDER]
         self._line_kinds = [kind.name for kind in kinds if kind.level is Level.LINE]
-        fields = [field for field in self._fields.values() if field is not None]
-        self._columns: Callable[[Event], Any] = attrgetter("event_time_ms", "user_id", *fields)
         self._recent = [(size, _Recent()) for size in self.sizes]
         # Users to be added, by value of each (pane, step, kind).
         self._waiting: defaultdict[tuple[Pane, str, str], defaultdict[str, set[str]]] = defaultdict(
@@ -128,18 +132,18 @@ class UserSketches:
 
         A value that the pane of its sketch did not admit is `other` there.
         """
-        for step, classes in self._steps[topic]:
-            taken = [event for event in events if event.__class__ in classes]
+        for step in self._steps[topic]:
+            taken = [event for event in events if event.__class__ in step.events]
             if taken:
                 self._add_step(topic, step, taken)
 
-    def _add_step(self, topic: str, step: str, events: Sequence[Event]) -> None:
-        times_ms, users, *columns = zip(*map(self._columns, events), strict=True)
+    def _add_step(self, topic: str, step: _Step, events: Sequence[Event]) -> None:
+        times_ms, users, *columns = zip(*map(step.columns, events), strict=True)
         minutes = [time_ms - time_ms % MINUTE_MS for time_ms in times_ms]
         for minute_ms, (part_users, *part) in _split(minutes, [users, *columns]):
             values = iter(part)
-            for kind, field in self._fields.items():
-                place = topic, step, kind
+            for kind, field in step.fields.items():
+                place = topic, step.name, kind
                 if field is None:
                     self._offer(place, minute_ms, zip(repeat(""), part_users))
                     continue

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from streams.state import NEVER_MS
+from streams.progress import NEVER_MS
 
 # Events of one topic-partition may come this much out of order.
 DISORDER_MS = 10_000

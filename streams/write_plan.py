@@ -10,13 +10,14 @@ from msgspec.msgpack import encode
 from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
+from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS
 from streams.scopes import ROOM
-from streams.state import NEVER_MS, Progress, Rules, StateWrite
+from streams.state import Rules, StateWrite
 from streams.sums import CellWrite
 from streams.window import DAY_MS, Pane
 
-SCHEMA = "3"
+SCHEMA = "4"
 # Lua's `unpack` fails near 8 000 values; a slice is even, so that pairs stay together.
 SLICE_MAX = 4_000
 # Records of one past day deleted with one write, or twice as many as it files: bounds how long Redis is held.

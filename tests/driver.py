@@ -18,8 +18,9 @@ from schemas.codec import Reason, decode
 from schemas.events import INPUT_TOPICS, Refund
 from streams.batch import PlainRecord
 from streams.ledger import WaitingRefund
+from streams.progress import Progress
 from streams.settings import Settings
-from streams.state import PartitionState, Progress, Rules, StateWrite, stored_minutes
+from streams.state import PartitionState, Rules, StateWrite, stored_minutes
 from streams.verdict import Refusal
 from streams.window import Pane
 from streams.worker import rules_of

@@ -10,6 +10,7 @@ from tests.scenarios_pairs import PAIRS
 from tests.scenarios_panes import PANES
 from tests.scenarios_payments import PAYMENTS
 from tests.scenarios_refunds import REFUNDS
+from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_rooms import ROOMS
 from tests.scenarios_sessions import SESSIONS
 from tests.scenarios_users import USERS
@@ -17,5 +18,5 @@ from tests.scenarios_verdicts import VERDICTS
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
-    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS),
+    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS),
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from streams import catalogue
 from streams.booking import Books, Entry
 from streams.kpi import FigureSet
 from streams.kpis import FIGURE_SETS
-from streams.ledger import OrderLine
+from streams.ledger import Order, OrderLine
 from streams.scopes import PIPELINE, SINGLE_LINE_SCOPES, SINGLE_ORDER_SCOPES
 from streams.settings import Settings
 from streams.sums import Sums
@@ -18,9 +20,25 @@ SCOPES = ("tiktok", None, "adyen", None, None, None, "1.0")
 NOTHING = FigureSet(name="nothing", kinds=(PIPELINE,), sizes=frozenset({"1m"}), measures=frozenset())
 
 
+_NO_MONEY = dict.fromkeys(
+    ("quantity", "value_minor", "paid_minor", "left_minor", "commission_bps", "fee_bps"), 0
+)
+
+
 def _line(product: str, **values: str) -> OrderLine:
-    absent = dict.fromkeys(kind.name for kind in SINGLE_LINE_SCOPES[1:])
-    return OrderLine(product=product, left_minor=0, commission_bps=0, **(absent | values))
+    absent = dict.fromkeys((*(kind.name for kind in SINGLE_LINE_SCOPES[1:]), "sku"))
+    fields: dict[str, Any] = absent | _NO_MONEY | values
+    return OrderLine(product=product, **fields)
+
+
+def _sold(product: str, quantity: int, value_minor: int, live: str | None) -> OrderLine:
+    line = _line(product)
+    line.quantity, line.value_minor, line.live = quantity, value_minor, live
+    return line
+
+
+def _order(time_ms: int, *lines: OrderLine) -> Order:
+    return Order(0, 0, 0, time_ms, "USD", False, SCOPES, list(lines), "u", 0, [])
 
 
 def _booked(sums: Sums) -> dict[tuple[str, str], int]:
@@ -92,8 +110,11 @@ def test_a_live_keeps_what_it_sold_by_minute_and_by_product() -> None:
     """One hash per live and hour: an order once a minute, its GMV, and the units of each product."""
     sums = Sums(FIGURE_SETS["all"], SIZES)
     books = Books(FIGURE_SETS["all"], sums)
-    lines = [_line("p", live="L"), _line("q", live="L"), _line("q", live="M"), _line("p")]
-    books.book_rooms(NOON + 61_000, "USD", lines, [5, 70, 900, 1], [1, 2, 3, 4])
+    books.book_rooms(_order(NOON + 61_000, _sold("p", 1, 5, "L"), _sold("q", 2, 70, "L")), 1)
+    books.book_rooms(_order(NOON + 61_000, _sold("q", 3, 900, "M"), _sold("p", 4, 1, None)), 1)
+    taken_back = _order(NOON + 61_000, _sold("q", 5, 40, "M"))
+    books.book_rooms(taken_back, 1)
+    books.book_rooms(taken_back, -1)
     writes, _ = sums.take(NOON)
     assert {(write.kind, write.pane.size.name): write.absolute for write in writes} == {
         ("room:L", "1h"): {"gmv_paid:USD|m1": 75, "orders:USD|m1": 1, "items|pp": 1, "items|pq": 2},

@@ -16,9 +16,10 @@ from streams import canary
 from streams.batch import PlainRecord
 from streams.canary import canaries, keep_sending
 from streams.errors import PulseError
+from streams.progress import NEVER_MS
 from streams.settings import Settings
 from streams.sources.record import Record
-from streams.state import NEVER_MS, PartitionState
+from streams.state import PartitionState
 from streams.worker import rules_of
 from tests.driver import PipelineDriver
 from tests.scenario_kit import MINUTE, NOON, SECOND, Sent, counted, event, view

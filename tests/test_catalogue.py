@@ -8,7 +8,7 @@ import pytest
 
 from schemas.codec import Reason
 from schemas.events import EVENT_TYPES, SourceHeartbeat, event_type
-from streams import catalogue, kpis, scopes
+from streams import catalogue, figures, kpis, scopes
 from streams.kpi import Level, measures_of
 
 # CONTRACT §4, the example answer.
@@ -55,7 +55,7 @@ def test_every_reason_of_rejection_is_counted() -> None:
 
 def test_no_stored_name_contains_a_separator() -> None:
     """Fields are ``measure|value`` and amounts ``measure:CUR``: neither sign may be part of a name."""
-    assert [m.name for m in catalogue.MEASURES if {"|", ":", " "} & set(m.name)] == []
+    assert [m.name for m in figures.MEASURES if {"|", ":", " "} & set(m.name)] == []
     kinds = (*scopes.SCOPES.values(), scopes.PIPELINE, scopes.PRODUCT_SKU, scopes.ROOM)
     for kind in kinds:
         parts = kind.name.split(",")
@@ -92,9 +92,9 @@ def test_each_kpi_is_explained() -> None:
 def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     """No measure is kept for a kind of scope that no reader can name, and each business measure is shown."""
     known = {*scopes.SCOPES, scopes.PIPELINE.name, scopes.PRODUCT_SKU.name}
-    assert [m.name for m in catalogue.MEASURES if not m.kinds <= known] == []
+    assert [m.name for m in figures.MEASURES if not m.kinds <= known] == []
     shown = {m.name for kpi in kpis.KPIS for m in measures_of(kpi.formula)}
-    business = {m.name for m in catalogue.MEASURES if scopes.PIPELINE.name not in m.kinds}
+    business = {m.name for m in figures.MEASURES if scopes.PIPELINE.name not in m.kinds}
     # Cancelled attempts are part of the attempts; the contract's answer does not show them by themselves.
     # `capped` is the answer's own key. Prompt steps are for alerts.
     prompt = {measure.name for measure in catalogue.PROMPT_STEPS}

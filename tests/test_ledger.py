@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ledger import Identity, Ledger, Order, OrderLine, day_of
+from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, day_of
 
 DAY_MS = 86_400_000
 
@@ -28,8 +28,10 @@ def test_a_record_must_be_loaded_before_it_is_asked_for() -> None:
 
 def test_what_is_saved_can_be_loaded() -> None:
     """A record survives its way through Redis whole, with every kind of field."""
-    line = OrderLine("p", None, "L:1|", "b", None, "ä" * 64, 2**53 - 1, 10_000)
-    order = Order(20_458, 29_459_520, 2**64 - 1, 1_767_614_400_000, "USD", False, (None, "x"), [line])
+    noon = 1_767_614_400_000
+    line = OrderLine("p", "s", None, "L:1|", "b", None, "ä" * 64, 3, 2**53 - 1, 9, 2**53 - 1, 10_000, 0)
+    taken = [Taken(noon + 1, [1])]
+    order = Order(20_458, 2, 2**64 - 1, noon, "USD", False, (None, "x"), [line], "u", 5, taken)
     ledger = Ledger("orders", Order)
     ledger.put("o1", order)
     encoded = ledger.take().records["o1"]

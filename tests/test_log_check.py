@@ -12,7 +12,7 @@ import pytest
 from streams.batch import PlainRecord
 from streams.errors import PulseError
 from streams.log_check import Bounds, check_counts, start_offsets
-from streams.state import Progress
+from streams.progress import Progress
 
 ANEW = "start with a new SHOP_PULSE_REDIS_PREFIX"
 

@@ -10,11 +10,18 @@ from hypothesis import strategies as st
 
 from schemas.events import ProductListed, SourceHeartbeat, StockSet
 from streams import products as module
+from streams.batch import PlainRecord
 from streams.kpis import FIGURE_SETS
 from streams.products import ProductBook, ProductRecord, Stock
+from streams.story import Chunk
 
 NOON = 1_767_614_400_000
 Logged = tuple[int, ProductListed | StockSet]  # (offset, event)
+
+
+def _chunk(*log: Logged | tuple[int, SourceHeartbeat]) -> Chunk:
+    records = [PlainRecord(offset, NOON, None, b"", []) for offset, _ in log]
+    return Chunk("catalogue", [event for _, event in log], records, [NOON] * len(log))
 
 
 class Pipeline:
@@ -30,12 +37,12 @@ class Pipeline:
         self.stored.update(self.book.records.take().records)
         self.book = ProductBook(self.figures)
 
-    def feed(self, *log: Logged) -> None:
+    def feed(self, *log: Logged | tuple[int, SourceHeartbeat]) -> None:
         """One chunk."""
-        events = [event for _, event in log]
-        missing = self.book.records.missing(self.book.ids(events))
+        chunk = _chunk(*log)
+        missing = self.book.records.missing(self.book.ids(chunk)["products"])
         self.book.records.load({each: self.stored.get(each) for each in missing})
-        self.book.accept(events, [offset for offset, _ in log])
+        self.book.accept(chunk)
 
     def record(self, product_id: str = "p") -> ProductRecord | None:
         """The record as it is stored."""
@@ -151,13 +158,11 @@ def test_products_are_kept_for_good() -> None:
 
 
 def test_heartbeats_and_other_figure_sets_touch_no_product() -> None:
-    """A heartbeat of the source makes no record; where no stock is kept nothing is read or written."""
+    """A heartbeat of the source makes no record; where no stock is kept the book takes no topic."""
     beat = SourceHeartbeat(event_id="e", event_time_ms=NOON, platform="other", source="s")
-    book = Pipeline().book
-    assert book.ids([beat]) == []
-    book.accept([beat], [0])
-    assert book.records.dirty == 0
-    bench = Pipeline("funnel-gmv")
-    assert bench.book.ids([_stock(NOON, 1)]) == []
-    bench.feed((0, _stock(NOON, 1)))
-    assert bench.book.records.dirty == 0
+    pipeline = Pipeline()
+    assert pipeline.book.ids(_chunk((0, beat))) == {"products": []}
+    pipeline.feed((0, beat))
+    assert pipeline.book.records.dirty == 0
+    assert pipeline.book.topics == {"catalogue"}
+    assert Pipeline("funnel-gmv").book.topics == frozenset()

@@ -16,15 +16,18 @@ from schemas.events import (
     LiveHeartbeat,
     LiveJoin,
     LiveStart,
+    LivestreamsEvent,
     ProductPin,
     ProductUnpin,
     RoomsEvent,
 )
 from streams import rooms as module
+from streams.batch import PlainRecord
 from streams.kpis import FIGURE_SETS
 from streams.ledger import Ledger, day_of
 from streams.rooms import LIVES_KEPT_DAYS, Creator, Room, RoomBook, pinned, viewers_now
 from streams.settings import Settings
+from streams.story import Chunk
 from streams.sums import Sums
 from streams.window import DAY_MS
 from streams.worker import rules_of
@@ -36,7 +39,12 @@ LATENESS = 5 * MINUTE
 FUTURE = 5 * MINUTE
 
 Cells = Counter[tuple[str, str, int]]  # (live, measure, start of the 10 s pane)
-Logged = tuple[int, int, RoomsEvent]  # (offset, ingest time, event)
+Logged = tuple[int, int, LivestreamsEvent]  # (offset, ingest time, event)
+
+
+def _chunk(log: Sequence[Logged]) -> Chunk:
+    records = [PlainRecord(offset, ingest_ms, None, b"", []) for offset, ingest_ms, _ in log]
+    return Chunk("livestreams", [event for _, _, event in log], records, [each[1] for each in log])
 
 
 class Pipeline:
@@ -56,14 +64,14 @@ class Pipeline:
 
     def feed(self, log: Sequence[Logged]) -> None:
         """One chunk."""
-        book, events = self.book, [event for _, _, event in log]
+        book, chunk = self.book, _chunk(log)
         ledgers: dict[str, Ledger[Any]] = {"rooms": book.rooms, "creators": book.creators}
         for _ in range(3):
-            wanted = book.ids(events)
+            wanted = book.ids(chunk)
             for name, ids in wanted.items():
                 missing = ledgers[name].missing(ids)
                 ledgers[name].load({each: self.stored[name].get(each) for each in missing})
-        book.accept(events, [offset for offset, _, _ in log], [ingest for _, ingest, _ in log])
+        book.accept(chunk)
 
     def room(self, live_id: str = "L") -> Room:
         """The room as it is stored."""
@@ -369,15 +377,13 @@ def test_a_room_is_filed_under_the_day_of_its_first_event() -> None:
 
 
 def test_shoppers_and_other_figure_sets_touch_no_room() -> None:
-    """What shoppers do makes no record; where viewers are not kept nothing is read or written."""
+    """What shoppers do makes no record; where viewers are not kept the book takes no topic."""
     join = LiveJoin(
         event_id="e", event_time_ms=NOON, platform="tiktok", user_id="u", session_id="s", live_id="L"
     )
     pipeline = Pipeline()
-    assert pipeline.book.ids([join]) == {"rooms": [], "creators": []}
-    pipeline.book.accept([join], [0], [NOON])
+    assert pipeline.book.ids(_chunk([(0, NOON, join)])) == {"rooms": [], "creators": []}
+    pipeline.feed([(0, NOON, join)])
     assert pipeline.book.rooms.dirty == 0
-    bench = Pipeline("funnel-gmv")
-    assert bench.book.ids([_beat(NOON, 1)]) == {"rooms": [], "creators": []}
-    bench.book.accept([_beat(NOON, 1)], [0], [NOON])
-    assert (bench.book.rooms.dirty, bench.sums.dirty) == (0, 0)
+    assert pipeline.book.topics == {"livestreams"}
+    assert Pipeline("funnel-gmv").book.topics == frozenset()

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from streams.batch import PlainRecord
+from streams.progress import NEVER_MS
 from streams.rooms import LIVES_KEPT_DAYS
 from streams.settings import Settings
-from streams.state import NEVER_MS, PartitionState, StateWrite
+from streams.state import PartitionState, StateWrite
 from streams.worker import rules_of
 from tests.scenario_kit import DAY, MINUTE, NOON, SECOND, Sent, event, line, payment, purchase, tick, view
 

@@ -12,7 +12,7 @@ from schemas.codec import DEFAULT_PLATFORMS, Reason
 from schemas.partitioning import partition_of
 from streams import verdict
 from streams.batch import PlainRecord
-from streams.state import NEVER_MS
+from streams.progress import NEVER_MS
 from streams.verdict import FUTURE_MS, Placement, Screen, Screened
 from tests.scenario_kit import MINUTE, NOON, event
 

@@ -22,6 +22,7 @@ from tests.scenario_kit import (
     refund,
     view,
 )
+from verify import stories
 from verify.answers import half_even
 from verify.api import compare_answer, compare_answers, questions
 from verify.compare import Report
@@ -89,6 +90,12 @@ ANSWER: dict[str, Any] = {
         "sessions_expired": 0,
     },
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _without_stories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the stories add to an answer is theirs to show: see tests/test_verify_stories.py."""
+    monkeypatch.setattr(stories, "ANSWERS", ())
 
 
 def totals_of(scenario: Scenario) -> Totals:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.state import NEVER_MS
+from streams.progress import NEVER_MS
 from streams.watermark import DISORDER_MS, QUIET_AFTER_MS, Quiet, watermark_ms
 
 NOON_MS = 1_767_614_400_000

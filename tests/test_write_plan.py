@@ -12,15 +12,17 @@ from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
 from streams.kpis import FIGURE_SETS
 from streams.ledger import LedgerWrite, WaitingRefund
+from streams.progress import NEVER_MS, Progress
 from streams.scopes import ROOM, room_kind
 from streams.settings import Settings
-from streams.state import NEVER_MS, Progress, StateWrite
+from streams.state import StateWrite
 from streams.sums import CellWrite
 from streams.users import SketchWrite
 from streams.window import Pane
 from streams.worker import rules_of
 from streams.write_plan import (
     AMOUNT_MAX,
+    SCHEMA,
     SLICE_MAX,
     SWEEP_MAX,
     Arg,
@@ -276,7 +278,7 @@ def test_meta_says_how_far_everything_is() -> None:
     }
     write = _write(currencies=frozenset({"USD", "EUR"}), high_ms=900, progress=progress)
     assert meta_fields(write, RULES, {"orders": 20_000}, {"owner": "w1"}) == {
-        "schema": "3",
+        "schema": SCHEMA,
         "partitions": "4",
         "rules": RULES.text,
         "owner": "w1",
@@ -291,7 +293,7 @@ def test_meta_says_how_far_everything_is() -> None:
         "last:views": "4:1000:4294967295",
         "off:ads": "0",
     }
-    assert meta_fields(_write(), RULES, {}, {}) == {"schema": "3", "partitions": "4", "rules": RULES.text}
+    assert meta_fields(_write(), RULES, {}, {}) == {"schema": SCHEMA, "partitions": "4", "rules": RULES.text}
 
 
 def test_a_pane_is_named_by_size_and_start() -> None:

@@ -7,19 +7,19 @@ one of. Events and currencies that an answer has beyond the contract's are expec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
+from verify import stories
+from verify.asked import ABSENT, Asked, Near, OneOf, ratio
 from verify.compare import scope_text
 from verify.model import Scope
 from verify.rules import DAY_MS, SECOND_MS
 from verify.scopes import LINE_KINDS, WITH_REPEAT_BUYERS, WITH_SESSIONS, WITH_USERS, WITHOUT_TRAFFIC
 from verify.sessions import BUCKETS_S, FUNNELS
-from verify.totals import Range, Totals, touched, users_range
+from verify.totals import Range, Totals
 from verify.users import STANDARD_ERROR
 
-VIEW_EVENTS = ("view", "live_join", "mini_program_open")
 ANSWER_EVENTS = ("view", "product_impression", "tag_tap", "add_to_cart", "begin_checkout", "purchase")
 PAYMENTS = ("attempts", "authorised", "declined", "errors", "pending")
 USERS = ("view", "tag_tap", "add_to_cart", "purchase", "repeat_purchase")
@@ -27,74 +27,11 @@ MONEY_WHERE_GIVEN = frozenset({"unattributed_refunds_minor"})
 SESSIONS = tuple(name for name, _ in FUNNELS["sessions"])
 CHECKOUTS = tuple(name for name, _ in FUNNELS["checkouts"])
 
-# The reader's clock may differ from ours by so much, or pass a border while it is asked.
-CLOCK_SLACK_MS = 5 * SECOND_MS
 HEARTBEAT_FRESH_MS = 60 * SECOND_MS
 ROOM_KEPT_MS = 35 * DAY_MS
 PINS_SHOWN = 20
 LOW_MINUTES = 30
 LOW_UNITS = 10
-
-ABSENT = "absent"
-
-
-@dataclass(frozen=True)
-class Near:
-    """An estimate of so many users."""
-
-    exact: int
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Any of these: which one is for the reader's clock to say."""
-
-    values: Collection[Any]
-
-
-class Asked:
-    """One question: the scope's sums over the range, the answer to it, and the clock when it was asked."""
-
-    def __init__(
-        self, totals: Totals, scope: Scope, span: Range, answer: Mapping[str, Any], now_ms: int
-    ) -> None:
-        self.totals = totals
-        self.scope = scope
-        self.kind, self.value = scope
-        self.span = span
-        self.answer = answer
-        self.clock_ms = (now_ms - CLOCK_SLACK_MS, now_ms + CLOCK_SLACK_MS)
-        self.sums = totals.of(scope, span)
-        self.users_ranges = self._users_ranges()
-        said = (answer.get("users_from_ms"), answer.get("users_to_ms"))
-        fitting = [each for each in self.users_ranges if each is not None and each[:2] == said]
-        self.users_range = fitting[0] if fitting else self.users_ranges[0]
-        # A cap met in the range spoils everything; one met in the days that admit sessions, or in the panes
-        # of users, spoils these.
-        self.events_capped = totals.is_capped(self.kind, span)
-        self.sessions_capped = self.events_capped or (
-            self.kind in WITH_SESSIONS and totals.is_capped(self.kind, touched(span, "1d"))
-        )
-        self.users_capped = self.events_capped or (
-            self.users_range is not None and totals.is_capped(self.kind, self.users_range)
-        )
-
-    def part(self, name: str) -> Mapping[str, Any]:
-        """An object in the answer; empty when there is none."""
-        found = self.answer.get(name)
-        return found if isinstance(found, dict) else {}
-
-    def _users_ranges(self) -> list[Range | None]:
-        """The range of users, or the two that the reader's clock may choose from; None where none is kept."""
-        if self.kind not in WITH_USERS:
-            return [None]
-        newest_ms = [max(clock_ms, self.totals.newest_ms) for clock_ms in self.clock_ms]
-        return [users_range(self.span, each) for each in newest_ms]
-
-
-def ratio(part: int | None, whole: int | None) -> float | None:
-    """None over nothing."""
-    return part / whole if whole and part is not None else None
 
 
 def expected_answer(
@@ -119,17 +56,15 @@ def expected_answer(
         expected |= _viewers(asked) | _pinned(asked)
     if asked.kind == "product":
         expected |= _stock(asked)
+    for answer_of in stories.ANSWERS:
+        expected |= answer_of(asked)
     return expected | {f"quality.{name}": count for name, count in totals.quality(span).items()}
-
-
-def _views(asked: Asked) -> int:
-    return sum(asked.sums[f"events.{name}"] for name in VIEW_EVENTS)
 
 
 def _events(asked: Asked) -> dict[str, Any]:
     expected: dict[str, Any] = {}
     for name in {*ANSWER_EVENTS, *asked.part("events")}:
-        expected[f"events.{name}"] = _views(asked) if name == "view" else asked.sums[f"events.{name}"]
+        expected[f"events.{name}"] = asked.views if name == "view" else asked.sums[f"events.{name}"]
     for name in asked.part("events_by_type"):
         expected[f"events_by_type.{name}"] = asked.sums[f"events.{name}"]
     return expected
@@ -141,7 +76,7 @@ def _money(asked: Asked) -> dict[str, Any]:
     per_currency = {measure.partition(":") for measure, n in sums.items() if ":" in measure and n}
     for currency in {currency for _, _, currency in per_currency} | asked.part("money").keys():
         # Views by gateway do not exist, and with a cap not all are told: nothing can be said per view.
-        views = 0 if asked.kind in WITHOUT_TRAFFIC or asked.events_capped else _views(asked)
+        views = 0 if asked.kind in WITHOUT_TRAFFIC or asked.events_capped else asked.views
         amounts = money(sums, currency, views)
         amounts["gmv_per_buyer_minor"] = _gmv_per_buyer(asked, currency)
         said = asked.part("money").get(currency, {})
@@ -230,7 +165,7 @@ def _users(asked: Asked) -> dict[str, Any]:
 
 def _ratios(asked: Asked) -> dict[str, float | None]:
     sums, kind = asked.sums, asked.kind
-    views, taps, orders = _views(asked), sums["events.tag_tap"], sums["events.purchase"]
+    views, taps, orders = asked.views, sums["events.tag_tap"], sums["events.purchase"]
     view, tap, cart, bought = (sums[f"sessions.{name}"] for name in SESSIONS)
     begun, paid = sums["checkouts.begin_checkout"], sums["checkouts.purchase"]
     users = asked.part("users")

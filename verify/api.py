@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from verify import VerifyError
-from verify.answers import ABSENT, Near, OneOf, expected_answer
+from verify.answers import expected_answer
+from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
 from verify.totals import Range, Totals

@@ -51,7 +51,8 @@ class LogRecord(NamedTuple):
 class Traffic(NamedTuple):
     """One accepted, real event of a traffic topic, as far as it is counted anywhere.
 
-    `user` and `session` are numbers for the ids, 0 where the event says nothing about them.
+    `user` and `session` are numbers for the ids, 0 where the event says nothing about them; `parts` are the
+    measures that count it beside its type.
     """
 
     topic: str
@@ -61,6 +62,7 @@ class Traffic(NamedTuple):
     scopes: tuple[Scope, ...]
     user: int = 0
     session: int = 0
+    parts: tuple[str, ...] = ()
 
 
 class Booking(NamedTuple):

@@ -55,7 +55,8 @@ class PaneSums:
         measure = f"events.{event.kind}"
         for own, scope in zip(event.scopes, scopes, strict=True):
             kind, value = scope
-            self._add((kind, size, start_ms), measure, f"{measure}|{value}", 1)
+            for each in (measure, *event.parts):
+                self._add((kind, size, start_ms), each, f"{each}|{value}", 1)
             if own != scope:
                 self._add((kind, size, start_ms), "capped", f"capped|{event.topic}", 1)
 

@@ -13,11 +13,11 @@ from verify import payments
 from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope, Traffic
 from verify.money import Ledger, line_value_minor
 from verify.panes import PaneSums
-from verify.rooms import Rooms
+from verify.parts import parts_of
 from verify.rules import PURCHASES, TOPICS, Rules
 from verify.scopes import WITH_SESSIONS, of_event, of_kinds, of_purchase
 from verify.sessions import Step, session_bookings
-from verify.stock import Shelves
+from verify.stories import Stories
 from verify.traffic import count_traffic, session_of, step_name, traffic
 from verify.users import Buyers, UserSets
 from verify.verdicts import CONFLICT, DEAD_LETTER, FRESH, LATE, TopicJudge, Verdict
@@ -47,8 +47,7 @@ class PartitionReplay:
         self._traffic: dict[str, list[Traffic]] = {topic: [] for topic in TOPICS}
         self._order_steps: list[Step] = []
         self._buyers = Buyers()
-        self._rooms = Rooms()
-        self._shelves = Shelves()
+        self._stories = Stories()
 
     def add(self, record: LogRecord) -> None:
         """Judges the record and books what it counts for."""
@@ -102,12 +101,13 @@ class PartitionReplay:
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
             sums.book(session_bookings(steps + self._order_steps, self.rules))
-            sums.book(self._rooms.bookings())
+            sums.book(self._stories.bookings())
             self._buyers.count(sets)
             expected.users = sets.users()
         expected.panes = sums.panes()
-        expected.rooms = self._rooms.rooms()
-        expected.stock, expected.titles = self._shelves.stock, self._shelves.titles
+        shelves = self._stories.shelves
+        expected.rooms = self._stories.rooms.rooms()
+        expected.stock, expected.titles = shelves.stock, shelves.titles
 
     def _against_order(self, verdict: Verdict, ingest_ms: int) -> Verdict:
         """A fresh refund that does not fit its known order is a conflicting duplicate."""
@@ -124,12 +124,11 @@ class PartitionReplay:
         self._count(record.topic, ingest_ms, "accepted" if real else "excluded")
         kind = event["event_type"]
         if real and kind != "source_heartbeat":
+            self._stories.add(event, record.offset)
             if record.topic == PURCHASES:
                 self._take_order_event(event, record, ingest_ms)
             else:
                 self._traffic[record.topic].append(traffic(event, record.topic, ingest_ms, self.rules))
-                self._rooms.add(event, record.offset)
-                self._shelves.add(event, record.offset)
         if kind == "purchase":
             for refund in self._ledger.add_purchase(event, ingest_ms):
                 self._refuse_waiting(refund.event, refund.offset, refund.ingest_ms)
@@ -181,4 +180,5 @@ class PartitionReplay:
 
 
 def _event_booking(event: Mapping[str, Any], change: int) -> Booking:
-    return Booking(event["event_time_ms"], of_event(event), ((f"events.{event['event_type']}", change),))
+    measures = (f"events.{event['event_type']}", *parts_of(event))
+    return Booking(event["event_time_ms"], of_event(event), tuple((measure, change) for measure in measures))

@@ -11,6 +11,7 @@ from typing import Any
 from verify.caps import Admission
 from verify.model import Scope, Traffic
 from verify.panes import PaneSums, pane_start
+from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
 from verify.scopes import WITH_SESSIONS, WITH_USERS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
@@ -28,6 +29,7 @@ def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) 
         scopes=of_event(event),
         user=number(event["user_id"]) if kind in STEP_OF_EVENT else 0,
         session=session_of(event, ingest_ms, rules),
+        parts=parts_of(event),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from streams.catalogue import MEASURES
+from streams.figures import MEASURES
 from streams.kpi import Keeping
 from streams.local.redis import RedisServer
 from streams.read_model import ReadModel

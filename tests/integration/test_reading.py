@@ -15,6 +15,7 @@ from streams.read_model import QUESTIONS_A_READ, Question, ReadModel
 from streams.read_store import PartitionRead, Request
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
+from streams.write_plan import SCHEMA
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -126,7 +127,7 @@ def test_each_who_asked_gets_the_reason(shop: Shop) -> None:
         foreign = await asyncio.gather(
             *(gathered.kpis(Question("all", "5m")) for _ in range(2)), return_exceptions=True
         )
-        shop.meta(0, schema="3")
+        shop.meta(0, schema=SCHEMA)
         return [*wrong, *foreign, await gathered.kpis(Question("all", "5m"))]
 
     answers = [type(answer) for answer in shop.ask(ask)]

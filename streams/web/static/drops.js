@@ -65,7 +65,8 @@ function fill(node, drop, teller, nowMs) {
   node.dataset.state = drop.state;
   show(hero, `${conversion(drop.now_ratio)} instead of ${conversion(drop.expected_ratio)}`);
   const less = change(drop.now_ratio, drop.expected_ratio);
-  show(since, `${less} than expected. Since ${when(drop.since_ms, nowMs)}${orEarlier(drop)}, ${duration(nowMs - drop.since_ms)} ago.`);
+  const from = `${when(drop.since_ms, nowMs)}${orEarlier(drop)}`;
+  show(since, `${less} than expected. Since ${from}, ${duration(nowMs - drop.since_ms)} ago.`);
   const isDiluted = drop.state === "diluted";
   show(diluted, isDiluted ? DILUTED : "");
   diluted.hidden = !isDiluted;

@@ -1,0 +1,32 @@
+"""The stories' figures: one module each, in which everything about them is declared once.
+
+A story's module names its own measures and, as `KPIS`, what people read. Two kinds of measures need no code
+beside their declaration: `PARTS`, counts of events by a field, and `DISTINCT`, sketches of users. Everything
+else is derived: Redis fields, answers, gauges, the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from schemas.events import Event
+from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
+from streams.figures import reviews
+from streams.kpi import Distinct, Kpi, Measure, Part
+
+_PARTS: tuple[Part, ...] = (*reviews.PARTS,)
+PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
+    {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
+)
+# Of traffic; buyers are added order by order (`users`).
+DISTINCT: tuple[Distinct, ...] = (*USER_STEPS,)
+# Every sketch of users, by step.
+SKETCHES: Mapping[str, Measure] = MappingProxyType(
+    {**USERS, **{each.step: each.measure for each in DISTINCT}}
+)
+MEASURES: tuple[Measure, ...] = (
+    *BASE_MEASURES,
+    *(measure for part in _PARTS for measure in part.measures.values()),
+)
+STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)

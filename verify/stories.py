@@ -1,0 +1,48 @@
+"""The stories: what each collects from the log, and what it says an answer must be.
+
+A story is a module of its own; here they are listed, once for the replay of a partition and once for answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol
+
+from verify import reviews
+from verify.asked import Asked
+from verify.model import Booking
+from verify.rooms import Rooms
+from verify.stock import Shelves
+
+
+class Story(Protocol):
+    """What one story collects in one partition number."""
+
+    def add(self, event: Mapping[str, Any], offset: int) -> None:
+        """An accepted, real event of any topic, in offset order per topic."""
+
+    def bookings(self) -> Iterable[Booking]:
+        """What the story adds to the panes, once everything was added."""
+
+
+class Stories:
+    """All stories of one partition number."""
+
+    def __init__(self) -> None:
+        self.rooms = Rooms()
+        self.shelves = Shelves()
+        self._all: tuple[Story, ...] = (self.rooms,)
+
+    def add(self, event: Mapping[str, Any], offset: int) -> None:
+        """An accepted, real event of any topic, in offset order per topic."""
+        self.shelves.add(event, offset)
+        for story in self._all:
+            story.add(event, offset)
+
+    def bookings(self) -> Iterable[Booking]:
+        """What the stories add to the panes."""
+        for story in self._all:
+            yield from story.bookings()
+
+
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer,)
