@@ -22,6 +22,7 @@ from streams.read_store import ReadStore
 from streams.settings import Settings
 from streams.store import connect
 from streams.web.app import build_app
+from streams.write_plan import SCHEMA
 
 SIZES_MS = {"10s": 10_000, "1m": 60_000, "1h": 3_600_000, "1d": 86_400_000}
 # A noon: on a border of every size but the day.
@@ -108,7 +109,7 @@ class Shop:
     def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
         """Every partition written once, all topics read up to `watermark_ms`."""
         for p in range(self.partitions):
-            self.meta(p, token="0" * 32, schema=3, seq=self.seq, partitions=self.partitions)
+            self.meta(p, token="0" * 32, schema=SCHEMA, seq=self.seq, partitions=self.partitions)
             self.meta(p, h=watermark_ms, currencies=currencies)
             for topic in INPUT_TOPICS:
                 self.client.hset(f"{self.prefix}:{{{p}}}:meta", f"wm:{topic}", watermark_ms)
