@@ -1,7 +1,7 @@
 """To whom a line of an order belongs that names neither live nor creator: to those of its buyer's last tap.
 
 The last accepted, real tap on the line's product, at most WINDOW_MS before the purchase, decides, whichever
-of the two is read first: a purchase looks up the taps that are known, and waits for those that may still come.
+of the two is read first: a purchase looks up the taps that are known, and waits for those to come.
 Of two taps the later one by (event time, offset) holds, so the order of reading cannot change the outcome.
 It stands beside the orders: they ask when a purchase is booked; a tap that changes one books it anew.
 """

@@ -124,7 +124,7 @@ class Ledger:
         return refused
 
     def add_refund(self, event: Mapping[str, Any], offset: int, ingest_ms: int) -> None:
-        """Takes an accepted refund from its order, or lets it wait for its order. An excluded one does nothing."""
+        """Takes an accepted refund from its order, or lets it wait for that. An excluded one does nothing."""
         if event["traffic"] != "real":
             return
         order = self.order(event["order_id"], ingest_ms)

@@ -83,7 +83,7 @@ KPIS = (
         path="money.*.gmv_own_per_buyer_minor",
         formula=Ratio(GMV[Attribution.OWN], USERS["purchase"], whole_units=True),
         unit="minor",
-        help=f"GMV paid over distinct buyers, both of lines {_SAYS[Attribution.OWN]}, over the range of `users`.",
+        help="GMV paid over distinct buyers, of lines that name the live or creator themselves.",
         source="Shopify: amount spent per customer",
         kinds=BOUGHT_FROM,
         over_users_range=True,
