@@ -195,6 +195,28 @@ def test_taps_that_are_read_far_ahead_leave_nothing_to_wait_for() -> None:
     assert [day.waiting for day in _days(driver).values()] == [[]]
 
 
+@pytest.mark.parametrize(
+    "reading", [("purchases", "tag-taps", "tag-taps"), ("tag-taps", "purchases", "tag-taps")]
+)
+def test_the_latest_tap_that_is_accepted_finds_its_order(reading: Sequence[str]) -> None:
+    """At the limit of lateness and at the very time of the purchase, or 24 h before another one."""
+    driver = PipelineDriver()
+    late = NOON + 5 * MINUTE
+    sent = [
+        _tap("t1", late, product_id="p2"),
+        _tap("t2", NOON, ts=late),
+        purchase("o1", NOON, line("p1", 1, 100)),
+        purchase("o2", NOON + DAY, line("p1", 1, 20)),
+        purchase("o3", NOON + DAY + 1, line("p1", 1, 3)),
+    ]
+    driver.append(_logged(sent))
+    for topic in reading:
+        driver.read(topic, 0, 1 if topic == "tag-taps" else None)
+    driver.finish()
+    gmv = [n for key, n in driver.cells().items() if key[:3] == ("live", "L1", "1d") and "gmv_paid" in key[4]]
+    assert sorted(gmv) == [20, 100]
+
+
 def test_an_order_that_names_a_live_asks_for_no_taps() -> None:
     """It costs no record, and no tap changes it."""
     driver = _ran(purchase("o1", NOON, line("p1", 1, 100), live_id="L7"))
