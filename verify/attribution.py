@@ -13,10 +13,9 @@ from typing import Any
 from verify.asked import ABSENT, Asked
 from verify.model import Booking, Scope
 from verify.money import Line, Order
-from verify.rules import DAY_MS
+from verify.rules import DAY_MS, TAP_HOLDS_MS
 from verify.scopes import UNATTRIBUTED, WITH_ATTRIBUTION, of_kinds, pair_value
 
-WINDOW_MS = DAY_MS
 TAPS_A_DAY = 200
 ORDERS_A_DAY = 200
 CLASSES = ("own", "direct", UNATTRIBUTED)
@@ -73,7 +72,7 @@ class Taps:
         """The last tap at or before a moment, and within the window."""
         taps = self._taps.get((user, product), [])
         number = bisect_right(taps, time_ms, key=lambda tap: tap[0])
-        return taps[number - 1] if number and taps[number - 1][0] >= time_ms - WINDOW_MS else None
+        return taps[number - 1] if number and taps[number - 1][0] >= time_ms - TAP_HOLDS_MS else None
 
 
 def _added(line: Line) -> Iterator[Scope]:
