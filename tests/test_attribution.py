@@ -79,10 +79,19 @@ def _without_sessions(cells: dict[CellKey, int]) -> dict[CellKey, int]:
     return {key: amount for key, amount in cells.items() if not key[4].startswith(OF_SESSIONS)}
 
 
+def _gmv_of(kind: str, driver: PipelineDriver) -> dict[int, int]:
+    """GMV by day, over all values of a kind."""
+    days: dict[int, int] = {}
+    for (of, _, size, start_ms, measure), amount in driver.cells().items():
+        if (of, size, measure) == (kind, "1d", "gmv_paid:USD"):
+            days[start_ms] = days.get(start_ms, 0) + amount
+    return days
+
+
 @pytest.mark.parametrize("most", [2, 200])
 def test_any_reading_equals_sorting(most: int) -> None:
-    """However far apart taps and purchases are read, in whatever pieces, with crashes anywhere, with caps
-    that are met and order ids that come again: money goes to whom sorting gives it."""
+    """However far apart taps and purchases are read, in whatever pieces, with crashes anywhere, with caps that
+    are met and order ids that come again: money goes to whom sorting gives it, and adds up to the whole."""
 
     @settings(max_examples=250)
     @given(_logs(), st.data())
@@ -99,6 +108,7 @@ def test_any_reading_equals_sorting(most: int) -> None:
         expected = recompute(log, Rules(partitions=1))
         assert _without_sessions(driver.cells()) == _without_sessions(expected.cells)
         assert driver.dead_letters == expected.dead_letters
+        assert _gmv_of("live", driver) == _gmv_of("creator", driver) == _gmv_of("all", driver)
 
     with (
         patch.multiple(module, TAPS_MAX=most, ORDERS_MAX=most),
