@@ -90,8 +90,8 @@ def _gmv_of(kind: str, driver: PipelineDriver) -> dict[int, int]:
 
 @pytest.mark.parametrize("most", [2, 200])
 def test_any_reading_equals_sorting(most: int) -> None:
-    """However far apart taps and purchases are read, in whatever pieces, with crashes anywhere, with caps that
-    are met and order ids that come again: money goes to whom sorting gives it, and adds up to the whole."""
+    """However far apart taps and purchases are read, in any pieces, with crashes anywhere, with caps that are
+    met and order ids that come again: money goes to whom sorting gives it, and adds up to the whole."""
 
     @settings(max_examples=250)
     @given(_logs(), st.data())
