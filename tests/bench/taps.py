@@ -1,7 +1,7 @@
 """`python -m tests.bench.taps`: what it costs in Redis to know to whom a sale belongs.
 
 Users tap three products of one live each, and every tenth buys the last one with an order that names nobody;
-all goes through the production worker. Each sale has to be the live's that the tap names, or no figure is told.
+all goes through the production worker. Each sale has to be that of the live tapped in, or no figure is told.
 A user's day is one record: who taps three times on two days costs twice as much.
 """
 
