@@ -26,6 +26,7 @@ from streams.catalogue import (
     USERS,
 )
 from streams.figures import MEASURES, PARTS, SKETCHES
+from streams.figures.attribution import GMV, Attribution
 from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
@@ -205,7 +206,7 @@ def sketches_of(kind: str, figures: FigureSet) -> Mapping[str, Measure]:
 
 def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
     """Names in Redis of the measures that are set against users, over the users' range."""
-    measures = (GMV_PAID, ORDERS_IN_CURRENCY)
+    measures = (GMV_PAID, GMV[Attribution.OWN], ORDERS_IN_CURRENCY)
     return tuple(measure.stored_as(currency) for currency in currencies for measure in measures)
 
 

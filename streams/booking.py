@@ -10,10 +10,13 @@ from typing import NamedTuple
 from schemas.events import Event
 from streams.catalogue import EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.figures import PARTS
+from streams.figures.attribution import keeps_attribution
 from streams.kpi import FigureSet, Measure
 from streams.ledger import Order, OrderLine
 from streams.scopes import (
     ALL,
+    CREATOR,
+    LIVE,
     LIVE_PRODUCT,
     ORDER_SCOPES,
     PIPELINE,
@@ -22,6 +25,7 @@ from streams.scopes import (
     SCOPES,
     SINGLE_LINE_SCOPES,
     SINGLE_ORDER_SCOPES,
+    UNATTRIBUTED,
     pair_value,
     room_kind,
 )
@@ -37,6 +41,13 @@ _LINE_VALUES: Mapping[str, Callable[[OrderLine], str | None]] = MappingProxyType
         **{kind.name: attrgetter(kind.name) for kind in SINGLE_LINE_SCOPES},
         LIVE_PRODUCT.name: lambda line: None if line.live is None else pair_value(line.live, line.product),
         PRODUCT_SKU.name: lambda line: None if line.sku is None else pair_value(line.product, line.sku),
+    }
+)
+# Where attribution is kept, the lives and the creators add up to the whole.
+_ATTRIBUTED_VALUES: Mapping[str, Callable[[OrderLine], str | None]] = MappingProxyType(
+    {
+        LIVE.name: lambda line: UNATTRIBUTED if line.live is None else line.live,
+        CREATOR.name: lambda line: UNATTRIBUTED if line.creator is None else line.creator,
     }
 )
 
@@ -77,7 +88,8 @@ class Books:
             if kind in kinds and kind is not ALL
         ]
         names = {kind.name for kind in kinds}
-        self._line_kinds = [(name, value_of) for name, value_of in _LINE_VALUES.items() if name in names]
+        values = {**_LINE_VALUES, **_ATTRIBUTED_VALUES} if keeps_attribution(figures) else _LINE_VALUES
+        self._line_kinds = [(name, value_of) for name, value_of in values.items() if name in names]
 
     def book(
         self,
@@ -101,6 +113,8 @@ class Books:
             for entry in entries
             if entry.measure.name in self._measures
         ]
+        if not kept:
+            return
         start_ms = self._sums.finest.start_of(time_ms)
         if self._keeps_all:
             cells = self._sums.cells_of(ALL.name, start_ms)

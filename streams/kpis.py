@@ -42,6 +42,7 @@ from streams.catalogue import (
 from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
+    BOUGHT_FROM,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
@@ -233,6 +234,7 @@ KPIS = (
         "minor",
         "GMV paid over distinct buyers (of any currency), both over the range of `users`.",
         "Shopify: amount spent per customer",
+        EVERYWHERE - BOUGHT_FROM,
         over_users_range=True,
     ),
     _kpi("viewers.peak", PEAK_VIEWERS, "count", PEAK_VIEWERS.help, "TikTok PCU", _ON_LIVE),

@@ -21,6 +21,8 @@ class OrderLine(msgspec.Struct, array_like=True, gc=False):
     """A line as it was booked, so that it can be booked anew; amounts in minor units.
 
     `value_minor` is the line value, `left_minor` what refunds left of it, `paid_minor` what the buyer paid.
+    `tap` is (event time in ms, offset) of the tap that says to whom the line belongs, `attribution.NO_TAP`
+    while there was none, and None where no tap can say it.
     """
 
     product: str
@@ -36,6 +38,7 @@ class OrderLine(msgspec.Struct, array_like=True, gc=False):
     left_minor: int
     commission_bps: int
     fee_bps: int
+    tap: tuple[int, int] | None = None
 
 
 class Taken(msgspec.Struct, array_like=True, gc=False):

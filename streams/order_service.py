@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from schemas.codec import Reason
 from schemas.events import Event, Payment, Purchase, Refund, SourceHeartbeat
 from streams import catalogue
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
 from streams.funnel import SessionBook
@@ -55,12 +56,14 @@ class OrderService:
         sessions: SessionBook,
         users: UserSketches,
         *,
+        orders: Ledger[Order],
+        attribution: AttributionBook,
         horizon_minutes: int,
         horizon_days: int,
         wait_ms: int,
     ) -> None:
         self.identities = Ledger("identities", Identity)
-        self.orders = OrderBook(books, Ledger("orders", Order), horizon_days, wait_ms)
+        self.orders = OrderBook(books, orders, attribution, horizon_days, wait_ms)
         self.payments = PaymentBook(books, Ledger("attempts", Attempt), horizon_days)
         self.buyers = BuyerBook()
         self.currencies: set[str] = set()

@@ -10,6 +10,7 @@ from xxhash import xxh3_64_intdigest
 from schemas.codec import Reason
 from schemas.events import Event, Purchase, Refund
 from streams import catalogue, order_entries
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord, PlainRecord
 from streams.booking import Books, Entry
 from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, WaitingRefund, day_of
@@ -29,7 +30,7 @@ def order_scopes(event: Event) -> tuple[str | None, ...]:
 
 
 def lines_of(purchase: Purchase) -> list[OrderLine]:
-    """The order's lines, each with the item's own attribution or else the envelope's."""
+    """The order's lines, each with what the item names or else the envelope; of taps they know nothing."""
     return [
         OrderLine(
             product=item.product_id,
@@ -74,7 +75,14 @@ def money_hash(event: Purchase | Refund) -> int:
 class OrderBook:
     """Orders and refunds of one partition number."""
 
-    def __init__(self, books: Books, orders: Ledger[Order], horizon_days: int, wait_ms: int) -> None:
+    def __init__(
+        self,
+        books: Books,
+        orders: Ledger[Order],
+        attribution: AttributionBook,
+        horizon_days: int,
+        wait_ms: int,
+    ) -> None:
         self.orders = orders
         # Refunds that wait, by order and then by refund, with the bytes that a refusal would need.
         self.waiting: dict[str, dict[str, tuple[Refund, WaitingRefund]]] = {}
@@ -83,6 +91,7 @@ class OrderBook:
         self._next_due_ms = _NEVER_MS
         self._refused: list[str] = []
         self._books = books
+        self._attribution = attribution
         self._horizon_days = horizon_days
         self._wait_ms = wait_ms
 
@@ -109,6 +118,7 @@ class OrderBook:
             shipping_minor=event.shipping_minor,
             refunds=[],
         )
+        self._attribution.attribute(event.order_id, order)
         self.orders.put(event.order_id, order)
         order_entries.book(self._books, order, 1)
         yield from self._settle_waiting(event.order_id, order)

@@ -63,8 +63,19 @@ WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUC
 # Who bought again: of whole orders. One for each product of each order would be most of all sketches.
 WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 
+# By whose word a line belongs to a live or creator: two cells more an order, so not everywhere.
+WITH_ATTRIBUTION = frozenset(
+    {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PRODUCT.name, LIVE_PRODUCT.name}
+)
+# Whom a tap can give a line to.
+BOUGHT_FROM = frozenset({LIVE.name, CREATOR.name})
+
 # Where a cap on the number of values was met, what is above it is counted under this value.
 OTHER = "other"
+# Lines of orders that belong to no live are counted under this live, those of no creator under this creator.
+UNATTRIBUTED = "unattributed"
+# Values that are counted and shown, and that are no live, creator or product of anybody.
+NO_NAMES = frozenset({OTHER, UNATTRIBUTED})
 
 
 def room_kind(live_id: str) -> str:

@@ -18,13 +18,15 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
+from streams.figures.attribution import keeps_attribution
 from streams.fold import EventCounter
 from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
-from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
+from streams.ledger import Ledger, LedgerWrite, Order, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
@@ -38,6 +40,7 @@ from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
 from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
+TAPS = "tag-taps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +134,19 @@ class PartitionState:
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
+        orders = Ledger("orders", Order)
+        self._attribution = AttributionBook(
+            self._books,
+            orders,
+            enabled=keeps_attribution(figures),
+            lateness_ms=rules.traffic_lateness_ms,
+            purchase_lateness_ms=rules.purchase_lateness_ms,
+            taps_read_ms=lambda: self.topics[TAPS].ingest_ms,
+        )
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            self._attribution,
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
@@ -142,6 +155,8 @@ class PartitionState:
             self._books,
             self.sessions,
             self.users,
+            orders=orders,
+            attribution=self._attribution,
             horizon_minutes=rules.horizon_minutes(PURCHASES),
             horizon_days=rules.order_horizon_days,
             wait_ms=rules.unknown_order_wait_ms,
@@ -326,7 +341,7 @@ class PartitionState:
         purchases, rooms = self.topics[PURCHASES].ingest_ms, self.topics["livestreams"].ingest_ms
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
-        yield "orders", purchases, past_orders
+        yield "orders", *self._needless_orders(purchases, past_orders)
         yield "attempts", purchases, past_orders
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)
@@ -337,6 +352,13 @@ class PartitionState:
                 if shelf.days is not None:
                     behind = read_to(self.topics, shelf.topics)
                     yield shelf.ledger.name, behind, day_of(behind) - shelf.days - 1
+
+    def _needless_orders(self, purchases_ms: int, past_orders: int) -> tuple[int, int]:
+        """An order is kept beyond its horizon while taps that are not read yet may change it."""
+        if not self._attribution.enabled:
+            return purchases_ms, past_orders
+        behind = read_to(self.topics, self._attribution.topics)
+        return behind, min(past_orders, day_of(behind - self.rules.traffic_lateness_ms) - 1)
 
     @property
     def _lateness_days(self) -> int:

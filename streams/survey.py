@@ -19,7 +19,7 @@ from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Meta, Request, cells
 from streams.reading import Moment, View
 from streams.rooms import viewers_now
-from streams.scopes import ALL, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE
+from streams.scopes import ALL, BOUGHT_FROM, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE, UNATTRIBUTED
 from streams.sheet import Sheet
 from streams.trust import Trust
 from streams.window import WindowError, named_range
@@ -78,10 +78,13 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
             if kind in model.kinds:
                 tally = await ranking.tally(kind, asked.panes, view.metas)
                 top[kind] = tally.named(top_k)
+                # What belongs to no live is told as that, not among the rest of them.
+                if kind in BOUGHT_FROM and any(UNATTRIBUTED in of_values for of_values in tally.gmv.values()):
+                    top[kind].append(UNATTRIBUTED)
     except WindowError:
         top = {}
     windows = [await _window(model, ranking, window, top) for window in WINDOWS]
-    verdicts, viewers, metas = await _pipeline(model, top.get(LIVE.name, []))
+    verdicts, viewers, metas = await _pipeline(model, _rooms(top))
     return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
 
 
@@ -91,6 +94,11 @@ async def read_day(model: ReadModel, ranking: Ranking) -> WindowSurvey | None:
     Raises StoreUnavailableError.
     """
     return await _window(model, ranking, DAY_WINDOW, {}, DAY_KINDS)
+
+
+def _rooms(top: Mapping[str, Sequence[str]]) -> list[str]:
+    """The named lives that are lives of somebody."""
+    return [of for of in top.get(LIVE.name, ()) if of != UNATTRIBUTED]
 
 
 async def _pipeline(
@@ -133,7 +141,7 @@ class _WindowPlan:
             self.named[kind] = cells(kind, panes if values else (), fields)
         # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
-        with_users += [(LIVE.name, of) for of in top.get(LIVE.name, [])]
+        with_users += [(LIVE.name, of) for of in _rooms(top)]
         self.sheets = {
             (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, of in dict.fromkeys(with_users)

@@ -45,8 +45,7 @@ CONTRACT_BODY = """
  "orders": 0, "items": 0,
  "money": {"USD": {"gmv_paid_minor": 0, "buyer_paid_minor": 0, "refunds_minor": 0,
                    "refunds_of_purchases_minor": 0, "gmv_net_minor": 0, "commission_minor": 0,
-                   "aov_minor": null, "gmv_per_1000_view_events_minor": null,
-                   "gmv_per_buyer_minor": null}},
+                   "aov_minor": null, "gmv_per_1000_view_events_minor": null}},
  "ratios": {"tag_taps_per_view_events": null, "orders_per_tag_tap": null,
             "purchases_per_view_sessions": null, "tag_taps_per_view_sessions": null,
             "add_to_carts_per_tag_tap_sessions": null, "purchases_per_add_to_cart_sessions": null,
@@ -162,8 +161,13 @@ def test_an_empty_answer_is_the_contracts() -> None:
     by_type = answer.pop("events_by_type")
     assert isinstance(by_type, dict)
     assert set(by_type.values()) == {0}
+    money = answer["money"]
+    assert isinstance(money, dict)
     for kpi in STORY_KPIS:
-        answer.pop(kpi.path.partition(".")[0], None)
+        if kpi.per_currency:
+            money["USD"].pop(kpi.path.removeprefix("money.*."), None)
+        else:
+            answer.pop(kpi.path.partition(".")[0], None)
     assert json.dumps(answer) == json.dumps(json.loads(CONTRACT_BODY))
 
 
@@ -260,6 +264,15 @@ def test_buyers_of_several_currencies_are_not_told_apart() -> None:
     assert (flat["money.USD.gmv_per_buyer_minor"], flat["money.EUR.gmv_per_buyer_minor"]) == (None, None)
 
 
+def test_buyers_of_a_live_are_those_of_lines_that_name_it() -> None:
+    """What taps gave to a live has no buyers in its sketches, and is no part of GMV a buyer there."""
+    users = {"users.purchase": 3, "gmv_paid:USD": 1000, "attribution.gmv_own:USD": 400, "orders:USD": 4}
+    for kind in ("live", "creator"):
+        flat = flat_figures(kind, Totals({}, users), ("USD",), ALL_FIGURES)
+        assert flat["money.USD.gmv_own_per_buyer_minor"] == 133
+        assert "money.USD.gmv_per_buyer_minor" not in flat
+
+
 def test_viewers_over_nothing_are_not_zero() -> None:
     """Without a heartbeat nobody knows how many watched; with one the highest and the average are known."""
     flat = _flat("live", {})
@@ -272,7 +285,7 @@ def test_viewers_over_nothing_are_not_zero() -> None:
 def _known_figures(capped: frozenset[Group]) -> set[str]:
     every = {measure: 4 for measure in stored_measures("live", ALL_FIGURES, ("USD",))}
     users = {f"users.{step}": 2 for step in ("view", "purchase")}
-    users |= {"gmv_paid:USD": 4, "orders:USD": 1}
+    users |= {"attribution.gmv_own:USD": 4, "orders:USD": 1}
     flat = flat_figures("live", Totals(every, users, capped), ("USD",), ALL_FIGURES)
     return {path for path, figure in flat.items() if figure is not None}
 
@@ -287,12 +300,12 @@ def test_a_met_cap_spoils_shares_and_leaves_counts_and_money() -> None:
     ratios = {path for path in paths if path.startswith("ratios.")}
     assert spoilt == ratios | {
         "money.USD.gmv_per_1000_view_events_minor",
-        "money.USD.gmv_per_buyer_minor",
+        "money.USD.gmv_own_per_buyer_minor",
         "time_to_convert.p50_seconds",
         "time_to_convert.p90_seconds",
         "reviews.mean_rating",
     }
-    of_users = {"money.USD.gmv_per_buyer_minor"}
+    of_users = {"money.USD.gmv_own_per_buyer_minor"}
     assert paths - _known_figures(frozenset({Group.USERS})) == of_users
     of_sessions = {path for path in spoilt if "sessions" in path or path.startswith("time_to")}
     assert paths - _known_figures(frozenset({Group.SESSIONS})) == of_sessions

@@ -31,9 +31,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "core": tuple(
         f"streams.{name}"
         for name in (
-            "batch window identity verdict ledger refunds sums admission booking order_entries orders "
-            "payments fold steps funnel users rooms products signs order_service story progress trimming "
-            "state"
+            "batch window identity verdict ledger refunds sums admission booking order_entries attribution "
+            "orders payments fold steps funnel users rooms products signs order_service story progress "
+            "trimming state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),

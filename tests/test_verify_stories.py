@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from unittest.mock import patch
 
+import pytest
+
+from streams import attribution as pipeline
+from tests.driver import run
+from tests.scenario_kit import DAY
+from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_reviews import REVIEWS
-from tests.test_verify_api import DAY_RANGE, totals_of
-from verify import reviews
+from tests.test_verify_api import ALL, DAY_RANGE, told, totals_of
+from verify import attribution, reviews
 from verify.asked import Asked
 from verify.model import Scope
+from verify.recompute import recompute
+from verify.rules import Rules
+
+MIXED = next(each for each in ATTRIBUTION if each.name == "orders_by_attribution")
+OF = ("own", "direct", "unattributed")
 
 
-def _asked(of: Any, scope: Scope) -> Asked:
-    return Asked(totals_of(of), scope, DAY_RANGE, {}, DAY_RANGE.from_ms)
+def _asked(of: Any, scope: Scope, money: Mapping[str, Any] | None = None) -> Asked:
+    return Asked(totals_of(of), scope, DAY_RANGE, {"money": money or {}}, DAY_RANGE.from_ms)
 
 
 def test_reviews_are_counted_by_their_stars() -> None:
@@ -32,3 +45,49 @@ def test_a_met_cap_leaves_counts_and_no_mean() -> None:
 def test_gateways_have_no_reviews() -> None:
     """No review names a gateway: the key is absent there."""
     assert reviews.answer(_asked(REVIEWS[0], ("gateway", "adyen"))) == {"reviews": "absent"}
+
+
+def test_attribution_is_told_by_orders_and_by_currency() -> None:
+    """Of three orders' four lines one is its own, two are direct, one is unattributed."""
+    said = attribution.answer(_asked(MIXED, ("all", ""), {"USD": {}, "EUR": {}}))
+    assert said == {
+        "attribution.own_orders": 1,
+        "attribution.direct_orders": 2,
+        "attribution.unattributed_orders": 1,
+        "money.USD.gmv_own_minor": 7,
+        "money.USD.gmv_direct_minor": 100,
+        "money.USD.gmv_unattributed_minor": 30,
+        "money.EUR.gmv_own_minor": 0,
+        "money.EUR.gmv_direct_minor": 100,
+        "money.EUR.gmv_unattributed_minor": 0,
+    }
+    assert attribution.answer(_asked(MIXED, ("gateway", "adyen"))) == {"attribution": "absent"}
+
+
+@pytest.mark.parametrize("number", ["attribution.direct_orders", "gmv_direct_minor", "gmv_own_minor"])
+def test_a_wrong_number_of_an_answer_is_found(number: str) -> None:
+    """Whatever an answer says of attribution: one more than it is, is a difference."""
+    totals = totals_of(MIXED)
+    money = {f"gmv_{of}_minor": totals.of(ALL, DAY_RANGE)[f"attribution.gmv_{of}:USD"] for of in OF}
+    orders = {f"{of}_orders": totals.of(ALL, DAY_RANGE)[f"attribution.orders_{of}"] for of in OF}
+    right: dict[str, Any] = {"money": {"USD": money}, "attribution": orders}
+    heads = ("attribution.", "money.USD.gmv_own_m", "money.USD.gmv_d", "money.USD.gmv_un")
+    assert told(right, ALL, MIXED, *heads) == {}
+    place = orders if number.startswith("attribution.") else money
+    place[number.removeprefix("attribution.")] += 1
+    assert [name.endswith(number) for name in told(right, ALL, MIXED, *heads)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("WINDOW_MS", DAY - 1),
+        ("TAPS_MAX", 0),
+    ],
+)
+def test_a_pipeline_that_gives_a_line_to_another_is_found(name: str, broken: int) -> None:
+    """With one number of the pipeline broken its cells are not what sorting gives."""
+    taps = next(each for each in ATTRIBUTION if each.name == "a_tap_speaks_for_24_hours")
+    assert run(taps.log()).cells() == recompute(taps.log(), Rules(partitions=1)).cells
+    with patch.object(pipeline, name, broken):
+        assert run(taps.log()).cells() != recompute(taps.log(), Rules(partitions=1)).cells

@@ -78,7 +78,7 @@ def _money(asked: Asked) -> dict[str, Any]:
         # Views by gateway do not exist, and with a cap not all are told: nothing can be said per view.
         views = 0 if asked.kind in WITHOUT_TRAFFIC or asked.events_capped else asked.views
         amounts = money(sums, currency, views)
-        amounts["gmv_per_buyer_minor"] = _gmv_per_buyer(asked, currency)
+        amounts |= _gmv_per_buyer(asked, currency)
         said = asked.part("money").get(currency, {})
         for name, amount in amounts.items():
             if name not in MONEY_WHERE_GIVEN or name in said:
@@ -111,15 +111,22 @@ def half_even(amount: int, count: int) -> int | None:
     return whole + (2 * rest > count or (2 * rest == count and whole % 2 == 1))
 
 
-def _gmv_per_buyer(asked: Asked, currency: str) -> int | None:
-    """By the answer's own estimate of buyers, which is held to the truth by itself; of one currency alone."""
+def _gmv_per_buyer(asked: Asked, currency: str) -> dict[str, int | None]:
+    """By the answer's own estimate of buyers, which is held to the truth by itself; of one currency alone.
+
+    Of lives and creators those lines alone that name them: only these have buyers.
+    """
+    name, measure = "gmv_per_buyer_minor", "gmv_paid"
+    if asked.kind in ("live", "creator"):
+        name, measure = "gmv_own_per_buyer_minor", "attribution.gmv_own"
     buyers = asked.part("users").get("purchase")
     if asked.users_capped or asked.users_range is None or not isinstance(buyers, int):
-        return None
+        return {name: None}
     same = asked.users_range[:2] == asked.span[:2]
     sums = asked.sums if same else asked.totals.of(asked.scope, asked.users_range)
-    paid_in = {measure for measure, n in sums.items() if measure.startswith("orders:") and n}
-    return half_even(sums[f"gmv_paid:{currency}"], buyers) if paid_in == {f"orders:{currency}"} else None
+    paid_in = {each for each, n in sums.items() if each.startswith("orders:") and n}
+    told = paid_in == {f"orders:{currency}"}
+    return {name: half_even(sums[f"{measure}:{currency}"], buyers) if told else None}
 
 
 def _sessions(asked: Asked) -> dict[str, Any]:

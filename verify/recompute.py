@@ -11,7 +11,7 @@ from typing import Any
 
 from verify import payments
 from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope, Traffic
-from verify.money import Ledger, line_value_minor
+from verify.money import Ledger, line_value_minor, order_bookings
 from verify.panes import PaneSums
 from verify.parts import parts_of
 from verify.rules import PURCHASES, TOPICS, Rules
@@ -95,6 +95,10 @@ class PartitionReplay:
         sets = UserSets(expected.h)
         sums.book(self._bookings)
         sums.book(self._ledger.bookings)
+        if self.rules.figures == "all":
+            self._stories.taps.attribute(self._ledger.sold)
+        for order in self._ledger.sold:
+            sums.book(order_bookings(order))
         sums.book(payments.attempt_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
         steps = count_traffic(events, sums, sets, self.rules)

@@ -16,6 +16,8 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 FUTURE_MS = 300_000
+TAP_HOLDS_MS = DAY_MS
+"""How long after a tap a purchase may be given to whom the tap names."""
 
 TOPICS = (
     "views",

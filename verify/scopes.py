@@ -46,6 +46,8 @@ NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
 WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
 OTHER = "other"
+WITH_ATTRIBUTION = frozenset({"all", "platform", "surface", "live", "creator", "product", "live,product"})
+UNATTRIBUTED = "unattributed"
 
 
 def pair_value(first: str, second: str) -> str:

@@ -14,7 +14,7 @@ from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.rooms import Heartbeat, Room
-from streams.scopes import OTHER
+from streams.scopes import OTHER, UNATTRIBUTED
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
@@ -60,6 +60,17 @@ def test_a_value_named_other_is_part_of_the_rest(shop: Shop) -> None:
     assert _scopes(_scrape(shop), "shop_pulse_gmv_paid_minor", "live", "5m") == {"L1": 1, OTHER: 100}
 
 
+def test_what_belongs_to_no_live_is_told_as_that(shop: Shop) -> None:
+    """It takes no place of a live and is no part of the rest; it has sales, and nobody who watches."""
+    shop.book(NOON_MS - 1, "live", UNATTRIBUTED, gmv_paid__USD=100, orders__USD=4)
+    for live, gmv in (("L1", 9), ("L2", 8), ("L3", 7)):
+        shop.book(NOON_MS - 1, "live", live, gmv_paid__USD=gmv)
+    text = _scrape(shop)
+    told = {"L1": 9, "L2": 8, UNATTRIBUTED: 100, OTHER: 7}
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "5m") == told
+    assert UNATTRIBUTED not in _scopes(text, "shop_pulse_users_view", "live", "5m")
+
+
 def test_a_flood_of_ids_adds_no_series(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of values that a client made up are one series, what is remembered of them is bounded; the
     largest values keep their names, and the cap is said."""
@@ -86,7 +97,8 @@ def test_a_flood_of_ids_adds_no_series(shop: Shop, monkeypatch: pytest.MonkeyPat
 def test_people_are_counted_for_few_scopes(shop: Shop) -> None:
     """Users of the whole shop, of platforms and of the largest lives; viewers now of these lives."""
     for kind, value in (("all", ""), ("platform", "tiktok"), ("live", "L1"), ("product", "p1")):
-        shop.book(NOON_MS - 1, kind, value, gmv_paid__USD=10, orders__USD=1, sessions__view=3)
+        amounts = {"gmv_paid__USD": 10, "attribution.gmv_own__USD": 8, "orders__USD": 1, "sessions__view": 3}
+        shop.book(NOON_MS - 1, kind, value, **amounts)
         shop.users(NOON_MS - 1, "purchase", kind, value, "u1", "u2")
     shop.record(0, "rooms", "L1", Room(20_000, heartbeats=[Heartbeat(NOON_MS - 1, 1, 42)]))
     text = _scrape(shop)
@@ -94,7 +106,8 @@ def test_people_are_counted_for_few_scopes(shop: Shop) -> None:
     assert _scopes(text, "shop_pulse_users_purchase", "platform", "30m") == {"tiktok": 2}
     assert _scopes(text, "shop_pulse_users_purchase", "live", "5m") == {"L1": 2}
     assert _scopes(text, "shop_pulse_users_purchase", "product", "5m") == {}
-    assert _scopes(text, "shop_pulse_gmv_per_buyer_minor", "live", "5m") == {"L1": 5}
+    assert _scopes(text, "shop_pulse_gmv_per_buyer_minor", "platform", "5m") == {"tiktok": 5}
+    assert _scopes(text, "shop_pulse_gmv_own_per_buyer_minor", "live", "5m") == {"L1": 4}
     assert _scopes(text, "shop_pulse_sessions_view", "live", "5m") == {"L1": 3, OTHER: 0}
     assert b'viewers_now{scope="L1",scope_kind="live"} 42.0' in text
 
