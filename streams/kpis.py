@@ -42,12 +42,14 @@ from streams.catalogue import (
 from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
+    DUE,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
     ON_ORDERS,
     ON_PIPELINE,
     ORDER_SCOPES,
+    OWN_SCOPES,
     PIPELINE,
     PRODUCT_SKU,
     ROOM,
@@ -295,7 +297,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, DUE, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),
@@ -325,8 +327,8 @@ def check() -> None:
         unknown = {measure.name for measure in measures_of(kpi.formula)} - set(names)
         if unknown:
             raise ValueError(f"{kpi.path} reads measures that are not listed: {sorted(unknown)}")
-        if kpi.per_currency is not kpi.path.startswith("money.*."):
-            raise ValueError(f"{kpi.path}: figures per currency stand under money.*")
+        if kpi.per_currency is not (".*." in kpi.path):
+            raise ValueError(f"{kpi.path}: figures per currency stand under money.* or another group.*")
 
 
 check()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -18,8 +18,10 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.ads import AdBook
 from streams.batch import LogRecord
 from streams.booking import Books
+from streams.commission import Settlement
 from streams.fold import EventCounter
 from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
@@ -54,6 +56,7 @@ class Rules:
     unknown_order_wait_ms: int
     scope_values_max: int
     cohort_horizon_ms: int
+    settlement: Settlement = field(default_factory=Settlement)
 
     @property
     def text(self) -> str:
@@ -63,6 +66,7 @@ class Rules:
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
             f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
+            f"final={self.settlement.delivered_ms}/{self.settlement.purchase_ms} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -127,17 +131,10 @@ class PartitionState:
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
         }
         self._placement = Placement(partition, rules.partitions)
-        self._books = Books(figures, self.sums)
+        self._books = Books(figures, self.sums, rules.settlement)
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
-        self.stories: tuple[Story, ...] = (
-            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
-            ProductBook(figures),
-        )
-        self._stories_of = {
-            topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
-        }
         self.service = OrderService(
             self._books,
             self.sessions,
@@ -146,6 +143,14 @@ class PartitionState:
             horizon_days=rules.order_horizon_days,
             wait_ms=rules.unknown_order_wait_ms,
         )
+        self.stories: tuple[Story, ...] = (
+            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
+            ProductBook(figures),
+            AdBook(figures, self.sums, self.service.currencies),
+        )
+        self._stories_of = {
+            topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
+        }
         self.ledgers: tuple[Ledger[Any], ...] = (
             *self.service.ledgers,
             self.sessions.records,
@@ -327,6 +332,7 @@ class PartitionState:
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
         yield "orders", purchases, past_orders
+        yield "deliveries", purchases, past_orders
         yield "attempts", purchases, past_orders
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)

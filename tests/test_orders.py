@@ -50,6 +50,7 @@ def _book(wait_ms: int = 7 * DAY) -> OrderBook:
     books = Books(figures, Sums(figures, rules_of(Settings()).sizes))
     book = OrderBook(books, Ledger("orders", Order), 90, wait_ms)
     book.orders.load({"o": None, "o2": None})
+    book.deliveries.records.load({"o": None, "o2": None})
     return book
 
 

@@ -32,7 +32,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         f"streams.{name}"
         for name in (
             "batch window identity verdict ledger refunds sums admission booking order_entries orders "
-            "payments fold steps funnel users rooms products signs order_service story progress trimming "
+            "payments fold steps funnel users commission deliveries ads rooms products signs order_service story progress trimming "
             "state"
         ).split()
     ),

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import reviews
+from streams.figures import commission, reviews, take
 from streams.kpi import Distinct, Kpi, Measure, Part
 
 _PARTS: tuple[Part, ...] = (*reviews.PARTS,)
@@ -28,5 +28,7 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *commission.MEASURES,
+    *take.MEASURES,
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)
+STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *commission.KPIS, *take.KPIS)
