@@ -52,7 +52,7 @@ class Traffic(NamedTuple):
     """One accepted, real event of a traffic topic, as far as it is counted anywhere.
 
     `user` and `session` are numbers for the ids, 0 where the event says nothing about them; `parts` are the
-    measures that count it beside its type.
+    measures that count it beside its type. `charge` is what a campaign was charged: measure and amount.
     """
 
     topic: str
@@ -63,6 +63,7 @@ class Traffic(NamedTuple):
     user: int = 0
     session: int = 0
     parts: tuple[str, ...] = ()
+    charge: tuple[str, int] | None = None
 
 
 class Booking(NamedTuple):
