@@ -28,8 +28,8 @@ SCOPE_VALUES_MAX = 20_000
 # longest idle first, and read from Redis if events still come.
 IDLE_VALUES_MAX = 100_000
 
-# Topic of each measure that has a cap. The order service's events are money, and never capped; what a campaign
-# was charged goes where its charges are counted.
+# Topic of each measure that has a cap. The order service's events are money, and never capped; what a
+# campaign was charged goes where its charges are counted.
 TOPIC_OF: Mapping[str, str] = MappingProxyType(
     {
         measure.name: topic

@@ -1,4 +1,4 @@
-"""What advertising campaigns were charged: an amount per charge, in the whole shop, its platform, its campaign.
+"""What advertising campaigns were charged: in the whole shop, by platform and by campaign.
 
 A book beside the counting of events (`fold`), which decides which campaigns have a place of their own.
 """
@@ -41,5 +41,9 @@ class AdBook:
                 for kind in self._kinds:
                     value = getattr(event, kind.fields[0]) if kind.fields else ""
                     self._sums.add(
-                        kind.name, event.event_time_ms, ADS.stored_as(event.currency), value, event.amount_minor
+                        kind.name,
+                        event.event_time_ms,
+                        ADS.stored_as(event.currency),
+                        value,
+                        event.amount_minor,
                     )

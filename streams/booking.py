@@ -68,7 +68,10 @@ class Books:
     """
 
     def __init__(
-        self, figures: FigureSet, sums: Sums, settlement: Settlement = Settlement()  # noqa: B008 - frozen
+        self,
+        figures: FigureSet,
+        sums: Sums,
+        settlement: Settlement = Settlement(),  # noqa: B008 - frozen
     ) -> None:
         self.settlement = settlement
         self._sums = sums

@@ -112,7 +112,11 @@ def due_values(order: Order, commission: Commission) -> Iterator[tuple[str, int]
     # Of the order's values the platform is the first, and always there.
     yield due_value(hour, PLATFORM.name, order.scopes[0] or ""), sum(kept)
     for line, amount in zip(order.lines, kept, strict=True):
-        for kind, value in ((CREATOR.name, line.creator), ("affiliate", line.affiliate), ("brand", line.brand)):
+        for kind, value in (
+            (CREATOR.name, line.creator),
+            ("affiliate", line.affiliate),
+            ("brand", line.brand),
+        ):
             if value is not None:
                 yield due_value(hour, kind, value), amount
 
@@ -127,9 +131,7 @@ def _sum(refunds: Sequence[Taken], line: int) -> int:
 
 
 def _shares(lines: Sequence[OrderLine], amounts: Sequence[int]) -> list[int]:
-    return [
-        share_minor(amount, line.commission_bps) for line, amount in zip(lines, amounts, strict=True)
-    ]
+    return [share_minor(amount, line.commission_bps) for line, amount in zip(lines, amounts, strict=True)]
 
 
 def _less(whole: Sequence[int], part: Sequence[int]) -> list[int]:

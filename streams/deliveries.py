@@ -7,6 +7,7 @@ first in the log (the order service's own disorder) stands here until the order 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeGuard
 
 import msgspec
 
@@ -50,6 +51,6 @@ class Deliveries:
         self.records.put(order_id, Delivery(day_of(ingest_ms), earliest_ms))
 
 
-def is_delivery(event: Event) -> bool:
+def is_delivery(event: Event) -> TypeGuard[OrderStatus]:
     """Whether the event says that an order was delivered."""
     return isinstance(event, OrderStatus) and event.status == DELIVERED

@@ -268,7 +268,14 @@ KPIS = (
         ON_ORDERS,
     ),
     *(
-        _kpi(f"events_by_type.{measure.name.removeprefix('events.')}", measure, "count", measure.help, _OURS)
+        _kpi(
+            f"events_by_type.{measure.name.removeprefix('events.')}",
+            measure,
+            "count",
+            measure.help,
+            _OURS,
+            EVERYWHERE | measure.kinds,
+        )
         for measure in EVENT_COUNTS.values()
     ),
     *STORY_KPIS,

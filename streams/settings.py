@@ -139,14 +139,15 @@ def _check_addresses(settings: Settings) -> None:
 
 
 def _check_settlement(settings: Settings) -> None:
-    """PulseError where commission could be final of a pane of a minute: only hours and days tell when it is."""
+    """PulseError where commission could be final of a pane of a minute: only hours and days tell when."""
     fine_ms = max(settings.retention_10s_ms, settings.retention_1m_ms)
     least_days = -(-(fine_ms + HALF_A_DAY_MS) // (2 * HALF_A_DAY_MS))
     for name in ("commission_final_after_delivery_days", "commission_final_after_purchase_days"):
         days: int = getattr(settings, name)
         if days < least_days:
             raise PulseError(
-                f"{PREFIX}{name.upper()} is {days}: give at least {least_days}, or keep minutes for a shorter time"
+                f"{PREFIX}{name.upper()} is {days}: give at least {least_days}, "
+                "or keep minutes for a shorter time"
             )
 
 

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.scenario_kit import DAY, HOUR, MONDAY, NOON, Scenario, Sent, Sum, cell, event, line, purchase, refund
+from tests.scenario_kit import (
+    DAY,
+    HOUR,
+    MONDAY,
+    NOON,
+    Scenario,
+    Sent,
+    Sum,
+    cell,
+    event,
+    line,
+    purchase,
+    refund,
+)
 
 MEASURES = ("commission:", "reversed:", "clawed_back:", "claw_backs:", "final:")
 LATER = MONDAY + 45 * DAY
@@ -80,7 +93,9 @@ FINALITY = (
         records=(_order(at=NOON + 1),),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(LATER + 13 * HOUR, 100, scope) for scope in ("all:", "platform:tiktok", "affiliate:a1")),
+        cells=dict(
+            _due(LATER + 13 * HOUR, 100, scope) for scope in ("all:", "platform:tiktok", "affiliate:a1")
+        ),
     ),
     Scenario(
         name="delivered",
@@ -129,7 +144,7 @@ FINALITY = (
     ),
     Scenario(
         name="delivered_in_the_log_before_its_order",
-        fact="Deliveries that came first wait for the order; the earliest counts, as it does with later ones.",
+        fact="Deliveries that came first wait for the order; the earliest counts, also against later ones.",
         records=(
             _status("e1", "o1", NOON + 3 * DAY),
             _status("e2", "o1", NOON + 2 * DAY, ts=NOON + 3 * DAY),
@@ -166,7 +181,11 @@ FINALITY = (
     Scenario(
         name="settings_move_what_is_final",
         fact="The days until F are settings.",
-        records=(_order(), _status("e1", "o1", NOON + DAY), purchase("o2", NOON, line("p1", 1, 10, commission_bps=1_000))),
+        records=(
+            _order(),
+            _status("e1", "o1", NOON + DAY),
+            purchase("o2", NOON, line("p1", 1, 10, commission_bps=1_000)),
+        ),
         kinds=("due",),
         measures=MEASURES,
         cells=dict(
@@ -216,7 +235,7 @@ REVERSALS = (
     ),
     Scenario(
         name="refund_at_final_is_clawed_back",
-        fact="At F and after it what is final stays; refunds are clawed back, in the purchase's pane and in theirs.",
+        fact="From F on refunds leave what is final and are clawed back, in the purchase's pane and theirs.",
         records=(
             _order(),
             _status("e1", "o1", NOON + DAY),
@@ -274,7 +293,9 @@ TAKE = (
                 line("p1", 1, 999, platform_fee_bps=500, creator_id="c1"),
                 line("p2", 1, 999, platform_fee_bps=500),
             ),
-            refund("r1", "o1", NOON + DAY, 100, items=[{"product_id": "p1", "quantity": 1, "amount_minor": 100}]),
+            refund(
+                "r1", "o1", NOON + DAY, 100, items=[{"product_id": "p1", "quantity": 1, "amount_minor": 100}]
+            ),
         ),
         kinds=("all", "platform", "creator", "product"),
         measures=("fees:",),

@@ -1,4 +1,4 @@
-"""What advertising campaigns were charged; campaigns above the cap on values are `other`, like their counts."""
+"""What advertising campaigns were charged; those above the cap on values are `other`, like their counts."""
 
 from __future__ import annotations
 

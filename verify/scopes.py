@@ -53,7 +53,7 @@ NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 WITH_COMMISSION = frozenset({"all", "platform", "creator", "affiliate", "brand"})
 WITH_TAKE = frozenset({"all", "platform"})
 WITH_ADS = WITH_TAKE | {"campaign"}
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_KINDS})
 OTHER = "other"
 
 

@@ -36,7 +36,9 @@ def _kpi(name: str, formula: Formula, help_text: str) -> Kpi:
 
 
 KPIS = (
-    _kpi("earned", Sum((COMMISSION, CLAWED_BACK, REVERSED)), "Commission on what was bought, before refunds."),
+    _kpi(
+        "earned", Sum((COMMISSION, CLAWED_BACK, REVERSED)), "Commission on what was bought, before refunds."
+    ),
     _kpi("reversed", REVERSED, REVERSED.help),
     _kpi(
         "estimated",
