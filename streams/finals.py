@@ -39,7 +39,7 @@ class Finals:
         # Without a watermark of everything nothing is final, and an empty list of fields would mean all.
         if is_kept and moment.as_of_ms is not None and moment.currencies:
             self._plan(panes, moment, moment.as_of_ms)
-        asked = (self._settled, self._table)
+        asked: tuple[HashRequest | None, ...] = (self._settled, self._table)
         self.requests = tuple(request for request in asked if request is not None)
 
     def _plan(self, panes: Sequence[Pane], moment: Moment, as_of_ms: int) -> None:

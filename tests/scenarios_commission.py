@@ -24,9 +24,10 @@ LATER = MONDAY + 45 * DAY
 """The day of F of an order of Monday that nobody delivers."""
 
 
-def _status(event_id: str, order_id: str, at: int, status: str = "delivered", **more: Any) -> Sent:
+def status(event_id: str, order_id: str, at: int, reached: str = "delivered", **more: Any) -> Sent:
+    """What became of an order; `ts` is its Kafka timestamp where that is not the event time."""
     ts = more.pop("ts", at)
-    value = event("order_status", event_id, at, order_id=order_id, status=status, **more)
+    value = event("order_status", event_id, at, order_id=order_id, status=reached, **more)
     return Sent(topic="purchases", value=value, at=ts)
 
 
@@ -102,11 +103,11 @@ FINALITY = (
         fact="Fifteen days after the earliest delivery, whatever comes first in the log.",
         records=(
             _order(),
-            _status("e1", "o1", NOON + 5 * DAY),
-            _status("e2", "o1", NOON + 3 * DAY, ts=NOON + 5 * DAY),
-            _status("e3", "o1", NOON + 4 * DAY, ts=NOON + 5 * DAY),
-            _status("e4", "o1", NOON + 2 * DAY, "shipped", ts=NOON + 5 * DAY),
-            _status("e5", "o1", NOON + 1 * DAY, traffic="test", ts=NOON + 5 * DAY),
+            status("e1", "o1", NOON + 5 * DAY),
+            status("e2", "o1", NOON + 3 * DAY, ts=NOON + 5 * DAY),
+            status("e3", "o1", NOON + 4 * DAY, ts=NOON + 5 * DAY),
+            status("e4", "o1", NOON + 2 * DAY, "shipped", ts=NOON + 5 * DAY),
+            status("e5", "o1", NOON + 1 * DAY, traffic="test", ts=NOON + 5 * DAY),
         ),
         kinds=ALL_AND_AFFILIATE,
         measures=MEASURES,
@@ -121,7 +122,7 @@ FINALITY = (
     Scenario(
         name="delivered_too_late_to_matter",
         fact="What became final 45 days after the purchase stays so, whenever it is then delivered.",
-        records=(_order(), _status("e1", "o1", NOON + 45 * DAY), _status("e2", "o1", NOON + 50 * DAY)),
+        records=(_order(), status("e1", "o1", NOON + 45 * DAY), status("e2", "o1", NOON + 50 * DAY)),
         kinds=("due",),
         measures=MEASURES,
         cells=dict(_due(NOON + 45 * DAY, 100, of) for of in ("all:", "platform:tiktok", "affiliate:a1")),
@@ -129,7 +130,7 @@ FINALITY = (
     Scenario(
         name="delivered_just_in_time",
         fact="A delivery 1 ms before the 45 days are over moves F 15 days past itself.",
-        records=(_order(), _status("e1", "o1", NOON + 45 * DAY - 1)),
+        records=(_order(), status("e1", "o1", NOON + 45 * DAY - 1)),
         kinds=("due",),
         measures=MEASURES,
         cells=dict(_due(NOON + 60 * DAY, 100, of) for of in ("all:", "platform:tiktok", "affiliate:a1")),
@@ -137,7 +138,7 @@ FINALITY = (
     Scenario(
         name="delivered_before_it_was_bought",
         fact="A delivery that a clock puts before the purchase counts as of the purchase.",
-        records=(_order(), _status("e1", "o1", NOON - DAY, ts=NOON)),
+        records=(_order(), status("e1", "o1", NOON - DAY, ts=NOON)),
         kinds=("due",),
         measures=MEASURES,
         cells=dict(_due(NOON + 15 * DAY, 100, of) for of in ("all:", "platform:tiktok", "affiliate:a1")),
@@ -146,11 +147,11 @@ FINALITY = (
         name="delivered_in_the_log_before_its_order",
         fact="Deliveries that came first wait for the order; the earliest counts, also against later ones.",
         records=(
-            _status("e1", "o1", NOON + 3 * DAY),
-            _status("e2", "o1", NOON + 2 * DAY, ts=NOON + 3 * DAY),
-            _status("e3", "o2", NOON + 1 * DAY, ts=NOON + 3 * DAY),
+            status("e1", "o1", NOON + 3 * DAY),
+            status("e2", "o1", NOON + 2 * DAY, ts=NOON + 3 * DAY),
+            status("e3", "o2", NOON + 1 * DAY, ts=NOON + 3 * DAY),
             Sent(topic="purchases", value=_order().value, at=NOON + 4 * DAY),
-            _status("e4", "o1", NOON + 4 * DAY),
+            status("e4", "o1", NOON + 4 * DAY),
         ),
         kinds=("due",),
         measures=MEASURES,
@@ -159,7 +160,7 @@ FINALITY = (
     Scenario(
         name="a_delivery_waits_ninety_days",
         fact="Told 91 days before the order came, of another one with its id: it is forgotten.",
-        records=(_status("e1", "o1", NOON), _order(at=NOON + 91 * DAY)),
+        records=(status("e1", "o1", NOON), _order(at=NOON + 91 * DAY)),
         kinds=("due",),
         measures=MEASURES,
         cells=dict(
@@ -172,7 +173,7 @@ FINALITY = (
         fact="A test order books nothing, also once it is delivered.",
         records=(
             purchase("o1", NOON, line("p1", 1, 1_000, commission_bps=1_000), traffic="test"),
-            _status("e1", "o1", NOON + DAY),
+            status("e1", "o1", NOON + DAY),
         ),
         kinds=ALL_AND_AFFILIATE,
         measures=MEASURES,
@@ -183,7 +184,7 @@ FINALITY = (
         fact="The days until F are settings.",
         records=(
             _order(),
-            _status("e1", "o1", NOON + DAY),
+            status("e1", "o1", NOON + DAY),
             purchase("o2", NOON, line("p1", 1, 10, commission_bps=1_000)),
         ),
         kinds=("due",),
@@ -223,7 +224,7 @@ REVERSALS = (
     Scenario(
         name="refund_just_before_it_is_final",
         fact="1 ms before F a refund reverses; F counts to the ms, not by its hour.",
-        records=(_order(), _status("e1", "o1", NOON + DAY + 1), refund("r1", "o1", NOON + 16 * DAY, 500)),
+        records=(_order(), status("e1", "o1", NOON + DAY + 1), refund("r1", "o1", NOON + 16 * DAY, 500)),
         kinds=ALL_AND_AFFILIATE,
         measures=MEASURES,
         cells=dict(
@@ -238,7 +239,7 @@ REVERSALS = (
         fact="From F on refunds leave what is final and are clawed back, in the purchase's pane and theirs.",
         records=(
             _order(),
-            _status("e1", "o1", NOON + DAY),
+            status("e1", "o1", NOON + DAY),
             refund("r1", "o1", NOON + 2 * DAY, 105),
             refund("r2", "o1", NOON + 16 * DAY, 500),
             refund("r3", "o1", NOON + 18 * DAY, 300),
@@ -265,7 +266,7 @@ REVERSALS = (
         records=(
             _order(),
             refund("r1", "o1", NOON + 5 * DAY, 1_000),
-            _status("e1", "o1", NOON + DAY, ts=NOON + 6 * DAY),
+            status("e1", "o1", NOON + DAY, ts=NOON + 6 * DAY),
         ),
         kinds=ALL_AND_AFFILIATE,
         measures=MEASURES,

@@ -43,8 +43,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "answer trust read_store reading users_range finals sheet since stock details read_model series "
-            "gathered comparison past_lives room_facts room_view ranking survey "
+            "answer trust read_store reading users_range finals statements sheet since stock details "
+            "read_model series gathered comparison past_lives room_facts room_view ranking survey "
             "room_gauges changes"
         ).split()
     ),
