@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -29,6 +30,7 @@ from verify.compare import Report
 from verify.model import LogRecord
 from verify.recompute import recompute
 from verify.rules import Rules
+from verify.statements import compare_statements
 from verify.totals import Range, Totals
 
 DAYS = 100
@@ -227,6 +229,38 @@ def test_a_statement_adds_up(told: tuple[Shop, Totals, list[LogRecord]], affilia
         assert total["clawed_back_minor"] == total["claw_backs_of_the_day_minor"]
         assert (total["orders"] > 0) is (affiliate != "nobody")
         assert total["orders"] == sum(row["orders"] for row in account.days.values())
+
+
+def test_verify_asks_for_statements(told: tuple[Shop, Totals, list[LogRecord]]) -> None:
+    """Every statement over the whole log agrees; with a cent of claw-back too much its affiliate is named."""
+    shop, totals, _ = told
+    _set_as_of(shop, MONDAY + 70 * DAY)
+
+    def ask(address: str, query: Mapping[str, str]) -> Any:
+        affiliate = unquote(address.rpartition("/")[2])
+        return as_json(_read(shop, affiliate, query["from"], query["to"]))
+
+    report = Report()
+    assert compare_statements(report, totals, ask, pause=0)
+    assert report.differences == []
+    assert report.compared > len(AFFILIATES) * 10
+    start_ms = END - 50 * DAY
+    shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "clawed_back:USD|a1", 1)
+    try:
+        compare_statements(report, totals, ask, pause=0)
+    finally:
+        shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "clawed_back:USD|a1", -1)
+    names = {each.what.removeprefix("accounts.USD.total.") for each in report.differences}
+    assert {"clawed_back_minor", "payable_minor", "earned_minor"} <= names
+    assert {each.where for each in report.differences} == {"statement of a1"}
+
+
+def test_without_affiliates_there_is_no_statement(told: tuple[Shop, Totals, list[LogRecord]]) -> None:
+    """The bench's set of figures has none; an id that no event can have is refused as well."""
+    with pytest.raises(QuestionError, match="no figures of affiliates"):
+        told[0].ask(lambda model: read_statement(model, "a1", None, None), END, figures="funnel-gmv")
+    with pytest.raises(QuestionError, match="1 to 64 characters"):
+        _read(told[0], "")
 
 
 def test_a_statement_is_of_this_month_by_default(told: tuple[Shop, Totals, list[LogRecord]]) -> None:
