@@ -14,6 +14,8 @@ from streams.scopes import CREATOR, PLATFORM
 from streams.window import DAY_MS, HOUR_MS
 
 BPS = 10_000
+# So far as-of may trail the newest event until what was final before is not known hour by hour.
+TABLE_MARGIN_MS = 30 * DAY_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Settlement:
     def most_ms(self) -> int:
         """F is at most this long after the purchase."""
         return self.delivered_ms + self.purchase_ms
+
+    @property
+    def table_kept_ms(self) -> int:
+        """So long after a pane it is kept by which hour its commission becomes final: then all of it is."""
+        return self.most_ms + TABLE_MARGIN_MS
 
 
 @dataclass(frozen=True, slots=True)

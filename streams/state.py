@@ -31,6 +31,7 @@ from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
+from streams.scopes import DUE
 from streams.signs import is_canary, source_ms
 from streams.story import Chunk, Story
 from streams.sums import CellWrite, Sums
@@ -111,6 +112,8 @@ class StateWrite:
     currencies: frozenset[str]
     high_ms: int
     progress: dict[str, Progress]
+    # Hashes of cells that go although their pane stays.
+    outlived: list[CellKey] = field(default_factory=list)
 
 
 class PartitionState:
@@ -125,7 +128,9 @@ class PartitionState:
         self.ids = {
             topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
         }
-        self.sums = Sums(figures, rules.sizes, rules.scope_values_max)
+        self.sums = Sums(
+            figures, rules.sizes, rules.scope_values_max, {DUE.name: rules.settlement.table_kept_ms}
+        )
         self.trimmed: dict[str, int] = {}
         self._screens = {
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
@@ -324,6 +329,7 @@ class PartitionState:
             currencies=frozenset(self.service.currencies),
             high_ms=self.high_ms,
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
+            outlived=self.sums.take_outlived(self.high_ms),
         )
 
     def _needless(self) -> Iterator[tuple[str, int, int]]:

@@ -17,6 +17,7 @@ from tests.scenario_kit import (
     line,
     purchase,
     refund,
+    tick,
 )
 
 MEASURES = ("commission:", "reversed:", "clawed_back:", "claw_backs:", "final:")
@@ -87,6 +88,26 @@ FINALITY = (
         kinds=("due",),
         sizes=("10s", "1m"),
         cells={},
+    ),
+    *(
+        Scenario(
+            name=f"due_until_all_of_it_is_final_{'and' if after else 'not'}_gone",
+            fact="Thirty days after the last F that a day can have, which hour it was in is forgotten.",
+            records=(_order(), tick("e1", MONDAY + DAY + 90 * DAY - 1 + after)),
+            kinds=("affiliate", "due"),
+            measures=MEASURES,
+            cells=dict(
+                [
+                    cell("commission:USD", 100, "affiliate:a1"),
+                    *(
+                        _due(LATER + 12 * HOUR, 100, of)
+                        for of in ("all:", "platform:tiktok", "affiliate:a1")
+                        if not after
+                    ),
+                ]
+            ),
+        )
+        for after in (0, 1)
     ),
     Scenario(
         name="final_is_rounded_up_to_an_hour",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from verify.asked import ABSENT, Asked
-from verify.model import Booking, Scope
+from verify.model import Booking, Due, Scope
 from verify.money import Order
 from verify.rules import DAY_MS, HOUR_MS, Rules
 from verify.scopes import DUE, WITH_COMMISSION, WITH_TAKE
@@ -34,24 +34,42 @@ def final_at(order: Order, rules: Rules) -> int:
 
 def _of_order(order: Order, rules: Rules) -> Iterator[Booking]:
     final_ms = final_at(order, rules)
-    hour = (final_ms + HOUR_MS - 1) // HOUR_MS
-    groups: dict[Scope, list[int]] = {scope: list(range(len(order.lines))) for scope in order.scopes}
-    for number, line in enumerate(order.lines):
-        for scope in line.scopes:
-            groups.setdefault(scope, []).append(number)
-    for scope, numbers in groups.items():
-        kind, value = scope
-        if kind in WITH_COMMISSION:
-            yield from _of_scope(order, scope, numbers, final_ms, f"{hour}:{kind}:{value}")
-        if kind in WITH_TAKE:
+    for scope, numbers in _lines_by_scope(order).items():
+        if scope[0] in WITH_COMMISSION:
+            yield from _of_scope(order, scope, numbers, final_ms)
+        if scope[0] in WITH_TAKE:
             left = zip(order.lines, _left_after(order, order.refunds), strict=True)
             fees = sum(amount * line.fee_bps // 10_000 for line, amount in left)
             yield Booking(order.time_ms, (scope,), ((f"fees:{order.currency}", fees),))
 
 
-def _of_scope(
-    order: Order, scope: Scope, numbers: Sequence[int], final_ms: int, due: str
-) -> Iterator[Booking]:
+def due(orders: Iterable[Order], rules: Rules) -> Iterator[Due]:
+    """Of each scope of each order what becomes final, and when."""
+    for order in orders:
+        final_ms = final_at(order, rules)
+        hour = (final_ms + HOUR_MS - 1) // HOUR_MS
+        before = [refund for refund in order.refunds if refund[0] < final_ms]
+        for scope, numbers in _lines_by_scope(order).items():
+            kept = _commission(order, numbers, before)
+            if scope[0] in WITH_COMMISSION and kept:
+                yield Due(scope, order.time_ms, hour, order.currency, kept)
+
+
+def due_bookings(dues: Iterable[Due]) -> Iterator[Booking]:
+    """The same as Redis has it."""
+    for (kind, value), time_ms, hour, currency, amount in dues:
+        yield Booking(time_ms, ((DUE, f"{hour}:{kind}:{value}"),), ((f"final:{currency}", amount),))
+
+
+def _lines_by_scope(order: Order) -> dict[Scope, list[int]]:
+    groups: dict[Scope, list[int]] = {scope: list(range(len(order.lines))) for scope in order.scopes}
+    for number, line in enumerate(order.lines):
+        for scope in line.scopes:
+            groups.setdefault(scope, []).append(number)
+    return groups
+
+
+def _of_scope(order: Order, scope: Scope, numbers: Sequence[int], final_ms: int) -> Iterator[Booking]:
     currency = order.currency
     before = [refund for refund in order.refunds if refund[0] < final_ms]
     after = [refund for refund in order.refunds if refund[0] >= final_ms]
@@ -61,7 +79,6 @@ def _of_scope(
         (f"clawed_back:{currency}", kept - _commission(order, numbers, before + after)),
     )
     yield Booking(order.time_ms, (scope,), amounts)
-    yield Booking(order.time_ms, ((DUE, due),), ((f"final:{currency}", kept),))
     for count, (time_ms, _) in enumerate(after):
         upto = _commission(order, numbers, before + after[:count])
         gone = upto - _commission(order, numbers, before + after[: count + 1])

@@ -74,6 +74,16 @@ class Booking(NamedTuple):
     amounts: tuple[tuple[str, int], ...]
 
 
+class Due(NamedTuple):
+    """Commission of an order bought at `time_ms` that becomes final in an hour (since 1970), of one scope."""
+
+    scope: Scope
+    time_ms: int
+    hour: int
+    currency: str
+    amount: int
+
+
 class StockSet(NamedTuple):
     """What a SKU's stock was said to be: the latest `stock_set` by event time, then offset."""
 
@@ -105,7 +115,7 @@ class PartitionExpected:
     `h` is the highest accepted event time (None: nothing was accepted), `ingest` and `highest` the ingest
     time and the highest accepted event time per topic. `waiting` are refunds whose order has not come:
     a record of the log that is not yet applied may still make dead letters of them. `stock` is by (product,
-    sku or empty).
+    sku or empty). `due` is what commission becomes final when, also of panes that don't tell any more.
     """
 
     partition: int
@@ -116,6 +126,7 @@ class PartitionExpected:
     rooms: dict[str, Room] = field(default_factory=dict)
     stock: dict[tuple[str, str], StockSet] = field(default_factory=dict)
     titles: dict[str, Title] = field(default_factory=dict)
+    due: list[Due] = field(default_factory=list)
     dead_letters: set[DeadLetter] = field(default_factory=set)
     late: set[RecordId] = field(default_factory=set)
     waiting: set[RecordId] = field(default_factory=set)

@@ -81,6 +81,10 @@ class PaneSums:
         """One field of one pane, which must be there."""
         if not is_figure(pane[0], pane[1], measure, self._rules.figures):
             return
+        if pane[0] == DUE and self._h is not None:
+            kind_end_ms = pane[2] + SIZE_MS[pane[1]] + self._rules.due_kept_ms
+            if kind_end_ms <= self._h:
+                return
         fields = self._panes.setdefault(pane, {})
         if measure.startswith(HIGHEST):
             fields[name] = max(fields.get(name, 0), change)

@@ -101,6 +101,8 @@ class PartitionReplay:
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
             sums.book(commission.bookings(self._ledger.booked, self.rules))
+            expected.due = list(commission.due(self._ledger.booked, self.rules))
+            sums.book(commission.due_bookings(expected.due))
             sums.book(session_bookings(steps + self._order_steps, self.rules))
             sums.book(self._stories.bookings())
             self._buyers.count(sets)

@@ -16,6 +16,7 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 FUTURE_MS = 300_000
+DUE_MARGIN_DAYS = 30
 
 TOPICS = (
     "views",
@@ -60,6 +61,12 @@ class Rules:
     commission_final_after_purchase_days: int = 45
     scope_values_max: int = 20_000
     cohort_horizon_ms: int = 900_000
+
+    @property
+    def due_kept_ms(self) -> int:
+        """How long after a pane it is kept by which hour its commission becomes final."""
+        days = self.commission_final_after_delivery_days + self.commission_final_after_purchase_days
+        return (days + DUE_MARGIN_DAYS) * DAY_MS
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""

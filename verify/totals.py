@@ -7,14 +7,14 @@ later is kept, since there are as many as products.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from verify.compare import scope_text
-from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
+from verify.model import Due, PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import HOUR_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import DUE, FIELD, LINE_KINDS, ORDER_KINDS, OWN_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import DUE_SIZES, FIELD, LINE_KINDS, ORDER_KINDS, OWN_KINDS, PRODUCT_SKU, pair_value
 from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
@@ -51,6 +51,7 @@ class Totals:
         self.shelves.merge(part)
         self.rooms.update(part.rooms)
         self._users.append(part.users)
+        self._add_due(part.due)
         for key, fields in part.panes.items():
             kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
@@ -58,9 +59,7 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
-            if kind == DUE:
-                self._add_due(size, start_ms, fields)
-            elif kind in LINE_KINDS + OWN_KINDS:
+            if kind in LINE_KINDS + OWN_KINDS:
                 self._add_lines(key, fields)
             elif kind in ORDER_KINDS or kind == "pipeline":
                 self._add_fields(key, fields)
@@ -72,12 +71,12 @@ class Totals:
             if name.startswith("items|"):
                 self._units.setdefault(key, Counter())[name] += amount
 
-    def _add_due(self, size: str, start_ms: int, fields: Mapping[str, int]) -> None:
-        for name, amount in fields.items():
-            measure, _, due = name.partition("|")
-            hour, kind, value = due.split(":", 2)
-            place = ((kind, value), size, start_ms)
-            self._due.setdefault(place, []).append((int(hour), measure.partition(":")[2], amount))
+    def _add_due(self, dues: Iterable[Due]) -> None:
+        for scope, time_ms, hour, currency, amount in dues:
+            for size in DUE_SIZES:
+                start_ms = pane_start(time_ms, size)
+                if is_kept_for_answers(start_ms, size, self._h, self._rules):
+                    self._due.setdefault((scope, size, start_ms), []).append((hour, currency, amount))
 
     def final(self, scope: Scope, span: Range, as_of_ms: int | None) -> Counter[str]:
         """The scope's commission over the range that is final by then, by currency."""
