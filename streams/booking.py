@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from schemas.events import Event
-from streams.catalogue import EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
+from streams.catalogue import COMMISSION, EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.commission import Commission, Settlement, due_values
 from streams.figures import PARTS
 from streams.figures.commission import FINAL
@@ -82,6 +82,8 @@ class Books:
         self._keeps_pipeline = PIPELINE in kinds
         self._keeps_rooms = ROOM in kinds
         self._keeps_due = DUE in kinds
+        # Whether an order's commission, and so its delivery, is of use.
+        self.keeps_commission = COMMISSION.name in figures.measures
         # Where the values of an order-level scope stand in `Order.scopes` and `Attempt.scopes`.
         places = {kind.fields[0]: place for place, kind in enumerate(SINGLE_ORDER_SCOPES)}
         self._order_kinds = [

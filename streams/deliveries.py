@@ -27,19 +27,28 @@ class Delivery(msgspec.Struct, array_like=True, gc=False):
 class Deliveries:
     """What waits in one partition number."""
 
-    def __init__(self, horizon_days: int) -> None:
-        """`horizon_days`: so long after the last `delivered` an order that comes takes it up."""
+    def __init__(self, horizon_days: int, are_kept: bool) -> None:
+        """`horizon_days`: so long after the last `delivered` an order that comes takes it up.
+
+        `are_kept` is False where no figure needs them: then there are none.
+        """
+        self._are_kept = are_kept
         self.records = Ledger("deliveries", Delivery)
         self._horizon_days = horizon_days
 
-    @staticmethod
-    def ids(events: Iterable[Event]) -> list[str]:
+    def told(self, event: Event) -> TypeGuard[OrderStatus]:
+        """Whether the event says that an order was delivered, and that is of use."""
+        return self._are_kept and isinstance(event, OrderStatus) and event.status == DELIVERED
+
+    def ids(self, events: Iterable[Event]) -> list[str]:
         """Orders about which something may wait, or may have to."""
-        return [event.order_id for event in events if isinstance(event, Purchase) or is_delivery(event)]
+        if not self._are_kept:
+            return []
+        return [event.order_id for event in events if isinstance(event, Purchase) or self.told(event)]
 
     def waiting_ms(self, order_id: str, ingest_ms: int) -> int | None:
         """When the order was delivered, as far as it was told before the order came."""
-        known = self.records.get(order_id)
+        known = self.records.get(order_id) if self._are_kept else None
         if known is None or day_of(ingest_ms) - known.filed_day > self._horizon_days:
             return None
         return known.delivered_ms
@@ -49,8 +58,3 @@ class Deliveries:
         known_ms = self.waiting_ms(order_id, ingest_ms)
         earliest_ms = delivered_ms if known_ms is None else min(known_ms, delivered_ms)
         self.records.put(order_id, Delivery(day_of(ingest_ms), earliest_ms))
-
-
-def is_delivery(event: Event) -> TypeGuard[OrderStatus]:
-    """Whether the event says that an order was delivered."""
-    return isinstance(event, OrderStatus) and event.status == DELIVERED

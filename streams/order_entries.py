@@ -29,7 +29,7 @@ def book(books: Books, order: Order, sign: int) -> None:
     """Books everything that the order is worth (1), or takes it back (-1); nothing of an excluded one."""
     if order.excluded:
         return
-    commission = commission_of(order, books.settlement)
+    commission = commission_of(order, books.settlement) if books.keeps_commission else None
     for time_ms, entries in bookings(order, commission):
         books.book(time_ms, order.scopes, entries, order.lines, sign)
     if commission is not None:

@@ -14,7 +14,7 @@ from schemas.events import Event, Payment, Purchase, Refund, SourceHeartbeat
 from streams import catalogue
 from streams.batch import LogRecord
 from streams.booking import Books
-from streams.deliveries import Delivery, is_delivery
+from streams.deliveries import Delivery
 from streams.funnel import SessionBook
 from streams.kpi import Measure
 from streams.ledger import Attempt, Identity, Ledger, Order, day_of
@@ -99,7 +99,7 @@ class OrderService:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
-                    elif is_delivery(event):
+                    elif self.orders.deliveries.told(event):
                         orders.append(event.order_id)
         yield self.identities.name, identities
         yield self.orders.orders.name, orders
@@ -166,7 +166,7 @@ class OrderService:
                 self._take_identity(identity, event, ingest_ms, 0)
                 if isinstance(event, Payment) and not excluded:
                     self.payments.accept(event, record.offset, ingest_ms)
-                elif is_delivery(event) and not excluded:
+                elif self.orders.deliveries.told(event) and not excluded:
                     self.orders.accept_delivery(event, ingest_ms)
         if not excluded and not isinstance(event, SourceHeartbeat):
             self._books.on_event(event, 1)

@@ -77,7 +77,7 @@ class OrderBook:
 
     def __init__(self, books: Books, orders: Ledger[Order], horizon_days: int, wait_ms: int) -> None:
         self.orders = orders
-        self.deliveries = Deliveries(horizon_days)
+        self.deliveries = Deliveries(horizon_days, books.keeps_commission)
         # Refunds that wait, by order and then by refund, with the bytes that a refusal would need.
         self.waiting: dict[str, dict[str, tuple[Refund, WaitingRefund]]] = {}
         # What the next write saves: by refund; None deletes.

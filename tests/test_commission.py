@@ -119,7 +119,7 @@ def test_any_order_of_the_log_gives_the_same() -> None:
 
 def test_a_waiting_delivery_lives_as_long_as_it_is_spoken_of() -> None:
     """Ninety days after the last word of it a delivery is forgotten; the earliest time of those counts."""
-    waiting = Deliveries(90)
+    waiting = Deliveries(90, are_kept=True)
     waiting.records.load({"o": None})
     assert waiting.waiting_ms("o", 0) is None
     waiting.let_wait("o", 50, 0)
@@ -129,6 +129,16 @@ def test_a_waiting_delivery_lives_as_long_as_it_is_spoken_of() -> None:
     assert waiting.waiting_ms("o", 181 * DAY) is None
     waiting.let_wait("o", 70, 181 * DAY)
     assert waiting.records.get("o") == Delivery(181, 70)
+
+
+def test_a_figure_set_without_commission_asks_for_no_delivery() -> None:
+    """The bench's set reads and keeps nothing of deliveries."""
+    sent = [status("e1", "o1", NOON), purchase("o1", NOON, line("p1", 1, 10, commission_bps=9_000))]
+    sent.append(status("e2", "o1", NOON))
+    log = [LogRecord("purchases", 0, at, NOON, each.key, each.data) for at, each in enumerate(sent)]
+    saved = run(log, settings={"figures": "funnel-gmv"}).saved[0]
+    assert not saved.ledgers["deliveries"]
+    assert not any(kind == "due" for kind, _ in saved.cells)
 
 
 @pytest.mark.parametrize("after", ["DELIVERY", "PURCHASE"])
