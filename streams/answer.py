@@ -189,7 +189,7 @@ def stored_measures(
         for measure in MEASURES
         if measure.name in read & figures.measures
         and kind in measure.kinds
-        and measure.keeping is not Keeping.SKETCH
+        and measure.keeping in (Keeping.SUM, Keeping.MAX)
         for currency in (currencies if measure.per_currency else (None,))
     )
 
@@ -293,13 +293,13 @@ def body(
     from_ms, to_ms = users_range_ms or (None, None)
     of_quality = {kpi.path: evaluate(kpi, PIPELINE.name, Totals(quality), None, figures) for kpi in QUALITY}
     return {
-        "events": kept.pop("events"),
+        "events": kept.pop("events", None),
         "users": kept.pop("users", dict.fromkeys(_USER_KEYS)),
         "sessions": kept.pop("sessions", dict.fromkeys(_SESSION_KEYS)),
-        "orders": kept.pop("orders"),
-        "items": kept.pop("items"),
+        "orders": kept.pop("orders", None),
+        "items": kept.pop("items", None),
         "money": kept.pop("money", {}),
-        "ratios": kept.pop("ratios"),
+        "ratios": kept.pop("ratios", {}),
         "users_from_ms": from_ms,
         "users_to_ms": to_ms,
         "users_standard_error": USERS_STANDARD_ERROR if users_range_ms else None,

@@ -12,11 +12,11 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
-from schemas.events import Event
+from schemas.events import TYPES_OF_TOPIC, Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet
+from streams.kpi import FigureSet, Level
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
@@ -38,6 +38,14 @@ class EventCounter:
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
         self._pairs = [kind for kind in valued if len(kind.fields) == 2]
+        # Kinds of their own, by the types of the topics whose events may have their field.
+        own = [kind for kind in figures.kinds if kind.level is Level.OWN]
+        self._own = {
+            cls: [kind for kind in own if any(kind.fields[0] in each.__struct_fields__ for each in types)]
+            for types in TYPES_OF_TOPIC.values()
+            for cls in types
+            if own and cls in self._names
+        }
         self._fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
         self._columns = _columns_getter(self._fields)
 
@@ -85,6 +93,9 @@ class EventCounter:
             column = columns.get(kind.fields[0])
             if column is not None:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
+        for kind in self._own.get(events[0].__class__, ()):
+            own = [getattr(event, kind.fields[0], None) for event in events]
+            self._add(kind.name, pairs, Counter(zip(heads, own, strict=True)))
         for kind in self._pairs:
             first, second = map(columns.get, kind.fields)
             if first is not None and second is not None:

@@ -43,12 +43,14 @@ from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
     BOUGHT_FROM,
+    DUE,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
     ON_ORDERS,
     ON_PIPELINE,
     ORDER_SCOPES,
+    OWN_SCOPES,
     PIPELINE,
     PRODUCT_SKU,
     ROOM,
@@ -268,7 +270,14 @@ KPIS = (
         ON_ORDERS,
     ),
     *(
-        _kpi(f"events_by_type.{measure.name.removeprefix('events.')}", measure, "count", measure.help, _OURS)
+        _kpi(
+            f"events_by_type.{measure.name.removeprefix('events.')}",
+            measure,
+            "count",
+            measure.help,
+            _OURS,
+            EVERYWHERE | measure.kinds,
+        )
         for measure in EVENT_COUNTS.values()
     ),
     *STORY_KPIS,
@@ -297,7 +306,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, DUE, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),
@@ -327,8 +336,8 @@ def check() -> None:
         unknown = {measure.name for measure in measures_of(kpi.formula)} - set(names)
         if unknown:
             raise ValueError(f"{kpi.path} reads measures that are not listed: {sorted(unknown)}")
-        if kpi.per_currency is not kpi.path.startswith("money.*."):
-            raise ValueError(f"{kpi.path}: figures per currency stand under money.*")
+        if kpi.per_currency is not (".*." in kpi.path):
+            raise ValueError(f"{kpi.path}: figures per currency stand under money.* or another group.*")
 
 
 check()

@@ -53,7 +53,7 @@ class Order(msgspec.Struct, array_like=True):
 
     `accepted_minute` is the minute of m = max(ingest, event time), by which repetitions are known.
     `scopes` holds its order-level values: platform, surface, gateway, mini_program, country, client_os,
-    app_version, in the catalogue's order.
+    app_version, in the catalogue's order. `delivered_ms` is the earliest that a `delivered` said.
     """
 
     filed_day: int
@@ -67,6 +67,7 @@ class Order(msgspec.Struct, array_like=True):
     user: str
     shipping_minor: int
     refunds: list[Taken]
+    delivered_ms: int | None = None
 
 
 class Attempt(msgspec.Struct, array_like=True):

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from schemas.events import Purchase
 from streams import catalogue
 from streams.booking import Books, Entry
+from streams.commission import Commission, commission_of, share_minor
+from streams.figures import commission as figures
+from streams.figures import take
 from streams.figures.attribution import GMV, ORDERS, Attribution
 from streams.ledger import Order, OrderLine
-
-BPS = 10_000
 
 
 class Booking(NamedTuple):
@@ -31,19 +32,22 @@ def book(books: Books, order: Order, sign: int) -> None:
     """Books everything that the order is worth (1), or takes it back (-1); nothing of an excluded one."""
     if order.excluded:
         return
-    for time_ms, entries, lines in bookings(order):
+    commission = commission_of(order, books.settlement) if books.keeps_commission else None
+    for time_ms, entries, lines in bookings(order, commission):
         books.book(time_ms, order.scopes, entries, order.lines if lines is None else lines, sign)
+    if commission is not None:
+        books.book_due(order, commission, sign)
     books.book_rooms(order, sign)
 
 
-def bookings(order: Order) -> Iterator[Booking]:
+def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:
     """Everything that the order is worth: at its own time, and at those of its refunds."""
     lines, currency = order.lines, order.currency
     values = [line.value_minor for line in lines]
     paid = [line.paid_minor for line in lines]
     quantities = [line.quantity for line in lines]
-    commissions = [commission_minor(line) for line in lines]
     refunded = [line.value_minor - line.left_minor for line in lines]
+    fees = sum(share_minor(line.left_minor, line.fee_bps) for line in lines)
     yield Booking(
         order.time_ms,
         (
@@ -52,13 +56,16 @@ def bookings(order: Order) -> Iterator[Booking]:
             Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
             Entry(catalogue.GMV_PAID, sum(values), currency, values),
             Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
-            Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
             Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
+            Entry(take.FEES, fees, currency),
+            *(_of_commission(commission, currency) if commission is not None else ()),
         ),
     )
     for taken in order.refunds:
         by_line = taken.by_line_minor
         yield Booking(taken.time_ms, (Entry(catalogue.REFUNDS, sum(by_line), currency, by_line),))
+    for time_ms, clawed in commission.claw_backs if commission is not None else ():
+        yield Booking(time_ms, (Entry(figures.CLAW_BACKS, sum(clawed), currency, clawed),))
     yield from _by_attribution(order)
 
 
@@ -83,6 +90,12 @@ def attribution_of(line: OrderLine) -> Attribution:
     return Attribution.OWN if line.tap is None else Attribution.DIRECT
 
 
-def commission_minor(line: OrderLine) -> int:
-    """Commission on what is left of a line."""
-    return line.left_minor * line.commission_bps // BPS
+def _of_commission(commission: Commission, currency: str) -> Iterator[Entry]:
+    left = [kept - gone for kept, gone in zip(commission.kept, commission.clawed_back, strict=True)]
+    for measure, by_line in (
+        (catalogue.COMMISSION, left),
+        (figures.REVERSED, commission.reversed),
+        (figures.CLAWED_BACK, commission.clawed_back),
+    ):
+        if any(by_line):
+            yield Entry(measure, sum(by_line), currency, by_line)

@@ -40,6 +40,9 @@ SINGLE_LINE_SCOPES = (
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
+# Campaigns are in no order: what they were charged is their own figure.
+CAMPAIGN = ScopeKind("campaign", ("campaign_id",), Level.OWN)
+OWN_SCOPES = (CAMPAIGN,)
 # The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
@@ -48,13 +51,21 @@ PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))
 
-SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES)})
+# Commission by the hour in which it becomes final: see `commission.due_value`. Only old panes are asked for
+# it, which are of an hour or a day.
+DUE = ScopeKind("due", (), Level.INTERNAL, frozenset({"1h", "1d"}))
 
-EVERYWHERE = frozenset(SCOPES)
+SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES)})
+
+EVERYWHERE = frozenset(SCOPES) - {kind.name for kind in OWN_SCOPES}
 ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
 ON_PIPELINE = frozenset({PIPELINE.name})
 # No shopper event but a payment and a purchase names a gateway.
 ON_TRAFFIC = EVERYWHERE - {GATEWAY.name, PLATFORM_GATEWAY.name}
+# Who is paid a commission, and who pays it.
+WITH_COMMISSION = frozenset({ALL.name, PLATFORM.name, CREATOR.name, "affiliate", "brand"})
+WITH_TAKE = frozenset({ALL.name, PLATFORM.name})
+WITH_ADS = WITH_TAKE | {CAMPAIGN.name}
 WITH_UNKNOWN_ORDERS = frozenset({ALL.name, PLATFORM.name})
 WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -18,9 +18,11 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.ads import AdBook
 from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
+from streams.commission import Settlement
 from streams.figures.attribution import keeps_attribution
 from streams.fold import EventCounter
 from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
@@ -31,6 +33,7 @@ from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
+from streams.scopes import DUE
 from streams.signs import is_canary, source_ms
 from streams.story import Chunk, Story
 from streams.sums import CellWrite, Sums
@@ -57,6 +60,7 @@ class Rules:
     unknown_order_wait_ms: int
     scope_values_max: int
     cohort_horizon_ms: int
+    settlement: Settlement = field(default_factory=Settlement)
 
     @property
     def text(self) -> str:
@@ -66,6 +70,7 @@ class Rules:
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
             f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
+            f"final={self.settlement.delivered_ms}/{self.settlement.purchase_ms} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -110,6 +115,8 @@ class StateWrite:
     currencies: frozenset[str]
     high_ms: int
     progress: dict[str, Progress]
+    # Hashes of cells that go although their pane stays.
+    outlived: list[CellKey] = field(default_factory=list)
 
 
 class PartitionState:
@@ -124,13 +131,15 @@ class PartitionState:
         self.ids = {
             topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
         }
-        self.sums = Sums(figures, rules.sizes, rules.scope_values_max)
+        self.sums = Sums(
+            figures, rules.sizes, rules.scope_values_max, {DUE.name: rules.settlement.table_kept_ms}
+        )
         self.trimmed: dict[str, int] = {}
         self._screens = {
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
         }
         self._placement = Placement(partition, rules.partitions)
-        self._books = Books(figures, self.sums)
+        self._books = Books(figures, self.sums, rules.settlement)
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
@@ -143,14 +152,6 @@ class PartitionState:
             purchase_lateness_ms=rules.purchase_lateness_ms,
             taps_read_ms=lambda: self.topics[TAPS].ingest_ms,
         )
-        self.stories: tuple[Story, ...] = (
-            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
-            ProductBook(figures),
-            self._attribution,
-        )
-        self._stories_of = {
-            topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
-        }
         self.service = OrderService(
             self._books,
             self.sessions,
@@ -161,6 +162,15 @@ class PartitionState:
             horizon_days=rules.order_horizon_days,
             wait_ms=rules.unknown_order_wait_ms,
         )
+        self.stories: tuple[Story, ...] = (
+            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
+            ProductBook(figures),
+            self._attribution,
+            AdBook(figures, self.sums, self.service.currencies),
+        )
+        self._stories_of = {
+            topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
+        }
         self.ledgers: tuple[Ledger[Any], ...] = (
             *self.service.ledgers,
             self.sessions.records,
@@ -334,6 +344,7 @@ class PartitionState:
             currencies=frozenset(self.service.currencies),
             high_ms=self.high_ms,
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
+            outlived=self.sums.take_outlived(self.high_ms),
         )
 
     def _needless(self) -> Iterator[tuple[str, int, int]]:
@@ -342,6 +353,7 @@ class PartitionState:
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
         yield "orders", *self._needless_orders(purchases, past_orders)
+        yield "deliveries", purchases, past_orders
         yield "attempts", purchases, past_orders
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)

@@ -29,7 +29,7 @@ from streams.answer import (
 )
 from streams.figures import STORY_KPIS
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.scopes import SCOPES, pair_value
+from streams.scopes import EVERYWHERE, SCOPES, pair_value
 
 ALL_FIGURES = FIGURE_SETS["all"]
 KINDS = tuple(SCOPES)
@@ -189,7 +189,7 @@ def test_without_a_currency_there_is_no_money() -> None:
     assert body("all", NOTHING, {}, (), ALL_FIGURES)["money"] == {}
 
 
-@pytest.mark.parametrize("kind", SCOPES)
+@pytest.mark.parametrize("kind", sorted(EVERYWHERE))
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     """Line-level scopes have no payments; unattributed refunds belong to all and platform."""
     answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
@@ -198,6 +198,33 @@ def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     money = answer["money"]
     assert isinstance(money, dict)
     assert ("unattributed_refunds_minor" in money["EUR"]) is (kind in {"all", "platform"})
+
+
+def test_a_campaign_has_its_own_figures_and_no_others() -> None:
+    """No order is a campaign's: nothing of it is 0, it is null; what was charged is there."""
+    answer = body("campaign", Totals({"ads:EUR": 7, "events.ad_charge": 2}), {}, ("EUR",), ALL_FIGURES)
+    assert {key: answer[key] for key in ("events", "orders", "items", "money", "ratios")} == {
+        "events": None, "orders": None, "items": None, "money": {}, "ratios": {},
+    }  # fmt: skip
+    assert answer["ads"] == {"EUR": {"charged_minor": 7}}
+    assert answer["events_by_type"] == {"ad_charge": 2}
+    assert not {"take", "commission", "payments", "reviews"} & answer.keys()
+
+
+def test_commission_adds_up_and_take_is_its_parts() -> None:
+    """Earned = reversed + estimated + final; take = fees + commission + ads; each per currency."""
+    own = {"commission:EUR": 60, "clawed_back:EUR": 10, "reversed:EUR": 30, "final:EUR": 45}
+    own |= {"fees:EUR": 7, "ads:EUR": 5, "claw_backs:EUR": 4}
+    answer = body("all", Totals(own), {}, ("EUR",), ALL_FIGURES)
+    assert answer["commission"] == {
+        "EUR": {
+            "earned_minor": 100, "reversed_minor": 30, "estimated_minor": 25, "final_minor": 45,
+            "clawed_back_minor": 10, "claw_backs_minor": 4,
+        }
+    }  # fmt: skip
+    assert answer["take"] == {
+        "EUR": {"fees_minor": 7, "commission_minor": 60, "ads_minor": 5, "total_minor": 72}
+    }
 
 
 def test_figures_follow_their_formulas() -> None:

@@ -55,6 +55,7 @@ def _book(wait_ms: int = 7 * DAY) -> OrderBook:
     )
     book = OrderBook(books, orders, attribution, 90, wait_ms)
     book.orders.load({"o": None, "o2": None})
+    book.deliveries.records.load({"o": None, "o2": None})
     return book
 
 

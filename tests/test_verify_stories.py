@@ -10,11 +10,12 @@ import pytest
 
 from streams import attribution as pipeline
 from tests.driver import run
-from tests.scenario_kit import DAY
+from tests.scenario_kit import DAY, NOON
 from tests.scenarios_attribution import ATTRIBUTION
+from tests.scenarios_commission import COMMISSION
 from tests.scenarios_reviews import REVIEWS
 from tests.test_verify_api import ALL, DAY_RANGE, told, totals_of
-from verify import attribution, reviews
+from verify import ads, attribution, commission, reviews
 from verify.asked import Asked
 from verify.model import Scope
 from verify.recompute import recompute
@@ -91,3 +92,40 @@ def test_a_pipeline_that_gives_a_line_to_another_is_found(name: str, broken: int
     assert run(taps.log()).cells() == recompute(taps.log(), Rules(partitions=1)).cells
     with patch.object(pipeline, name, broken):
         assert run(taps.log()).cells() != recompute(taps.log(), Rules(partitions=1)).cells
+
+
+def _scenario(name: str) -> Any:
+    return next(each for each in COMMISSION if each.name == name)
+
+
+def test_commission_is_split_by_the_answers_own_as_of() -> None:
+    """Clawed back 80 of the 89 that are final from noon 16 days later on; 1 ms before, all is estimated."""
+    of = _scenario("refund_at_final_is_clawed_back")
+    for as_of_ms, final in ((None, 0), (NOON + 16 * DAY - 1, 0), (NOON + 16 * DAY, 89)):
+        asked = Asked(totals_of(of), ("all", ""), DAY_RANGE, {"as_of_ms": as_of_ms}, NOON)
+        said = commission.answer(asked)
+        assert {name: n for name, n in said.items() if name.startswith("commission.")} == {
+            "commission.USD.earned_minor": 100,
+            "commission.USD.reversed_minor": 11,
+            "commission.USD.estimated_minor": 89 - final,
+            "commission.USD.final_minor": final,
+            "commission.USD.clawed_back_minor": 80,
+            "commission.USD.claw_backs_minor": 0,
+        }
+
+
+def test_take_is_fees_commission_and_ads() -> None:
+    """Of the shop and its platforms; what a campaign was charged is its own, and part of both."""
+    fees = commission.answer(_asked(_scenario("fees_follow_what_is_left"), ("platform", "tiktok")))
+    assert (fees["take.USD.fees_minor"], fees["take.USD.total_minor"]) == (93, 93)
+    charged = _scenario("charges_of_campaigns")
+    assert commission.answer(_asked(charged, ("all", "")))["take.EUR.total_minor"] == 7
+    assert commission.answer(_asked(charged, ("campaign", "c1"))) == {
+        "commission": "absent",
+        "take": "absent",
+    }
+    assert ads.answer(_asked(charged, ("campaign", "c1"))) == {
+        "ads.USD.charged_minor": 500,
+        "ads.EUR.charged_minor": 7,
+    }
+    assert ads.answer(_asked(charged, ("creator", "k1"))) == {"ads": "absent"}

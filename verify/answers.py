@@ -15,7 +15,14 @@ from verify.asked import ABSENT, Asked, Near, OneOf, ratio
 from verify.compare import scope_text
 from verify.model import Scope
 from verify.rules import DAY_MS, SECOND_MS
-from verify.scopes import LINE_KINDS, WITH_REPEAT_BUYERS, WITH_SESSIONS, WITH_USERS, WITHOUT_TRAFFIC
+from verify.scopes import (
+    LINE_KINDS,
+    OWN_KINDS,
+    WITH_REPEAT_BUYERS,
+    WITH_SESSIONS,
+    WITH_USERS,
+    WITHOUT_TRAFFIC,
+)
 from verify.sessions import BUCKETS_S, FUNNELS
 from verify.totals import Range, Totals
 from verify.users import STANDARD_ERROR
@@ -44,11 +51,16 @@ def expected_answer(
         "from_ms": span.from_ms,
         "to_ms": span.to_ms,
         "capped": asked.events_capped or asked.sessions_capped or asked.users_capped,
-        "orders": sum(n for measure, n in asked.sums.items() if measure.startswith("orders:")),
-        "items": asked.sums["items"],
     }
-    expected |= _events(asked) | _money(asked) | _sessions(asked) | _users(asked) | _ratios(asked)
-    if asked.kind not in LINE_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
+    expected |= _sessions(asked) | _users(asked)
+    if asked.kind in OWN_KINDS:
+        expected |= {"orders": None, "items": None, "events": None, "money": ABSENT, "ratios": ABSENT}
+        expected |= _events_by_type(asked)
+    else:
+        expected["orders"] = sum(n for measure, n in asked.sums.items() if measure.startswith("orders:"))
+        expected["items"] = asked.sums["items"]
+        expected |= _events(asked) | _events_by_type(asked) | _money(asked) | _ratios(asked)
+    if asked.kind not in LINE_KINDS + OWN_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
         expected |= {f"payments.{state}": asked.sums[f"pay.{state}"] for state in PAYMENTS}
         attempts = asked.sums["pay.attempts"]
         expected["payments.success_rate"] = asked.sums["pay.authorised"] / attempts if attempts else None
@@ -65,9 +77,11 @@ def _events(asked: Asked) -> dict[str, Any]:
     expected: dict[str, Any] = {}
     for name in {*ANSWER_EVENTS, *asked.part("events")}:
         expected[f"events.{name}"] = asked.views if name == "view" else asked.sums[f"events.{name}"]
-    for name in asked.part("events_by_type"):
-        expected[f"events_by_type.{name}"] = asked.sums[f"events.{name}"]
     return expected
+
+
+def _events_by_type(asked: Asked) -> dict[str, int]:
+    return {f"events_by_type.{name}": asked.sums[f"events.{name}"] for name in asked.part("events_by_type")}
 
 
 def _money(asked: Asked) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Line:
     value_minor: int
     buyer_paid_minor: int
     commission_bps: int
+    fee_bps: int
     scopes: tuple[Scope, ...]
     left_minor: int
     attribution: str = ""
@@ -43,7 +44,10 @@ class Line:
 
 @dataclass
 class Order:
-    """What is remembered of a purchase; `refunds` are (time in ms, what it took of each line)."""
+    """What is remembered of a purchase.
+
+    `refunds` are (time, amount of each line) in log order, `deliveries` the times at which it was delivered.
+    """
 
     user_id: str
     time_ms: int
@@ -53,6 +57,7 @@ class Order:
     scopes: tuple[Scope, ...]
     lines: list[Line]
     refunds: list[tuple[int, list[int]]] = field(default_factory=list)
+    deliveries: list[int] = field(default_factory=list)
 
     @property
     def left_minor(self) -> int:
@@ -82,7 +87,11 @@ class Ledger:
         self.waiting: list[WaitingRefund] = []
         self.order_count = 0
         self.gmv_paid_minor: dict[str, int] = {}
+        # Every order that counts in figures, also one whose id came again.
+        self.booked: list[Order] = []
         self._orders: dict[str, Order] = {}
+        # (ingest day, time) by order that was not known then.
+        self._deliveries: dict[str, list[tuple[int, int]]] = {}
 
     def expire_waiting(self, ingest_ms: int) -> None:
         """Books refunds that waited too long, in `all` and their platform; to be called for each record."""
@@ -109,6 +118,8 @@ class Ledger:
         """
         order = read_order(event)
         self._orders[event["order_id"]] = order
+        told = self._deliveries.get(event["order_id"], [])
+        order.deliveries = waiting_deliveries(told, ingest_ms // DAY_MS, self.rules.order_horizon_days)
         if not order.excluded:
             self.sold.append(order)
             self.order_count += 1
@@ -133,6 +144,17 @@ class Ledger:
         else:
             self._apply(event, order)
 
+    def add_delivery(self, event: Mapping[str, Any], ingest_ms: int) -> None:
+        """A real order status: notes that the order was delivered, or lets that wait for it."""
+        if event["status"] != "delivered":
+            return
+        order = self.order(event["order_id"], ingest_ms)
+        if order is None:
+            told = (ingest_ms // DAY_MS, event["event_time_ms"])
+            self._deliveries.setdefault(event["order_id"], []).append(told)
+        else:
+            order.deliveries.append(event["event_time_ms"])
+
     def _apply(self, refund: Mapping[str, Any], order: Order) -> None:
         """Takes the refund from the order's lines."""
         parts = split_refund(refund, order.lines)
@@ -145,6 +167,18 @@ class Ledger:
         amounts = ((f"refunds:{currency}", amount), (f"unattributed_refunds:{currency}", amount))
         scopes = (ALL, ("platform", refund["platform"]))
         self.bookings.append(Booking(refund["event_time_ms"], scopes, amounts))
+
+
+def waiting_deliveries(told: Sequence[tuple[int, int]], day: int, horizon_days: int) -> list[int]:
+    """Of deliveries (ingest day, time) of an unknown order, those that are not given up on `day`: each must
+    have been followed within the horizon by the next, and the last one by that day."""
+    found = []
+    for told_on, time_ms in reversed(told):
+        if day - told_on > horizon_days:
+            break
+        found.append(time_ms)
+        day = told_on
+    return found
 
 
 def fits(refund: Mapping[str, Any], order: Order) -> bool:
@@ -168,6 +202,7 @@ def read_order(event: Mapping[str, Any]) -> Order:
                 value_minor=value,
                 buyer_paid_minor=buyer_paid,
                 commission_bps=item.get("commission_bps", 0),
+                fee_bps=item.get("platform_fee_bps", 0),
                 scopes=of_line(item, event),
                 left_minor=value,
             )

@@ -27,14 +27,20 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-FIELD = dict(ORDER_LEVEL + LINE_LEVEL)
+OWN_LEVEL = (("campaign", "campaign_id"),)
+"""Kinds in which no order counts: only the events that have the field."""
+FIELD = dict(ORDER_LEVEL + LINE_LEVEL + OWN_LEVEL)
 ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
 LINE_PAIRS = (("live", "product"),)
 
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
+OWN_KINDS = tuple(kind for kind, _ in OWN_LEVEL)
 PRODUCT_SKU = "product,sku"
-KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+DUE = "due"
+"""Commission by the hour in which it becomes final."""
+DUE_SIZES = ("1h", "1d")
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, DUE, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -44,7 +50,10 @@ WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_p
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
+WITH_COMMISSION = frozenset({"all", "platform", "creator", "affiliate", "brand"})
+WITH_TAKE = frozenset({"all", "platform"})
+WITH_ADS = WITH_TAKE | {"campaign"}
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_KINDS})
 OTHER = "other"
 WITH_ATTRIBUTION = frozenset({"all", "platform", "surface", "live", "creator", "product", "live,product"})
 UNATTRIBUTED = "unattributed"
@@ -68,7 +77,11 @@ def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """Every scope that the event carries, of both levels."""
-    return (*order_level(event), *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])))
+    return (
+        *order_level(event),
+        *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])),
+        *_carried(OWN_LEVEL, (), lambda kind: event.get(FIELD[kind])),
+    )
 
 
 def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import attribution, reviews
+from verify import ads, attribution, commission, reviews
 from verify.asked import Asked
 from verify.attribution import Taps
 from verify.model import Booking
@@ -47,4 +47,9 @@ class Stories:
             yield from story.bookings()
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer, attribution.answer)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
+    reviews.answer,
+    attribution.answer,
+    commission.answer,
+    ads.answer,
+)

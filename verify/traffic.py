@@ -30,6 +30,7 @@ def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) 
         user=number(event["user_id"]) if kind in STEP_OF_EVENT else 0,
         session=session_of(event, ingest_ms, rules),
         parts=parts_of(event),
+        charge=(f"ads:{event['currency']}", event["amount_minor"]) if kind == "ad_charge" else None,
     )
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import attribution, reviews
+from streams.figures import attribution, commission, reviews, take
 from streams.kpi import Distinct, Kpi, Measure, Part
 
 _PARTS: tuple[Part, ...] = (*reviews.PARTS,)
@@ -29,5 +29,7 @@ MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
     *attribution.MEASURES,
+    *commission.MEASURES,
+    *take.MEASURES,
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *attribution.KPIS)
+STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS)
