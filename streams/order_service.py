@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.codec import Reason
 from schemas.events import Event, Payment, Purchase, Refund, SourceHeartbeat
@@ -16,7 +17,7 @@ from streams.batch import LogRecord
 from streams.booking import Books
 from streams.funnel import SessionBook
 from streams.kpi import Measure
-from streams.ledger import Attempt, Identity, Ledger, Order, day_of
+from streams.ledger import Identity, Ledger, Order, day_of
 from streams.orders import (
     TOPIC,
     OrderBook,
@@ -27,8 +28,10 @@ from streams.orders import (
     refund_identity,
 )
 from streams.payments import PaymentBook, attempt_id_of
+from streams.reasons import list_of
+from streams.scopes import REFUND_REASON
 from streams.story import Chunk
-from streams.users import Buyer, BuyerBook, UserSketches
+from streams.users import BuyerBook, UserSketches
 from streams.verdict import Refusal, Screened
 from streams.window import MINUTE_MS
 
@@ -61,7 +64,7 @@ class OrderService:
     ) -> None:
         self.identities = Ledger("identities", Identity)
         self.orders = OrderBook(books, Ledger("orders", Order), horizon_days, wait_ms)
-        self.payments = PaymentBook(books, Ledger("attempts", Attempt), horizon_days)
+        self.payments = PaymentBook(books, horizon_days)
         self.buyers = BuyerBook()
         self.currencies: set[str] = set()
         self._books = books
@@ -70,15 +73,17 @@ class OrderService:
         self._horizon_minutes = horizon_minutes
 
     @property
-    def ledgers(self) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Attempt], Ledger[Buyer]]:
+    def ledgers(self) -> tuple[Ledger[Any], ...]:
         """The ledgers whose records are read before the fold."""
-        return self.identities, self.orders.orders, self.payments.attempts, self.buyers.records
+        of_payments = self.payments.attempts, self.payments.orders, self._books.reasons.lists
+        return self.identities, self.orders.orders, *of_payments, self.buyers.records
 
     def wanted(self, events: Sequence[Event]) -> Iterator[tuple[str, list[str]]]:
         """(ledger, ids) that must be loaded before `apply`."""
         identities: list[str] = []
         orders: list[str] = []
         attempts: list[str] = []
+        payers: list[str] = []
         for event in events:
             match event:
                 case Purchase():
@@ -92,11 +97,24 @@ class OrderService:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
+                        payers.append(event.order_id)
         yield self.identities.name, identities
         yield self.orders.orders.name, orders
         yield self.payments.attempts.name, attempts
+        yield self.payments.orders.name, payers
+        yield self._books.reasons.lists.name, list(self._lists(events))
         if self._users.enabled:
             yield self.buyers.records.name, self.buyers.ids(events)
+
+    def _lists(self, events: Sequence[Event]) -> Iterator[str]:
+        """Lists of reasons: of the events, and of the refunds that an order may refuse."""
+        if not self._books.keeps(REFUND_REASON):
+            return
+        for event in events:
+            waiting = self.orders.waiting.get(event.order_id, {}) if isinstance(event, Purchase) else {}
+            for each in (event, *(refund for refund, _ in waiting.values())):
+                if (told := list_of(each)) is not None:
+                    yield told
 
     def apply(self, screened: Screened) -> Judged:
         """Judges and counts a screened chunk."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from streams.aged import AgedPart, aged_of
 from streams.answer import (
     Group,
     Scope,
@@ -61,7 +62,15 @@ class Sheet:
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
-        asked = (self._cells, self._quality, self._sketches, self._beside, *(each for _, each in self._caps))
+        self._aged = {
+            aged.name: AgedPart(reader, aged, scope, range_ms, moment)
+            for aged in aged_of(scope.kind, reader.figures)
+        }
+        asked = (
+            *(self._cells, self._quality, self._sketches, self._beside),
+            *(each for _, each in self._caps),
+            *(part.request for part in self._aged.values()),
+        )
         self.requests: tuple[Request, ...] = tuple(request for request in asked if request is not None)
 
     @property
@@ -98,6 +107,8 @@ class Sheet:
     def totals(self, view: View) -> Totals:
         """What the scope's figures are made of."""
         own = view.values(self._cells).get(self.scope.value, {})
+        aged = {name: part.total(view, own) for name, part in self._aged.items()}
+        own = {**own, **{name: total for name, total in aged.items() if total is not None}}
         users = None
         if self._sketches is not None:
             counts = view.counts(self._sketches)

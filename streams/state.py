@@ -18,6 +18,7 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.after_purchase import AfterPurchaseBook
 from streams.batch import LogRecord
 from streams.booking import Books
 from streams.fold import EventCounter
@@ -54,6 +55,7 @@ class Rules:
     unknown_order_wait_ms: int
     scope_values_max: int
     cohort_horizon_ms: int
+    on_time_days: int
 
     @property
     def text(self) -> str:
@@ -62,7 +64,7 @@ class Rules:
         return (
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
-            f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
+            f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} on_time={self.on_time_days}d "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -134,6 +136,7 @@ class PartitionState:
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
@@ -328,6 +331,9 @@ class PartitionState:
         yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
         yield "orders", purchases, past_orders
         yield "attempts", purchases, past_orders
+        yield "paying", purchases, past_orders
+        # A refund is accepted up to the lateness after its day, and may wait as long before it is refused.
+        yield "reasons", purchases, day_of(purchases) - 2 * self._lateness_days - 2
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)
         yield "sessions", behind, last_needless_day(behind)

@@ -72,6 +72,7 @@ def rules_of(settings: Settings) -> Rules:
         unknown_order_wait_ms=settings.unknown_order_wait_ms,
         scope_values_max=settings.scope_values_max,
         cohort_horizon_ms=settings.cohort_horizon_ms,
+        on_time_days=settings.on_time_days,
     )
 
 

@@ -22,7 +22,9 @@ Sum = tuple[CellKey, int]
 
 OF_SESSIONS = ("sessions.", "prompt.", "checkouts.", "time_to_convert.")
 """Every view begins a session: only scenarios that name these measures speak of them."""
-
+OF_STORIES = ("after.", "delivery_time.", "refund_kind.", "reasons.", "paying.")
+"""Likewise what stories count of the events of the order service."""
+UNSAID = OF_SESSIONS + OF_STORIES
 
 TOPIC_OF = {
     "view": "views",
@@ -61,7 +63,8 @@ class Scenario:
     """Records and what comes of them.
 
     `cells` are all cells that are not zero among those of `kinds`, `sizes` and measures that begin with one
-    of `measures`, added up over the partitions; no word of `measures` means all but those of sessions.
+    of `measures`, added up over the partitions; no word of `measures` means all but those
+    of sessions and stories.
     `users` are numbers of distinct users, likewise, with a step as measure; None says nothing of users.
     `settings` are fields of the settings that differ from their defaults.
     """
@@ -105,7 +108,7 @@ class Scenario:
         return {key: n for key, n in users.items() if key[0] in self.kinds and key[2] in self.sizes}
 
     def _speaks_of(self, measure: str) -> bool:
-        return measure.startswith(self.measures) if self.measures else not measure.startswith(OF_SESSIONS)
+        return measure.startswith(self.measures) if self.measures else not measure.startswith(UNSAID)
 
 
 def pair(kinds: str, first: str, second: str) -> str:

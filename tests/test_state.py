@@ -89,8 +89,8 @@ def test_dirty_counts_cells_and_records() -> None:
     assert cells > 0
     # By minute, hour and day, in the whole shop, the platform and the product.
     assert users == 9
-    # The order, its buyer and its session.
-    assert state.dirty == cells + users // 3 + 3
+    # The order, its buyer, its session and its journey.
+    assert state.dirty == cells + users // 3 + 4
     state.take()
     assert state.dirty == 0
 
@@ -156,17 +156,18 @@ def test_records_go_when_no_rule_asks_for_them() -> None:
     assert state.take().trims == {}
     _feed(state, purchase("o", NOON, line("p", 1, 100)), payment("e", "o", NOON, "started"))
     assert _filed(state.take()) == {
-        name: {DAY_OF_NOON} for name in ("identities", "orders", "attempts", "buyers", "sessions")
+        name: {DAY_OF_NOON}
+        for name in ("identities", "orders", "attempts", "paying", "buyers", "sessions", "journeys")
     }
     _feed(state, tick("t1", NOON + 8 * DAY))
     assert DAY_OF_NOON not in _trims_until_idle(state).get("identities", [])
     _feed(state, tick("t2", NOON + 9 * DAY))
     assert _trims_until_idle(state)["identities"][-1] == DAY_OF_NOON
     _feed(state, tick("t3", NOON + 90 * DAY))
-    assert not {"orders", "attempts"} & _trims_until_idle(state).keys()
+    assert not {"orders", "attempts", "paying"} & _trims_until_idle(state).keys()
     _feed(state, tick("t4", NOON + 91 * DAY))
     days = _trims_until_idle(state)
-    assert days["orders"] == days["attempts"] == [DAY_OF_NOON]
+    assert days["orders"] == days["attempts"] == days["paying"] == [DAY_OF_NOON]
 
 
 def test_a_first_write_that_spans_months_leaves_nothing_behind() -> None:

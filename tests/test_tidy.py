@@ -32,8 +32,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         f"streams.{name}"
         for name in (
             "batch window identity verdict ledger refunds sums admission booking order_entries orders "
-            "payments fold steps funnel users rooms products signs order_service story progress trimming "
-            "state"
+            "reasons payments after_purchase fold steps funnel users rooms products signs order_service "
+            "story progress trimming state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
@@ -43,7 +43,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "answer trust read_store reading users_range sheet since stock details read_model series "
+            "answer trust read_store reading users_range aged sheet since stock details read_model series "
             "gathered comparison past_lives room_facts room_view ranking survey "
             "room_gauges changes"
         ).split()

@@ -1,4 +1,5 @@
-"""Sessions, users, rooms, caps, pairs: the pipeline, however it reads, gives what `verify` finds by sorting.
+"""Sessions, users, rooms, caps, pairs, what comes after a purchase: the pipeline, however it reads, gives
+what `verify` finds by sorting.
 
 The topics share one clock here, and are read at most 10 min of it apart, as the owner does.
 """
@@ -33,11 +34,14 @@ TYPES = {
     "purchase": "purchases",
     "live_join": "livestreams",
     "live_heartbeat": "livestreams",
+    "order_status": "purchases",
+    "refund": "purchases",
+    "review": "engagement",
 }
 # What the types ask for beside the envelope: fields that a type does not know are ignored.
 OWN: dict[str, Any] = {
     "mini_program_id": "m1", "entry": "search", "quantity": 1, "unit_price_minor": 3, "currency": "USD",
-    "gateway": "g1",
+    "gateway": "g1", "rating": 5, "amount_minor": 3,
 }  # fmt: skip
 
 
@@ -57,7 +61,11 @@ ENVELOPE = st.fixed_dictionaries(
         "product_id": few("p"),
         "concurrent_viewers": st.integers(0, 9),
         "order_id": few("o"),
-        "outcome": st.sampled_from(["started", "authorised"]),
+        "outcome": st.sampled_from(["started", "authorised", "declined", "error"]),
+        "status": st.sampled_from(["placed", "shipped", "delivered", "delivered", "cancelled"]),
+        "refund_id": few("r", 9),
+        "kind": st.sampled_from([None, "return", "chargeback"]),
+        "reason": st.sampled_from([None, "why", "because", "other"]),
         "traffic": st.sampled_from(["real"] * 7 + ["test"]),
     }
 )
@@ -77,7 +85,10 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
         event["live_id"] = live_id or ("v0" if kind.startswith("live") else None)
         if kind == "purchase":
             line = {"product_id": "p1", "quantity": 2, "unit_price_minor": 5}
-            event |= {"order_id": f"o{number}", "items": [line | {"live_id": envelope["creator_id"]}, line]}
+            event["items"] = [line | {"live_id": envelope["creator_id"]}, line]
+            # Some orders are those that payments, statuses and reviews speak of.
+            if number % 2:
+                event["order_id"] = f"o{number}"
         topic = TYPES[kind]
         records.append(LogRecord(topic, 0, ends[topic], now, b"u1", json.dumps(event).encode()))
         ends[topic] += 1

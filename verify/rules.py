@@ -58,6 +58,7 @@ class Rules:
     unknown_order_wait_ms: int = 604_800_000
     scope_values_max: int = 20_000
     cohort_horizon_ms: int = 900_000
+    on_time_days: int = 7
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""
@@ -102,6 +103,7 @@ def rules_from(environ: Mapping[str, str]) -> Rules:
         unknown_order_wait_ms=_whole(environ, "unknown_order_wait_ms", default.unknown_order_wait_ms),
         scope_values_max=_whole(environ, "scope_values_max", default.scope_values_max),
         cohort_horizon_ms=_whole(environ, "cohort_horizon_ms", default.cohort_horizon_ms),
+        on_time_days=_whole(environ, "on_time_days", default.on_time_days),
     )
 
 

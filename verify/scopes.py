@@ -34,7 +34,9 @@ LINE_PAIRS = (("live", "product"),)
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
 PRODUCT_SKU = "product,sku"
-KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+PAYMENT_REASON = "payment,reason"
+REFUND_REASON = "refund,reason"
+KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, PAYMENT_REASON, REFUND_REASON, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"

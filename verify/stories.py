@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import reviews
+from verify import after_purchase, payments, reviews
+from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.model import Booking
+from verify.reasons import Reasons
 from verify.rooms import Rooms
+from verify.rules import Rules
 from verify.stock import Shelves
 
 
@@ -28,10 +31,11 @@ class Story(Protocol):
 class Stories:
     """All stories of one partition number."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
         self.rooms = Rooms()
         self.shelves = Shelves()
-        self._all: tuple[Story, ...] = (self.rooms,)
+        self.reasons = Reasons()
+        self._all: tuple[Story, ...] = (self.rooms, self.reasons, AfterPurchase(rules))
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
@@ -45,4 +49,8 @@ class Stories:
             yield from story.bookings()
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer,)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
+    reviews.answer,
+    after_purchase.answer,
+    payments.answer,
+)

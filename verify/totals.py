@@ -169,6 +169,19 @@ class Totals:
             if of_kind == kind and of_size == size and start_ms >= since_ms
         )
 
+    def since(self, scope: Scope, measure: str, from_ms: int, to_ms: int, size: str) -> int | None:
+        """A measure of a scope from a border to the end of a range, in panes of this size.
+
+        None where these are not kept, or (of line-level scopes) not all of them here.
+        """
+        kind, value = scope
+        end_ms = min(to_ms, pane_start(self._h, size) + SIZE_MS[size])
+        known_from_ms = self._recent_from(size) if kind in LINE_KINDS else from_ms
+        if not is_kept_for_answers(from_ms, size, self._h, self._rules) or from_ms < known_from_ms:
+            return None
+        panes = (self._panes.get((kind, size, at), Counter()) for at in range(from_ms, end_ms, SIZE_MS[size]))
+        return sum(pane[f"{measure}|{value}"] for pane in panes)
+
     def has_forgotten(self, time_ms: int, kept_ms: int) -> bool:
         """Whether a moment lies further back than so much before the highest event time."""
         return time_ms < self._h - kept_ms

@@ -12,10 +12,10 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import reviews
+from streams.figures import after_purchase, payments_more, refund_rate, reviews
 from streams.kpi import Distinct, Kpi, Measure, Part
 
-_PARTS: tuple[Part, ...] = (*reviews.PARTS,)
+_PARTS: tuple[Part, ...] = (*reviews.PARTS, *after_purchase.PARTS)
 PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
@@ -28,5 +28,9 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *(*after_purchase.MEASURES, *payments_more.MEASURES, *refund_rate.MEASURES),
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)
+STORY_KPIS: tuple[Kpi, ...] = (
+    *reviews.KPIS,
+    *(*after_purchase.KPIS, *payments_more.KPIS, *refund_rate.KPIS),
+)
