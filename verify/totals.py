@@ -14,9 +14,18 @@ from verify.compare import scope_text
 from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import (
+    FIELD,
+    LINE_KINDS,
+    ORDER_KINDS,
+    PAYMENT_REASON,
+    PRODUCT_SKU,
+    REFUND_REASON,
+    pair_value,
+)
 from verify.stock import Shelves
 
+REASONS = (PAYMENT_REASON, REFUND_REASON)
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
 
@@ -58,7 +67,7 @@ class Totals:
                 self._add_units(key, fields)
             if kind in LINE_KINDS:
                 self._add_lines(key, fields)
-            elif kind in ORDER_KINDS or kind == "pipeline":
+            elif kind in ORDER_KINDS or kind in REASONS or kind == "pipeline":
                 self._add_fields(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
@@ -150,6 +159,15 @@ class Totals:
                 distinct.update(users.get((span.size, start_ms), {}).get(name, ()))
             count += len(distinct)
         return count
+
+    def values(self, kind: str, span: Range) -> dict[str, Counter[str]]:
+        """All values of a kind that is kept as a whole, each with its sums per measure over the range."""
+        found: dict[str, Counter[str]] = {}
+        for start_ms in _starts(span):
+            for name, amount in self._panes.get((kind, span.size, start_ms), Counter()).items():
+                measure, _, value = name.partition("|")
+                found.setdefault(value, Counter())[measure] += amount
+        return found
 
     def border_before(self, time_ms: int) -> tuple[int, str] | None:
         """The border at or before a moment of the finest size kept there, and that size."""
