@@ -1,8 +1,8 @@
 """What of a sum is old enough: the part in panes that ended so long before "as of". Pure arithmetic.
 
 It stands beside the sheet of one scope, which reads it and puts it among the totals. The border is taken from
-the clock, a little further back than it must be, so that one reading is enough; where "as of" is further
-behind than that, nothing is said.
+the clock, as far back as "as of" of an answer that is not stale can be: so one reading is enough. Where
+"as of" is further behind, nothing is said.
 """
 
 from __future__ import annotations
@@ -11,23 +11,40 @@ from collections.abc import Mapping, Sequence
 
 from streams.answer import Scope, by_measure
 from streams.figures import MEASURES
-from streams.kpi import Aged, FigureSet
+from streams.kpi import Aged
 from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
-from streams.trust import topics_read_by
-from streams.window import SECOND_MS, WindowError
+from streams.trust import STALE_AFTER_MS, topics_read_by
+from streams.window import WindowError
 
-# Watermarks follow the clock by ten seconds; so much further back "as of" may be.
-BEHIND_MS = 30 * SECOND_MS
+# So far behind the clock "as of" may be before an answer is stale.
+BEHIND_MS = STALE_AFTER_MS
 _ALL: Sequence[Aged] = tuple(measure for measure in MEASURES if isinstance(measure, Aged))
 
 
-def aged_of(kind: str, figures: FigureSet) -> list[Aged]:
-    """The aged measures that are kept for the kind of scope."""
-    return [aged for aged in _ALL if kind in aged.kinds and aged.name in figures.measures]
+class AgedParts:
+    """All aged measures of one scope over one range.
+
+    Attributes:
+        requests: what has to be read.
+    """
+
+    def __init__(self, reader: Reader, scope: Scope, range_ms: tuple[int, int], moment: Moment) -> None:
+        measures = reader.figures.measures
+        self._parts = {
+            aged.name: _Part(reader, aged, scope, range_ms, moment)
+            for aged in _ALL
+            if scope.kind in aged.kinds and aged.name in measures
+        }
+        self.requests = tuple(part.request for part in self._parts.values() if part.request is not None)
+
+    def added_to(self, own: Mapping[str, int], view: View) -> Mapping[str, int]:
+        """The totals of the whole range, and beside them the aged ones that are known."""
+        found = {name: part.total(view, own) for name, part in self._parts.items()}
+        return {**own, **{name: total for name, total in found.items() if total is not None}}
 
 
-class AgedPart:
+class _Part:
     """One aged measure of one scope over one range.
 
     Attributes:

@@ -7,15 +7,16 @@ It stands behind the read model, beside the answers about figures. Reasons are k
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from streams.answer import QuestionError, Scope, by_value
+from streams.answer import QuestionError, Scope
 from streams.details import Details
 from streams.figures.payments_more import DECLINED_FOR, ERRORS_FOR, REFUNDS_FOR
 from streams.kpi import Measure, ScopeKind
 from streams.read_model import Answer, Question, ReadModel
 from streams.read_store import cells
+from streams.reading import Range, View
 from streams.scopes import (
     ALL,
     GATEWAY,
@@ -62,14 +63,9 @@ async def read_reasons(model: ReadModel, subject: Subject, question: Question) -
 
     Raises QuestionError, WindowError and StoreUnavailableError.
     """
-    scope = model.check(question)
-    known = [kind.name for kind in subject.scopes]
-    if subject.kind not in model.figures.kinds or scope.kind not in known:
-        raise QuestionError(f"reasons are kept by {' '.join(known)}, not by {scope.kind}")
-    range_at = model.range_at(question, scope, Details())
-    view, asked = await model.over(range_at, lambda asked, _: [cells(subject.kind.name, asked.panes)])
+    scope, view, asked = await _read(model, subject, question)
     trusted = await model.trust(view, (asked.from_ms, asked.to_ms), scope.kind)
-    rows = tally(subject, scope, by_value(view.sums(cells(subject.kind.name, asked.panes))))
+    shown, rest = largest(_tally(subject, scope, view, asked))
     return {
         "scope": str(scope),
         "from_ms": asked.from_ms,
@@ -77,42 +73,53 @@ async def read_reasons(model: ReadModel, subject: Subject, question: Question) -
         "as_of_ms": trusted.as_of_ms,
         "completeness": trusted.completeness,
         "state": trusted.state.value,
-        **listed(subject, rows),
+        "reasons": [_told(subject, row, counts) for row, counts in shown],
+        "others": {"reasons": len(rest), **_added(subject, [counts for _, counts in rest])},
     }
 
 
-def tally(
-    subject: Subject, scope: Scope, sums: Mapping[str, Mapping[str, int]]
-) -> Mapping[Row, Counter[str]]:
-    """What the scope has of each row, by column, from totals by stored value and measure."""
+async def read_rows(model: ReadModel, subject: Subject, window: str) -> Mapping[Row, Counter[str]]:
+    """All rows of the whole shop. Raises WindowError and StoreUnavailableError."""
+    return _tally(subject, *await _read(model, subject, Question(ALL.name, window)))
+
+
+async def _read(model: ReadModel, subject: Subject, question: Question) -> tuple[Scope, View, Range]:
+    scope = model.check(question)
+    known = [kind.name for kind in subject.scopes]
+    if subject.kind not in model.figures.kinds or scope.kind not in known:
+        raise QuestionError(f"reasons are kept by {' '.join(known)}, not by {scope.kind}")
+    range_at = model.range_at(question, scope, Details())
+    return scope, *await model.over(range_at, lambda asked, _: [cells(subject.kind.name, asked.panes)])
+
+
+def _tally(subject: Subject, scope: Scope, view: View, asked: Range) -> Mapping[Row, Counter[str]]:
+    """What the scope has of each row, by column."""
     rows: defaultdict[Row, Counter[str]] = defaultdict(Counter)
-    for stored, totals in sums.items():
+    for stored, totals in view.values(cells(subject.kind.name, asked.panes)).items():
         at, reason = split_pair(stored)
         platform, second = split_pair(at)
         own = {ALL.name: "", PLATFORM.name: platform, GATEWAY.name: second, PLATFORM_GATEWAY.name: at}
-        if own[scope.kind] != scope.value:
-            continue
-        row = (second if subject.second else "", reason)
-        for column, measure in subject.counts.items():
-            rows[row][column] += totals.get(measure.name, 0)
+        if own[scope.kind] == scope.value:
+            row = rows[second if subject.second else "", reason]
+            for column, measure in subject.counts.items():
+                row[column] += totals.get(measure.name, 0)
     return rows
 
 
-def listed(subject: Subject, rows: Mapping[Row, Counter[str]]) -> Answer:
-    """The most frequent rows, those of equal numbers by name, and what the others add up to."""
+def largest(
+    rows: Mapping[Row, Counter[str]],
+) -> tuple[list[tuple[Row, Counter[str]]], list[tuple[Row, Counter[str]]]]:
+    """The most frequent rows, those of equal numbers by name, and the others."""
     found = [(row, counts) for row, counts in rows.items() if any(counts.values())]
-    found.sort(key=lambda each: (-sum(each[1].values()), each[0]))
-    shown = [_row(subject, row, counts) for row, counts in found[:SHOWN]]
-    rest = found[SHOWN:]
-    return {"reasons": shown, "others": {"reasons": len(rest), **_added(subject, (each[1] for each in rest))}}
+    found.sort(key=lambda each: (-each[1].total(), each[0]))
+    return found[:SHOWN], found[SHOWN:]
 
 
-def _row(subject: Subject, row: Row, counts: Mapping[str, int]) -> Answer:
+def _told(subject: Subject, row: Row, counts: Mapping[str, int]) -> Answer:
     second, reason = row
     named = {subject.second: second or None} if subject.second else {}
     return {**named, "reason": reason or None, **_added(subject, [counts])}
 
 
-def _added(subject: Subject, parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    every = list(parts)
-    return {column: sum(part[column] for part in every) for column in subject.counts}
+def _added(subject: Subject, parts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    return {column: sum(part[column] for part in parts) for column in subject.counts}

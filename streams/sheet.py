@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from streams.aged import AgedPart, aged_of
+from streams.aged import AgedParts
 from streams.answer import (
     Group,
     Scope,
@@ -62,14 +62,11 @@ class Sheet:
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
-        self._aged = {
-            aged.name: AgedPart(reader, aged, scope, range_ms, moment)
-            for aged in aged_of(scope.kind, reader.figures)
-        }
+        self._aged = AgedParts(reader, scope, range_ms, moment)
         asked = (
             *(self._cells, self._quality, self._sketches, self._beside),
             *(each for _, each in self._caps),
-            *(part.request for part in self._aged.values()),
+            *self._aged.requests,
         )
         self.requests: tuple[Request, ...] = tuple(request for request in asked if request is not None)
 
@@ -107,15 +104,13 @@ class Sheet:
     def totals(self, view: View) -> Totals:
         """What the scope's figures are made of."""
         own = view.values(self._cells).get(self.scope.value, {})
-        aged = {name: part.total(view, own) for name, part in self._aged.items()}
-        own = {**own, **{name: total for name, total in aged.items() if total is not None}}
         users = None
         if self._sketches is not None:
             counts = view.counts(self._sketches)
             users = {measure.name: n for measure, n in zip(self._steps.values(), counts, strict=True)}
             if self._beside is not None:
                 users |= view.values(self._beside).get(self.scope.value, {})
-        return Totals(own, users, self.capped(view))
+        return Totals(self._aged.added_to(own, view), users, self.capped(view))
 
     def capped(self, view: View) -> frozenset[Group]:
         """The figures of which a part is counted under ``other``."""

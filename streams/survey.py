@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from streams.aged import AgedParts
 from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
 from streams.details import DetailsPlan
 from streams.kpi import Kpi
@@ -113,6 +114,11 @@ class _WindowPlan:
             # Without a value there is nothing to ask; an empty list of fields would mean all of them.
             fields = [f"{measure}|{of}" for of in values for measure in measures]
             self.named[kind] = cells(kind, panes if values else (), fields)
+        self.aged = {
+            (kind, of): AgedParts(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
+            for kind, values in top.items()
+            for of in values
+        }
         # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in top.get(LIVE.name, [])]
@@ -131,13 +137,16 @@ class _WindowPlan:
     def requests(self) -> list[Request]:
         """All of it."""
         sheets = [request for sheet in self.sheets.values() for request in sheet.requests]
-        return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets]
+        aged = [request for parts in self.aged.values() for request in parts.requests]
+        return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets, *aged]
 
     def totals(self, view: View, kind: str, value: str, own: Mapping[str, int]) -> Totals:
         """Of one scope; `own` is what it has in cells."""
         sheet = self.sheets.get((kind, value))
         if sheet is not None:
             return sheet.totals(view)
+        if (kind, value) in self.aged:
+            own = self.aged[kind, value].added_to(own, view)
         return Totals(own, capped=frozenset(Group) if self.is_capped(view, kind) else frozenset())
 
     def is_capped(self, view: View, kind: str) -> bool:

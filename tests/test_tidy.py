@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "answer trust read_store reading users_range aged sheet since stock details read_model series "
             "gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes reason_view"
+            "room_gauges changes reason_view reason_gauges"
         ).split()
     ),
     "watch": tuple(

@@ -7,13 +7,13 @@ from typing import Any
 from verify.asked import Asked, OneOf, ratio
 from verify.rules import SECOND_MS, SIZE_MS
 
-BEHIND_MS = 30 * SECOND_MS
+BEHIND_MS = 60 * SECOND_MS
 
 
 def older_than(asked: Asked, measure: str, age_ms: int, size: str) -> set[int | None] | None:
     """What the part may be, by the reader's clock; None where these panes are not recomputed.
 
-    The part ends at a border of `size` that lies `age_ms` and half a minute before the reader's clock; where
+    The part ends at a border of `size` that lies `age_ms` and a minute before the reader's clock; where
     "as of" is further behind than that, nothing is known of it.
     """
     as_of_ms = asked.answer.get("as_of_ms")

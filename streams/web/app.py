@@ -21,6 +21,7 @@ from streams.exporter import Exporter, gauge
 from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.reason_gauges import ReasonGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
@@ -67,6 +68,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.EXPORTER] = exporter
     exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
     exporter.add_reading(changes.families)
+    exporter.add_reading(ReasonGauges(model).families)
     app[stream.HUB] = hub
     change_routes.install(app, changes)
     reason_routes.install(app)
