@@ -53,6 +53,7 @@ PITFALLS = MappingProxyType(
         "payments.failure_rate": "The newest three minutes can't have failed by waiting, and are in it.",
         "payments.orders": "By the gateway of the order's first attempt.",
         "payments.success_rate_per_order": "By the gateway of the first attempt, also if another saved it.",
+        "reach.users": "Of whole days, also where minutes are asked for.",
         "after_purchase.shipped": _STILL_ON_THE_WAY,
         "after_purchase.delivered": _STILL_ON_THE_WAY,
         "after_purchase.completed": _STILL_ON_THE_WAY,

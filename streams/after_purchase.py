@@ -2,12 +2,11 @@
 
 Behind the verdicts, beside the money. Purchases and statuses come in the log of the order service, reviews
 in that of `engagement`, in whatever order: so a record holds what was said of an order as sets, and what it
-is worth is a function of these sets alone. Whatever comes takes back what the record was worth before.
+is worth is a function of these sets alone. Whatever comes changes the figures by the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import MappingProxyType
 
 import msgspec
@@ -23,7 +22,7 @@ from streams.figures.after_purchase import (
     REVIEWED,
     SHIPPED,
 )
-from streams.kpi import FigureSet
+from streams.kpi import FigureSet, Measure
 from streams.ledger import Ledger, OrderLine, day_of
 from streams.orders import TOPIC, lines_of, order_scopes
 from streams.story import Chunk, Shelf
@@ -105,14 +104,20 @@ class AfterPurchaseBook:
         day = day_of(event.event_time_ms)
         before = self.journeys.get(told) or Journey(day)
         journey = Journey(max(day, before.filed_day), *self._kept(before, day_of(ingest_ms)))
-        self._book(journey, -1)
+        worth = [self._worth(each, journey) for each in journey.bought]
         if isinstance(event, Purchase):
             journey.bought.append(Bought(event.event_time_ms, order_scopes(event), _values(event)))
+            worth.append(frozenset())
         else:
             step = event.status if isinstance(event, OrderStatus) else _REVIEWED
             at = f"{step}:{day}"
             journey.steps[at] = min(journey.steps.get(at, event.event_time_ms), event.event_time_ms)
-        self._book(journey, 1)
+        for each, known in zip(journey.bought, worth, strict=True):
+            now = self._worth(each, journey)
+            entries = [Entry(measure, 1) for measure in now - known]
+            entries += [Entry(measure, -1) for measure in known - now]
+            if entries:
+                self._books.book(each.time_ms, each.scopes, entries, each.lines)
         self.journeys.put(told, journey)
 
     def _kept(self, journey: Journey, today: int) -> tuple[list[Bought], dict[str, int]]:
@@ -122,30 +127,23 @@ class AfterPurchaseBook:
         steps = {at: ms for at, ms in journey.steps.items() if day_of(ms) >= from_day - 1}
         return bought, steps
 
-    def _book(self, journey: Journey, sign: int) -> None:
-        for each in journey.bought:
-            entries = tuple(self._entries(each.time_ms, journey.steps))
-            self._books.book(each.time_ms, each.scopes, entries, each.lines, sign)
-
-    def _entries(self, bought_ms: int, steps: dict[str, int]) -> Iterator[Entry]:
-        """What one purchase is worth by what was said of its order."""
+    def _worth(self, bought: Bought, journey: Journey) -> frozenset[Measure]:
+        """What counts one purchase, by what was said of its order."""
         earliest_ms: dict[str, int] = {}
-        for at, time_ms in steps.items():
-            if -1 <= day_of(time_ms) - day_of(bought_ms) <= FOLLOWED_DAYS:
+        for at, time_ms in journey.steps.items():
+            if -1 <= day_of(time_ms) - day_of(bought.time_ms) <= FOLLOWED_DAYS:
                 step = at.partition(":")[0]
                 earliest_ms[step] = min(earliest_ms.get(step, time_ms), time_ms)
-        for step, measure in _MEASURES.items():
-            if step in earliest_ms:
-                yield Entry(measure, 1)
+        worth = {measure for step, measure in _MEASURES.items() if step in earliest_ms}
         if "delivered" in earliest_ms:
-            took_ms = earliest_ms["delivered"] - bought_ms
-            yield Entry(
-                next(each for upper_s, each in DELIVERY_TIMES.items() if took_ms <= upper_s * SECOND_MS), 1
-            )
+            took_ms = earliest_ms["delivered"] - bought.time_ms
+            uppers = (upper_s for upper_s in DELIVERY_TIMES if took_ms <= upper_s * SECOND_MS)
+            worth.add(DELIVERY_TIMES[next(uppers)])
             if took_ms <= self._on_time_ms:
-                yield Entry(ON_TIME, 1)
+                worth.add(ON_TIME)
             if _REVIEWED in earliest_ms:
-                yield Entry(REVIEWED, 1)
+                worth.add(REVIEWED)
+        return frozenset(worth)
 
 
 def _order_of(event: Event) -> str | None:

@@ -114,11 +114,14 @@ class Distinct:
         step: what they did, as sketches are named in Redis.
         events: the types.
         measure: the number of them; its name is ``users.STEP``.
+        sizes: names of the sizes of panes that have sketches; empty for all. Of one kind of scope all steps
+            have the same.
     """
 
     step: str
     events: frozenset[type[Event]]
     measure: Measure
+    sizes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,8 @@ class OrderService:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
-                        payers.append(event.order_id)
+                        if self.payments.keeps_orders:
+                            payers.append(event.order_id)
         yield self.identities.name, identities
         yield self.orders.orders.name, orders
         yield self.payments.attempts.name, attempts

@@ -16,7 +16,7 @@ from streams.kpi import Measure
 from streams.ledger import Attempt, Ledger, day_of
 from streams.orders import order_scopes
 from streams.reasons import UNSAID
-from streams.scopes import GATEWAY, PAYMENT_REASON, PLATFORM, SINGLE_ORDER_SCOPES, pair_value
+from streams.scopes import ALL, GATEWAY, PAYMENT_REASON, PLATFORM, SINGLE_ORDER_SCOPES, pair_value
 
 _STATE_OF_OUTCOME: dict[str, Measure] = {
     "started": catalogue.PAY_PENDING,
@@ -58,6 +58,7 @@ class PaymentBook:
     def __init__(self, books: Books, horizon_days: int) -> None:
         self.attempts = Ledger("attempts", Attempt)
         self.orders = Ledger("paying", PayingOrder)
+        self.keeps_orders = books.keeps(ALL)
         self._books = books
         self._horizon_days = horizon_days
 
@@ -72,6 +73,8 @@ class PaymentBook:
             self._book(before, -1)
         self._book(after, 1)
         self.attempts.put(attempt_id, after)
+        if not self.keeps_orders:
+            return
         more = (after.outcome == "authorised") - (before is not None and before.outcome == "authorised")
         self._accept_order(event, offset, ingest_ms, more)
 

@@ -23,7 +23,7 @@ from streams.read_store import HashRequest, Request, SketchRequest, cells, disti
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
-from streams.users_range import UsersRange, users_range
+from streams.users_range import UsersRange, sizes_of, users_range
 from streams.window import DAY_MS, Pane, WindowError
 
 
@@ -55,7 +55,8 @@ class Sheet:
         self._caps: list[tuple[Group, HashRequest]] = []
         self._steps = sketches_of(scope.kind, reader.figures)
         if self._steps:
-            self.users = users_range(*range_ms, max(moment.now_ms, moment.high_ms))
+            newest_ms = max(moment.now_ms, moment.high_ms)
+            self.users = users_range(*range_ms, newest_ms, sizes_of(scope.kind))
         if self.users is not None:
             self._sketches = distinct(self._steps, scope.kind, scope.value, self.users.panes)
             self._beside = self._money_beside(self.users)

@@ -29,6 +29,8 @@ UNSAID = OF_SESSIONS + OF_STORIES
 TOPIC_OF = {
     "view": "views",
     "mini_program_open": "views",
+    "product_impression": "views",
+    "product_view": "views",
     "tag_tap": "tag-taps",
     "add_to_cart": "carts",
     "begin_checkout": "carts",

@@ -18,6 +18,7 @@ from tests.scenario_kit import (
     line,
     purchase,
     refund,
+    step,
 )
 
 AFTER = ("after.", "delivery_time.")
@@ -189,6 +190,21 @@ AFTER_PURCHASE = (
         ),
         measures=AFTER,
         cells={},
+    ),
+    Scenario(
+        name="reach_of_merchants_and_brands",
+        fact="Who was shown a product of theirs, or opened one, counts once a day; who saw a video does not.",
+        records=(
+            step("product_impression", "e1", NOON, product_id="p1", merchant_id="m1"),
+            step("product_view", "e2", NOON + 1, product_id="p1", merchant_id="m1", brand_id="b1"),
+            step("product_view", "e3", NOON + HOUR, product_id="p1", merchant_id="m1", user_id="u2"),
+            step("view", "e4", NOON + HOUR, merchant_id="m1", user_id="u3"),
+        ),
+        kinds=("merchant", "brand"),
+        sizes=("1m", "1h", "1d"),
+        measures=("users.",),
+        cells={},
+        users=dict([cell("reach", 2, "merchant:m1"), cell("reach", 1, "brand:b1")]),
     ),
     Scenario(
         name="refunds_by_kind",

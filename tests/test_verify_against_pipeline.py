@@ -26,6 +26,7 @@ SLOW = (0, 0, 1, MINUTE, 14 * MINUTE, HOUR, 23 * HOUR, DAY)
 BEHIND = (0, 0, 0, 1, 30 * SECOND, 4 * MINUTE, 5 * MINUTE, 5 * MINUTE + 1, -MINUTE, -5 * MINUTE)
 TYPES = {
     "view": "views",
+    "product_impression": "views",
     "mini_program_open": "views",
     "tag_tap": "tag-taps",
     "add_to_cart": "carts",
@@ -59,6 +60,7 @@ ENVELOPE = st.fixed_dictionaries(
         "session_id": few("s", 2),
         "creator_id": MAYBE,
         "product_id": few("p"),
+        "merchant_id": MAYBE,
         "concurrent_viewers": st.integers(0, 9),
         "order_id": few("o"),
         "outcome": st.sampled_from(["started", "authorised", "declined", "error"]),

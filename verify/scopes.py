@@ -43,6 +43,7 @@ ROOM_SIZE = "1h"
 
 WITH_SESSIONS = frozenset({"all", "platform", "surface", "live", "creator", "platform,surface"})
 WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_program"})
+WITH_REACH = frozenset({"brand", "merchant"})
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""

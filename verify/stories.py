@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import after_purchase, payments, reviews
+from verify import after_purchase, payments, reach, reviews
 from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.model import Booking
@@ -53,4 +53,5 @@ ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
     reviews.answer,
     after_purchase.answer,
     payments.answer,
+    reach.answer,
 )

@@ -7,7 +7,7 @@ later is kept, since there are as many as products.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from verify.compare import scope_text
@@ -220,10 +220,10 @@ class Totals:
         return pane_start(self._h, size) - (panes - 1) * SIZE_MS[size]
 
 
-def users_range(span: Range, now_ms: int) -> Range | None:
+def users_range(span: Range, now_ms: int, sizes: Sequence[str] = tuple(SKETCH_KEPT_MS)) -> Range | None:
     """The whole panes of users that a range touches: minutes, hours or days, by how far back it begins."""
-    sizes = [size for size, kept_ms in SKETCH_KEPT_MS.items() if span.from_ms >= now_ms - kept_ms]
-    return touched(span, sizes[0]) if sizes else None
+    kept = [size for size in sizes if span.from_ms >= now_ms - SKETCH_KEPT_MS[size]]
+    return touched(span, kept[0]) if kept else None
 
 
 def touched(span: Range, size: str) -> Range:

@@ -29,6 +29,7 @@ from tests.scenario_kit import (
     payment,
     purchase,
     refund,
+    step,
 )
 from tests.scenarios_after_purchase import review, status
 from tests.store_kit import Shelf, on_redis
@@ -55,6 +56,10 @@ LOG: Sequence[Sent] = (
     *(
         payment(f"d{n}", f"d{n}", NOON - 20 * MINUTE + n, "declined", reason=f"r{n % 25}", gateway="stripe")
         for n in range(60)
+    ),
+    *(
+        step("product_view", f"p{n}", NOON - HOUR + n, product_id="p1", merchant_id="m1", user_id=f"u{n % 9}")
+        for n in range(20)
     ),
     # Pending: for long, just long enough, and for a minute.
     payment("e1", "o1", NOON - 20 * MINUTE, "started", ts=NOON - 10 * MINUTE),
@@ -191,6 +196,18 @@ async def test_the_most_frequent_reasons(shelf: Shelf) -> None:
         {"kind": "return", "reason": "late", "refunds": 1},
         {"kind": "return", "reason": "size", "refunds": 1},
     ]
+
+
+@on_redis()
+async def test_reach_is_told_over_days(shelf: Shelf) -> None:
+    """Asked for minutes, a merchant's reach is that of the day; no other kind of scope has any."""
+    model = await _counted(shelf)
+    answer = await _kpis(model, "merchant:m1", "5m")
+    assert answer["reach"] == {"users": 9}
+    day_ms = NOON - NOON % DAY
+    assert (answer["users_from_ms"], answer["users_to_ms"]) == (day_ms, day_ms + DAY)
+    assert set(answer["users"].values()) == {None}
+    assert "reach" not in await _kpis(model, "product:p1", "5m")
 
 
 @pytest.mark.parametrize(
