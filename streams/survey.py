@@ -7,7 +7,7 @@ unbounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.aged import AgedParts
@@ -28,8 +28,11 @@ from streams.window import WindowError, named_range
 WINDOWS = ("5m", "30m")
 RANKING_WINDOW = "30m"
 VERDICTS_WINDOW = "1h"
+# A day's figures move slowly and are made of many panes: of few scopes, and to be read seldom.
+DAY_WINDOW = "24h"
 # Kinds whose values are a closed list, and kinds of which the largest values are named.
 CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
+DAY_KINDS = (ALL.name, PLATFORM.name)
 RANKED_KINDS = ("gateway", LIVE.name, "product")
 
 # One gauge per event type and named id would be the bulk of all series; those are asked of the API.
@@ -83,6 +86,14 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
     return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
 
 
+async def read_day(model: ReadModel, ranking: Ranking) -> WindowSurvey | None:
+    """The last day of the whole shop and of platforms; None if the settings don't keep it.
+
+    Raises StoreUnavailableError.
+    """
+    return await _window(model, ranking, DAY_WINDOW, {}, DAY_KINDS)
+
+
 async def _pipeline(
     model: ReadModel, lives: Sequence[str]
 ) -> tuple[Mapping[str, int], Mapping[str, int], tuple[Meta, ...]]:
@@ -103,11 +114,18 @@ async def _pipeline(
 class _WindowPlan:
     """What is read of one window. Raises WindowError if it is not kept."""
 
-    def __init__(self, model: ReadModel, window: str, top: Mapping[str, list[str]], moment: Moment) -> None:
+    def __init__(
+        self,
+        model: ReadModel,
+        window: str,
+        top: Mapping[str, list[str]],
+        closed_kinds: Collection[str],
+        moment: Moment,
+    ) -> None:
         self.range = model.range(named_range(window, moment.now_ms), moment)
         self.currencies = moment.currencies
         panes = self.range.panes
-        self.closed = {kind: cells(kind, panes) for kind in CLOSED_KINDS if kind in model.kinds}
+        self.closed = {kind: cells(kind, panes) for kind in closed_kinds if kind in model.kinds}
         self.named: dict[str, HashRequest] = {}
         for kind, values in top.items():
             measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
@@ -129,7 +147,7 @@ class _WindowPlan:
         }
         self.caps = {
             kind: cells(kind, panes, capped)
-            for kind in model.kinds
+            for kind in (model.kinds if closed_kinds is CLOSED_KINDS else closed_kinds)
             if (capped := capped_cells(kind, model.figures))
         }
 
@@ -155,10 +173,14 @@ class _WindowPlan:
 
 
 async def _window(
-    model: ReadModel, ranking: Ranking, window: str, top: Mapping[str, list[str]]
+    model: ReadModel,
+    ranking: Ranking,
+    window: str,
+    top: Mapping[str, list[str]],
+    closed_kinds: Collection[str] = CLOSED_KINDS,
 ) -> WindowSurvey | None:
     try:
-        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, moment))
+        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, closed_kinds, moment))
     except WindowError:
         return None
     scopes: list[ScopeTotals] = []

@@ -18,6 +18,7 @@ from streams.scopes import OTHER
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 @pytest.fixture
@@ -187,3 +188,22 @@ def test_without_redis_a_scrape_says_so(new_redis: Callable[..., RedisServer]) -
     text = shop.ask(ask)
     assert b"shop_pulse_redis_up 0" in text
     assert b"gmv" not in text
+
+
+def test_a_day_is_told_of_the_shop_and_its_platforms(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last 24 hours have no series of lives, and are read anew only once a minute."""
+    shop.book(NOON_MS - 10 * HOUR_MS, "all", "", gmv_paid__USD=7)
+    shop.book(NOON_MS - 10 * HOUR_MS, "platform", "tiktok", gmv_paid__USD=7)
+    shop.book(NOON_MS - 10 * HOUR_MS, "live", "L1", gmv_paid__USD=7)
+    monkeypatch.setattr("streams.exporter.CACHED_S", 0.0)
+
+    async def ask(model: ReadModel) -> list[bytes]:
+        exporter = Exporter(model, Ranking(model.store), 2)
+        first = await exporter.render()
+        shop.book(NOON_MS - 10 * HOUR_MS, "all", "", gmv_paid__USD=1)
+        return [first, await exporter.render()]
+
+    for text in shop.ask(ask):
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "all", "24h") == {"": 7}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "platform", "24h") == {"tiktok": 7}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "24h") == {}
