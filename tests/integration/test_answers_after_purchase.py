@@ -10,9 +10,12 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
+from streams.exporter import Exporter
 from streams.local.redis import RedisServer
+from streams.ranking import Ranking
 from streams.read_model import Question, ReadModel
 from streams.read_store import ReadStore
+from streams.reason_gauges import ReasonGauges
 from streams.reason_view import PAYMENTS, REFUNDS, read_reasons
 from streams.settings import Settings
 from streams.store import connect
@@ -52,7 +55,7 @@ LOG: Sequence[Sent] = (
     refund("r1", "old1", BEGAN + 2 * DAY, 400, kind="return", reason="size"),
     refund("r2", "old2", BEGAN + 2 * DAY, 400, kind="return", reason="late"),
     refund("r3", "old3", BEGAN + 2 * DAY, 400),
-    purchase("new", NOON - HOUR, line("p1", 1, 1_000)),
+    purchase("new", NOON - 25 * MINUTE, line("p1", 1, 1_000)),
     *(
         payment(f"d{n}", f"d{n}", NOON - 20 * MINUTE + n, "declined", reason=f"r{n % 25}", gateway="stripe")
         for n in range(60)
@@ -196,6 +199,24 @@ async def test_the_most_frequent_reasons(shelf: Shelf) -> None:
         {"kind": "return", "reason": "late", "refunds": 1},
         {"kind": "return", "reason": "size", "refunds": 1},
     ]
+
+
+@on_redis()
+async def test_gauges_of_reasons_and_of_what_is_pending(shelf: Shelf) -> None:
+    """`/metrics` names the most frequent reasons of the shop, the others as one, and tells what is pending of
+    the largest gateways, too."""
+    model = await _counted(shelf)
+    gauges = ReasonGauges(model)
+    failures, refunds = await gauges.families()
+    assert failures.samples["30m", "declined", "r0"] == 3
+    assert failures.samples["30m", "declined", "other"] == 10
+    assert failures.samples["30m", "errors", "other"] == 1
+    assert (len(failures.samples), refunds.samples) == (2 * 21, {})
+    assert await gauges.families() == (failures, refunds)
+    text = (await Exporter(model, Ranking(model.store), 5).render()).decode()
+    for kind, scope in (("all", ""), ("platform", "tiktok"), ("gateway", "adyen")):
+        labels = f'{{scope="{scope}",scope_kind="{kind}",window="30m"}}'
+        assert f"shop_pulse_payments_pending_past_120s{labels} 2.0" in text
 
 
 @on_redis()
