@@ -35,8 +35,10 @@ CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
 DAY_KINDS = (ALL.name, PLATFORM.name)
 RANKED_KINDS = ("gateway", LIVE.name, "product")
 
-# One gauge per event type and named id would be the bulk of all series; those are asked of the API.
-RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith("events_by_type."))
+# One gauge per event type and named id would be the bulk of all series; and what becomes of orders within
+# half an hour says nothing of a live or a product. Those are asked of the API.
+_OF_FEW_SCOPES = ("events_by_type.", "after_purchase.", "refunds.by_kind.")
+RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith(_OF_FEW_SCOPES))
 
 
 @dataclass(frozen=True, slots=True)
