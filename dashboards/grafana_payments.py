@@ -90,11 +90,30 @@ _NOW = (
         base=RED,
     ),
     _number(
+        "Success per order, 30 min",
+        "Orders of which one attempt was authorised, over orders that somebody tried to pay for: what "
+        "a second attempt mends is no failure here.",
+        RATIO,
+        Query(figure("payments.success_rate_per_order", **OF_SHOP), "success"),
+        (0.7, YELLOW),
+        (0.85, GREEN),
+        base=RED,
+    ),
+    _number(
         "Pending, 30 min",
         "Attempts without an outcome yet. Past 2 minutes one counts as failed.",
         COUNT,
         Query(figure("payments.pending", **OF_SHOP), "pending"),
         base=BLUE,
+    ),
+    _number(
+        "Pending past 2 minutes, 30 min",
+        "Attempts that got no outcome within 2 minutes: they count as failed. Told a minute later than "
+        "that, and not while figures are stale.",
+        COUNT,
+        Query(figure("payments.pending_past_120s", **OF_SHOP), "pending past 2 min"),
+        (1, YELLOW),
+        base=GREEN,
     ),
 )
 
@@ -193,6 +212,30 @@ _OUTCOMES = Panel(
     looks={"authorised": Look(GREEN), "declined": Look(YELLOW), "errors": Look(RED)},
     low=0,
 )
+_REASONS = Panel(
+    kind=Kind.LINES,
+    title="Why attempts fail, 30 min",
+    means="Attempts of the last 30 minutes that were declined or ended in an error or time-out, by the "
+    "reason that their latest event names; the 20 most frequent, the rest as `other`. By gateway: "
+    "`/api/v1/payments/reasons?scope=gateway:ID&window=30m`.",
+    more=f"{CONTRACT}#payments",
+    unit=COUNT,
+    queries=(Query(each("payment_failures", "outcome", "reason", window="30m"), "{{outcome}}: {{reason}}"),),
+    low=0,
+)
+_RETURNS = Panel(
+    kind=Kind.LINES,
+    title="Why money goes back, 30 min",
+    means="Refunds of the last 30 minutes by kind and reason; the 20 most frequent, the rest as `other`.",
+    more=f"{CONTRACT}#after-the-purchase",
+    unit=COUNT,
+    queries=(
+        Query(
+            each("refunds_by_reason", "refund_kind", "reason", window="30m"), "{{refund_kind}}: {{reason}}"
+        ),
+    ),
+    low=0,
+)
 
 BOARD = Board(
     uid=PAYMENTS,
@@ -209,6 +252,22 @@ BOARD = Board(
             (
                 _DECLINED,
                 _OUTCOMES,
+                _REASONS,
+                _RETURNS,
+                kpi_lines(
+                    "payments.failure_rate",
+                    "30 min, by gateway",
+                    "What issuers decline is not in it.",
+                    "scope",
+                    **OF_GATEWAYS,
+                ),
+                kpi_lines(
+                    "payments.success_rate_per_order",
+                    "30 min, by gateway",
+                    "An order counts with the gateway of its first attempt, also if another one saved it.",
+                    "scope",
+                    **OF_GATEWAYS,
+                ),
                 kpi_lines(
                     "payments.attempts",
                     "30 min, by gateway",

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 _EVENTS_MOVE_APART = "Events of the same minutes, not of the same shoppers: it falls whenever traffic rises."
 _SESSIONS_RIPEN = "Sessions of the last 24 h may still go on; only cohorts of equal age can be compared."
+_STILL_ON_THE_WAY = "By time of purchase: it grows while parcels are on their way."
 _ESTIMATED = "An estimate; over whole panes of sketches, which can be wider than the asked range."
 
 PITFALLS = MappingProxyType(
@@ -58,6 +59,22 @@ PITFALLS = MappingProxyType(
         "payments.declined": "By issuers mostly: a bad day of one bank is no outage of the gateway.",
         "payments.pending": "The last two minutes are always in it: most of them will be authorised.",
         "payments.success_rate": "What is pending is in it: the newest two minutes look worse than they are.",
+        "payments.pending_past_120s": "Told 60 to 70 s later than that; `null` in a `stale` answer.",
+        "payments.failure_rate": "The newest three minutes can't have failed by waiting, and are in it.",
+        "payments.orders": "By the gateway of the order's first attempt.",
+        "payments.success_rate_per_order": "By the gateway of the first attempt, also if another saved it.",
+        "reach.users": "Of whole days, also where minutes are asked for.",
+        "after_purchase.shipped": _STILL_ON_THE_WAY,
+        "after_purchase.delivered": _STILL_ON_THE_WAY,
+        "after_purchase.completed": _STILL_ON_THE_WAY,
+        "after_purchase.cancelled": "By time of purchase; money moves only with the refund.",
+        "after_purchase.delivery_p50_seconds": "Of what was delivered so far: slow parcels come later.",
+        "after_purchase.delivery_p90_seconds": "Of what was delivered so far: slow parcels come later.",
+        "ratios.delivered_per_orders": _STILL_ON_THE_WAY,
+        "ratios.on_time_per_delivered_orders": "What never arrives is not in it: `delivered_per_orders`.",
+        "ratios.reviewed_per_delivered_orders": "Orders, not products; it grows for 60 days.",
+        "money.*.refunds_of_purchases_per_gmv_paid": "Grows with the age of the cohort: see its maturity.",
+        "ratios.orders_past_30_days_per_orders": "In whole hours; 0 for every window of a day and less.",
         "quality.late": "Their money is in `late_gmv_last_hour_minor`, not here.",
         "quality.duplicates": "Producers that retry make them; they are dropped, not an error.",
     }

@@ -82,9 +82,10 @@ def formula_text(formula: Formula) -> str:
         case Sum(plus, minus):
             added = " + ".join(measure.name for measure in plus)
             return added + "".join(f" - {measure.name}" for measure in minus)
-        case Ratio(part, whole, scale):
+        case Ratio(part, whole, scale, least=least):
             scaled = "" if scale == 1 else f"{scale} × "
-            return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}"
+            enough = "" if least is None else f", from {least[1]} {least[0].name} on"
+            return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}{enough}"
         case Whole(measure, divisor):
             return f"{measure.name} / {divisor}, rounded down"
         case Mean(counts):

@@ -14,18 +14,18 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from schemas.events import INPUT_TOPICS
+from streams.admission import TOPIC_OF
 from streams.catalogue import (
     CAPPED,
     CHECKOUT_STEPS,
     COVERED_MS,
-    EVENT_COUNTS,
     GMV_PAID,
     ORDERS_IN_CURRENCY,
     SESSION_STEPS,
     TIME_TO_CONVERT,
     USERS,
 )
-from streams.figures import MEASURES, PARTS, SKETCHES
+from streams.figures import MEASURES, SKETCHES
 from streams.figures.attribution import GMV, Attribution
 from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
 from streams.kpis import KPIS, QUALITY
@@ -127,13 +127,8 @@ class Group(StrEnum):
 
 _GROUP_OF: Mapping[str, Group] = MappingProxyType(
     {
-        **{measure.name: Group.EVENTS for measure in EVENT_COUNTS.values()},
-        **{
-            measure.name: Group.EVENTS
-            for parts in PARTS.values()
-            for part in parts
-            for measure in part.measures.values()
-        },
+        # What the order service tells is never capped.
+        **dict.fromkeys(TOPIC_OF, Group.EVENTS),
         **{
             measure.name: Group.SESSIONS
             for measure in (*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values())
@@ -155,9 +150,13 @@ _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     }
 )
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
-# The highest of nothing, and time that no heartbeat covers, are not 0: null unless the measure is there.
+_NEVER_ZERO = frozenset(
+    measure.name for measure in MEASURES if measure.keeping in {Keeping.MAX, Keeping.AGED}
+)
+# The highest of nothing, time that no heartbeat covers, and what is old where "as of" is too far behind, are
+# not 0: null unless the measure is there.
 _UNKNOWN_WITHOUT: Mapping[str, str] = MappingProxyType(
-    {path: read[0].name for path, read in _READS.items() if read[0].name in _HIGHEST}
+    {path: each.name for path, read in _READS.items() for each in read if each.name in _NEVER_ZERO}
     | {"viewers.watch_seconds": COVERED_MS.name}
 )
 
@@ -189,7 +188,7 @@ def stored_measures(
         for measure in MEASURES
         if measure.name in read & figures.measures
         and kind in measure.kinds
-        and measure.keeping in (Keeping.SUM, Keeping.MAX)
+        and measure.keeping in {Keeping.SUM, Keeping.MAX}
         for currency in (currencies if measure.per_currency else (None,))
     )
 

@@ -7,14 +7,16 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
-from schemas.events import Event
+from schemas.events import Event, Refund
 from streams.catalogue import COMMISSION, EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.commission import Commission, Settlement, due_values
 from streams.figures import PARTS
 from streams.figures.attribution import keeps_attribution
 from streams.figures.commission import FINAL
-from streams.kpi import FigureSet, Measure
+from streams.figures.payments_more import REFUNDS_FOR
+from streams.kpi import FigureSet, Measure, ScopeKind
 from streams.ledger import Order, OrderLine
+from streams.reasons import Reasons
 from streams.scopes import (
     ALL,
     CREATOR,
@@ -24,6 +26,7 @@ from streams.scopes import (
     ORDER_SCOPES,
     PIPELINE,
     PRODUCT_SKU,
+    REFUND_REASON,
     ROOM,
     SCOPES,
     SINGLE_LINE_SCOPES,
@@ -85,9 +88,11 @@ class Books:
         settlement: Settlement = Settlement(),  # noqa: B008 - frozen
     ) -> None:
         self.settlement = settlement
+        self.reasons = Reasons()
         self._sums = sums
         self._measures = figures.measures
         kinds = figures.kinds
+        self._kinds = frozenset(kinds)
         self._event_kinds = [kind for kind in kinds if kind.name in SCOPES]
         self._keeps_all = ALL in kinds
         self._keeps_pipeline = PIPELINE in kinds
@@ -197,8 +202,24 @@ class Books:
             if amount:
                 cells[name, value] += sign * amount
 
+    def keeps(self, kind: ScopeKind) -> bool:
+        """Whether the figure set has the kind of scope."""
+        return kind in self._kinds
+
+    def book_one(self, time_ms: int, kind: ScopeKind, value: str, measure: Measure, amount: int) -> None:
+        """Books an amount in one scope, given as it is stored."""
+        if kind in self._kinds and measure.name in self._measures:
+            self._sums.add(kind.name, time_ms, measure.name, value, amount)
+
     def on_event(self, event: Event, amount: int) -> None:
-        """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster)."""
+        """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster).
+
+        A refund by its reason, too, whose list must have been loaded.
+        """
+        if isinstance(event, Refund) and self.keeps(REFUND_REASON):
+            at = pair_value(event.platform, event.kind or "")
+            reason = pair_value(at, self.reasons.name(event))
+            self.book_one(event.event_time_ms, REFUND_REASON, reason, REFUNDS_FOR, amount)
         found = [part.measures.get(getattr(event, part.field)) for part in PARTS.get(type(event), ())]
         measures = [
             measure

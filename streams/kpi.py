@@ -55,6 +55,7 @@ class Keeping(StrEnum):
     MAX = "max"
     SKETCH = "sketch"
     DUE = "due"
+    AGED = "aged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +67,8 @@ class Measure:
         help: one sentence.
         kinds: names of the scope kinds it is kept for.
         per_currency: amounts of different currencies are never added.
-        keeping: sketches stand in keys of their own, what becomes due in cells of the kind `due`, all else
-            in cells of its scope.
+        keeping: sketches stand in keys of their own, what becomes due in cells of the kind `due`, what is
+            aged (`Aged`) nowhere, all else in cells of its scope.
     """
 
     name: str
@@ -79,6 +80,22 @@ class Measure:
     def stored_as(self, currency: str | None) -> str:
         """The name in Redis; `currency` is ignored where the measure is not per currency."""
         return f"{self.name}:{currency}" if self.per_currency else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Aged(Measure):
+    """The part of a sum that lies so far back that it has changed, or will; taken from its panes on reading.
+
+    Attributes:
+        of: the sum.
+        age_ms: how long before "as of" a pane must have ended.
+        border_ms: what is old ends on a multiple of this: the panes kept that far back.
+    """
+
+    of: Measure
+    age_ms: int
+    border_ms: int
+    keeping: Keeping = Keeping.AGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +121,14 @@ class Distinct:
         step: what they did, as sketches are named in Redis.
         events: the types.
         measure: the number of them; its name is ``users.STEP``.
+        sizes: names of the sizes of panes that have sketches; empty for all. Of one kind of scope all steps
+            have the same.
     """
 
     step: str
     events: frozenset[type[Event]]
     measure: Measure
+    sizes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +141,16 @@ class Sum:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """`scale` × part ÷ whole; None over nothing. `whole_units` rounds half to even (money)."""
+    """`scale` × part ÷ whole; None over nothing. `whole_units` rounds half to even (money).
+
+    `least`: None over less than so much of a measure, too.
+    """
 
     part: Measure | Sum
     whole: Measure | Sum
     scale: int = 1
     whole_units: bool = False
+    least: tuple[Measure, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +238,8 @@ def measures_of(formula: Formula) -> tuple[Measure, ...]:
             return (formula,)
         case Sum(plus, minus):
             return plus + minus
-        case Ratio(part, whole):
-            return measures_of(part) + measures_of(whole)
+        case Ratio(part, whole, least=least):
+            return measures_of(part) + measures_of(whole) + (least[:1] if least else ())
         case Whole(measure):
             return (measure,)
         case Mean(counts) | Quantile(counts):
@@ -234,8 +258,8 @@ def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int |
             return total(formula)
         case Sum(plus, minus):
             return sum(map(total, plus)) - sum(map(total, minus))
-        case Ratio(part, whole, scale, whole_units):
-            if not is_kept(formula, kind):
+        case Ratio(part, whole, scale, whole_units, least):
+            if not is_kept(formula, kind) or (least and total(least[0]) < least[1]):
                 return None
             divisor = value(whole, kind, total)
             dividend = value(part, kind, total)

@@ -51,8 +51,10 @@ from streams.scopes import (
     ON_PIPELINE,
     ORDER_SCOPES,
     OWN_SCOPES,
+    PAYMENT_REASON,
     PIPELINE,
     PRODUCT_SKU,
+    REFUND_REASON,
     ROOM,
     WITH_SESSIONS,
     WITH_UNKNOWN_ORDERS,
@@ -301,12 +303,13 @@ QUALITY = (
     _kpi("quality.misplaced", MISPLACED, "count", MISPLACED.help, _OURS, ON_PIPELINE),
 )
 
+_REASONS = (PAYMENT_REASON, REFUND_REASON)
 _ALL_SIZES = frozenset({"10s", "1m", "1h", "1d"})
 FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, DUE, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, *_REASONS, ROOM, DUE, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),

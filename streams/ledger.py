@@ -71,7 +71,10 @@ class Order(msgspec.Struct, array_like=True):
 
 
 class Attempt(msgspec.Struct, array_like=True):
-    """A payment attempt: where its earliest event was counted, and what its latest event said."""
+    """A payment attempt: where its earliest event was counted, and what its latest event said.
+
+    `reason` is the latest event's, as it is counted.
+    """
 
     filed_day: int
     earliest_ms: int
@@ -80,6 +83,7 @@ class Attempt(msgspec.Struct, array_like=True):
     latest_ms: int
     latest_offset: int
     outcome: str
+    reason: str
 
 
 class Identity(msgspec.Struct, array_like=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from schemas.codec import Reason
 from schemas.events import Event, Payment, Purchase, Refund, SourceHeartbeat
@@ -15,10 +16,9 @@ from streams import catalogue
 from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
-from streams.deliveries import Delivery
 from streams.funnel import SessionBook
 from streams.kpi import Measure
-from streams.ledger import Attempt, Identity, Ledger, Order, day_of
+from streams.ledger import Identity, Ledger, Order, day_of
 from streams.orders import (
     TOPIC,
     OrderBook,
@@ -29,8 +29,10 @@ from streams.orders import (
     refund_identity,
 )
 from streams.payments import PaymentBook, attempt_id_of
+from streams.reasons import list_of
+from streams.scopes import REFUND_REASON
 from streams.story import Chunk
-from streams.users import Buyer, BuyerBook, UserSketches
+from streams.users import BuyerBook, UserSketches
 from streams.verdict import Refusal, Screened
 from streams.window import MINUTE_MS
 
@@ -65,7 +67,7 @@ class OrderService:
     ) -> None:
         self.identities = Ledger("identities", Identity)
         self.orders = OrderBook(books, orders, attribution, horizon_days, wait_ms)
-        self.payments = PaymentBook(books, Ledger("attempts", Attempt), horizon_days)
+        self.payments = PaymentBook(books, horizon_days)
         self.buyers = BuyerBook()
         self.currencies: set[str] = set()
         self._books = books
@@ -74,21 +76,18 @@ class OrderService:
         self._horizon_minutes = horizon_minutes
 
     @property
-    def ledgers(
-        self,
-    ) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Delivery], Ledger[Attempt], Ledger[Buyer]]:
+    def ledgers(self) -> tuple[Ledger[Any], ...]:
         """The ledgers whose records are read before the fold."""
-        orders = self.orders
-        return (
-            *(self.identities, orders.orders, orders.deliveries.records),
-            *(self.payments.attempts, self.buyers.records),
-        )
+        of_orders = self.orders.orders, self.orders.deliveries.records
+        of_payments = self.payments.attempts, self.payments.orders, self._books.reasons.lists
+        return self.identities, *of_orders, *of_payments, self.buyers.records
 
     def wanted(self, events: Sequence[Event]) -> Iterator[tuple[str, list[str]]]:
         """(ledger, ids) that must be loaded before `apply`."""
         identities: list[str] = []
         orders: list[str] = []
         attempts: list[str] = []
+        payers: list[str] = []
         for event in events:
             match event:
                 case Purchase():
@@ -102,14 +101,28 @@ class OrderService:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
+                        if self.payments.keeps_orders:
+                            payers.append(event.order_id)
                     elif self.orders.deliveries.told(event):
                         orders.append(event.order_id)
         yield self.identities.name, identities
         yield self.orders.orders.name, orders
         yield self.orders.deliveries.records.name, self.orders.deliveries.ids(events)
         yield self.payments.attempts.name, attempts
+        yield self.payments.orders.name, payers
+        yield self._books.reasons.lists.name, list(self._lists(events))
         if self._users.enabled:
             yield self.buyers.records.name, self.buyers.ids(events)
+
+    def _lists(self, events: Sequence[Event]) -> Iterator[str]:
+        """Lists of reasons: of the events, and of the refunds that an order may refuse."""
+        if not self._books.keeps(REFUND_REASON):
+            return
+        for event in events:
+            waiting = self.orders.waiting.get(event.order_id, {}) if isinstance(event, Purchase) else {}
+            for each in (event, *(refund for refund, _ in waiting.values())):
+                if (told := list_of(each)) is not None:
+                    yield told
 
     def apply(self, screened: Screened) -> Judged:
         """Judges and counts a screened chunk."""

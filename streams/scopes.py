@@ -47,6 +47,10 @@ OWN_SCOPES = (CAMPAIGN,)
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
 PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
+# Why payments failed, by platform and gateway (a pair themselves), and why money went back, by platform and
+# kind of refund: shown as lists, never a scope that a reader can name.
+PAYMENT_REASON = ScopeKind("payment,reason", ("gateway", "reason"), Level.INTERNAL)
+REFUND_REASON = ScopeKind("refund,reason", ("kind", "reason"), Level.INTERNAL)
 # What a live sold, minute by minute and product by product: one hash per live and hour, so that it can be
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))

@@ -85,6 +85,9 @@ class Settings:
     cohort_horizon_ms: int = _count(
         900_000, "how long after its first view a session's steps count for alerts on conversion"
     )
+    on_time_days: int = _count(
+        7, "up to how many days after its purchase an order is delivered on time", high=60
+    )
     scope_values_max: int = _count(
         20_000,
         "values of a kind of scope (products, lives, …) that a topic counts apart, by partition and pane; "

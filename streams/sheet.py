@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from streams.aged import AgedParts
 from streams.answer import (
     Group,
     Scope,
@@ -23,7 +24,7 @@ from streams.read_store import HashRequest, Request, SketchRequest, cells, disti
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
-from streams.users_range import UsersRange, users_range
+from streams.users_range import UsersRange, sizes_of, users_range
 from streams.window import DAY_MS, Pane, WindowError
 
 
@@ -56,17 +57,22 @@ class Sheet:
         self._caps: list[tuple[Group, HashRequest]] = []
         self._steps = sketches_of(scope.kind, reader.figures)
         if self._steps:
-            self.users = users_range(*range_ms, max(moment.now_ms, moment.high_ms))
+            newest_ms = max(moment.now_ms, moment.high_ms)
+            self.users = users_range(*range_ms, newest_ms, sizes_of(scope.kind))
         if self.users is not None:
             self._sketches = distinct(self._steps, scope.kind, scope.value, self.users.panes)
             self._beside = self._money_beside(self.users)
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
-        asked = (self._cells, self._quality, self._sketches, self._beside, *(each for _, each in self._caps))
-        self.requests: tuple[Request, ...] = tuple(
-            request for request in (*asked, *self._finals.requests) if request is not None
+        self._aged = AgedParts(reader, scope, range_ms, moment)
+        asked = (
+            *(self._cells, self._quality, self._sketches, self._beside),
+            *(each for _, each in self._caps),
+            *self._finals.requests,
+            *self._aged.requests,
         )
+        self.requests: tuple[Request, ...] = tuple(request for request in asked if request is not None)
 
     @property
     def range_ms(self) -> tuple[int, int]:
@@ -108,7 +114,7 @@ class Sheet:
             users = {measure.name: n for measure, n in zip(self._steps.values(), counts, strict=True)}
             if self._beside is not None:
                 users |= view.values(self._beside).get(self.scope.value, {})
-        return Totals(own, users, self.capped(view))
+        return Totals(self._aged.added_to(own, view), users, self.capped(view))
 
     def capped(self, view: View) -> frozenset[Group]:
         """The figures of which a part is counted under ``other``."""

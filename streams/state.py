@@ -19,6 +19,7 @@ from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeart
 from streams import catalogue
 from streams.admission import CellKey
 from streams.ads import AdBook
+from streams.after_purchase import AfterPurchaseBook
 from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
@@ -60,6 +61,7 @@ class Rules:
     unknown_order_wait_ms: int
     scope_values_max: int
     cohort_horizon_ms: int
+    on_time_days: int
     settlement: Settlement = field(default_factory=Settlement)
 
     @property
@@ -69,7 +71,7 @@ class Rules:
         return (
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
-            f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
+            f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} on_time={self.on_time_days}d "
             f"final={self.settlement.delivered_ms}/{self.settlement.purchase_ms} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
@@ -166,6 +168,7 @@ class PartitionState:
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
             self._attribution,
+            AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
             AdBook(figures, self.sums, self.service.currencies),
         )
         self._stories_of = {
@@ -355,6 +358,9 @@ class PartitionState:
         yield "orders", *self._needless_orders(purchases, past_orders)
         yield "deliveries", purchases, past_orders
         yield "attempts", purchases, past_orders
+        yield "paying", purchases, past_orders
+        # A refund is accepted up to the lateness after its day, and may wait as long before it is refused.
+        yield "reasons", purchases, day_of(purchases) - 2 * self._lateness_days - 2
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)
         yield "sessions", behind, last_needless_day(behind)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from streams.aged import AgedParts
 from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
 from streams.details import DetailsPlan
 from streams.kpi import Kpi
@@ -34,8 +35,10 @@ CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
 DAY_KINDS = (ALL.name, PLATFORM.name)
 RANKED_KINDS = ("gateway", LIVE.name, "product")
 
-# One gauge per event type and named id would be the bulk of all series; those are asked of the API.
-RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith("events_by_type."))
+# One gauge per event type and named id would be the bulk of all series; and what becomes of orders within
+# half an hour says nothing of a live or a product. Those are asked of the API.
+_OF_FEW_SCOPES = ("events_by_type.", "after_purchase.", "refunds.by_kind.")
+RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith(_OF_FEW_SCOPES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,11 @@ class _WindowPlan:
             # Without a value there is nothing to ask; an empty list of fields would mean all of them.
             fields = [f"{measure}|{of}" for of in values for measure in measures]
             self.named[kind] = cells(kind, panes if values else (), fields)
+        self.aged = {
+            (kind, of): AgedParts(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
+            for kind, values in top.items()
+            for of in values
+        }
         # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in _rooms(top)]
@@ -157,13 +165,16 @@ class _WindowPlan:
     def requests(self) -> list[Request]:
         """All of it."""
         sheets = [request for sheet in self.sheets.values() for request in sheet.requests]
-        return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets]
+        aged = [request for parts in self.aged.values() for request in parts.requests]
+        return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets, *aged]
 
     def totals(self, view: View, kind: str, value: str, own: Mapping[str, int]) -> Totals:
         """Of one scope; `own` is what it has in cells."""
         sheet = self.sheets.get((kind, value))
         if sheet is not None:
             return sheet.totals(view)
+        if (kind, value) in self.aged:
+            own = self.aged[kind, value].added_to(own, view)
         return Totals(own, capped=frozenset(Group) if self.is_capped(view, kind) else frozenset())
 
     def is_capped(self, view: View, kind: str) -> bool:

@@ -34,6 +34,7 @@ SKETCH_SIZES = (
     PaneSize("1h", HOUR_MS, 35 * DAY_MS),
     PaneSize("1d", DAY_MS, 400 * DAY_MS),
 )
+_ALL_SIZES = frozenset(size.name for size in SKETCH_SIZES)
 # A buyer is known as one for so long after the last purchase, in event time.
 BUYERS_KEPT_DAYS = 400
 # What was offered lately, of each size of pane: up to twice as many, about 0.1 KB each.
@@ -69,6 +70,7 @@ class _Step:
     Attributes:
         name: of the step.
         events: the types.
+        sizes: names of the sizes of panes that have its sketches.
         fields: by kind the event's attribute, none for the whole shop.
         columns: reads event time, user and all fields of an event.
     """
@@ -76,6 +78,7 @@ class _Step:
     def __init__(self, distinct: Distinct, kinds: Iterable[ScopeKind]) -> None:
         self.name = distinct.step
         self.events = distinct.events
+        self.sizes = distinct.sizes or _ALL_SIZES
         self.fields = _fields(kind for kind in kinds if kind.name in distinct.measure.kinds)
         named = [field for field in self.fields.values() if field is not None]
         self.columns: Callable[[Event], Any] = attrgetter("event_time_ms", "user_id", *named)
@@ -145,12 +148,12 @@ class UserSketches:
             for kind, field in step.fields.items():
                 place = topic, step.name, kind
                 if field is None:
-                    self._offer(place, minute_ms, zip(repeat(""), part_users))
+                    self._offer(place, minute_ms, zip(repeat(""), part_users), step.sizes)
                     continue
                 column = next(values)
                 if any(column):  # no id is empty: a value that is there is true
                     rows = zip(column, part_users, strict=True)
-                    self._offer(place, minute_ms, compress(rows, column))
+                    self._offer(place, minute_ms, compress(rows, column), step.sizes)
 
     def add_purchase(self, event: Purchase, lines: Sequence[OrderLine], repeated: bool) -> None:
         """Adds the buyer of an accepted, real purchase; `repeated`: who had bought before."""
@@ -174,12 +177,16 @@ class UserSketches:
             self._bought[step, kind, minute_ms] += rows
             self.dirty += len(rows) * len(self.sizes)
 
-    def _offer(self, place: Place, minute_ms: int, rows: Iterable[Row]) -> None:
+    def _offer(
+        self, place: Place, minute_ms: int, rows: Iterable[Row], sizes: frozenset[str] = _ALL_SIZES
+    ) -> None:
         """What is new to the minute is offered to the hour, and what is new there to the day."""
         topic, step, kind = place
         by_hash = {hash(row): row for row in rows}
         fresh = set(by_hash)
         for size, recent in self._recent:
+            if size.name not in sizes:
+                continue
             start_ms = size.start_of(minute_ms)
             fresh = recent.new((place, start_ms), fresh)
             if not fresh:

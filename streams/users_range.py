@@ -6,11 +6,13 @@ users is wider than the asked one, and is told in the answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from streams.figures import DISTINCT
 from streams.read_store import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
-from streams.window import Pane
+from streams.window import Pane, PaneSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +24,22 @@ class UsersRange:
     panes: tuple[Pane, ...]
 
 
-def users_range(from_ms: int, to_ms: int, newest_ms: int) -> UsersRange | None:
+def sizes_of(kind: str) -> tuple[PaneSize, ...]:
+    """The sizes of panes that have sketches for the kind of scope, finest first."""
+    named = frozenset[str]().union(*(each.sizes for each in DISTINCT if kind in each.measure.kinds))
+    return tuple(size for size in SKETCH_SIZES if not named or size.name in named)
+
+
+def users_range(
+    from_ms: int, to_ms: int, newest_ms: int, sizes: Sequence[PaneSize] = SKETCH_SIZES
+) -> UsersRange | None:
     """The whole minutes, hours or days that [from_ms, to_ms) touches: the finest that are kept where it
     begins and of which not too many are counted. None where not even days are.
 
     `newest_ms` is the later of the server's clock and the highest event time: what it has left behind may
     be gone.
     """
-    for size in SKETCH_SIZES:
+    for size in sizes:
         if from_ms >= newest_ms - size.retention_ms:
             first_ms = size.start_of(from_ms)
             end_ms = size.start_of(to_ms - 1) + size.size_ms

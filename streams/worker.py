@@ -76,6 +76,7 @@ def rules_of(settings: Settings) -> Rules:
         settlement=Settlement.of_days(
             settings.commission_final_after_delivery_days, settings.commission_final_after_purchase_days
         ),
+        on_time_days=settings.on_time_days,
     )
 
 

@@ -21,7 +21,9 @@ NOON = MONDAY + 12 * HOUR
 Sum = tuple[CellKey, int]
 
 OF_SESSIONS = ("sessions.", "prompt.", "checkouts.", "time_to_convert.")
-WHERE_NAMED = (*OF_SESSIONS, "attribution.")
+OF_STORIES = ("attribution.", "after.", "delivery_time.", "refund_kind.", "reasons.", "paying.")
+"""What stories count of every order and order event."""
+WHERE_NAMED = OF_SESSIONS + OF_STORIES
 """Every view begins a session, every order has an attribution: only scenarios that name these measures speak
 of them."""
 
@@ -29,6 +31,8 @@ of them."""
 TOPIC_OF = {
     "view": "views",
     "mini_program_open": "views",
+    "product_impression": "views",
+    "product_view": "views",
     "tag_tap": "tag-taps",
     "add_to_cart": "carts",
     "begin_checkout": "carts",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.scenario_kit import Scenario
+from tests.scenarios_after_purchase import AFTER_PURCHASE
 from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_caps import CAPS
 from tests.scenarios_commission import COMMISSION
@@ -11,6 +12,7 @@ from tests.scenarios_money import PURCHASES
 from tests.scenarios_pairs import PAIRS
 from tests.scenarios_panes import PANES
 from tests.scenarios_payments import PAYMENTS
+from tests.scenarios_reasons import REASONS
 from tests.scenarios_refunds import REFUNDS
 from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_rooms import ROOMS
@@ -21,4 +23,5 @@ from tests.scenarios_verdicts import VERDICTS
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
     *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *ATTRIBUTION, *COMMISSION),
+    *(*AFTER_PURCHASE, *REASONS),
 )

@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.kpi import Kpi, Measure, Quantile, Ratio, Sum, Whole, is_kept, measures_of, nest, value
+from streams.kpi import (
+    Aged,
+    Keeping,
+    Kpi,
+    Measure,
+    Quantile,
+    Ratio,
+    Sum,
+    Whole,
+    is_kept,
+    measures_of,
+    nest,
+    value,
+)
 
 HERE = frozenset({"all", "live"})
 TAPS = Measure(name="taps", help="", kinds=HERE)
@@ -37,6 +50,21 @@ def test_a_ratio_over_nothing_is_none() -> None:
     assert value(Ratio(TAPS, VIEWS), "all", _totals(taps=0, views=0)) is None
     assert value(Ratio(TAPS, VIEWS), "all", _totals(taps=5, views=0)) is None
     assert value(Ratio(TAPS, VIEWS), "all", _totals(taps=0, views=4)) == 0.0
+
+
+def test_a_ratio_of_too_few_is_none() -> None:
+    """Below its minimum a ratio says nothing; from it on it does, and what is counted for that is read."""
+    ratio = Ratio(TAPS, VIEWS, least=(GMV, 50))
+    assert value(ratio, "all", _totals(taps=1, views=4, gmv=49)) is None
+    assert value(ratio, "all", _totals(taps=1, views=4, gmv=50)) == 0.25
+    assert measures_of(ratio) == (TAPS, VIEWS, GMV)
+
+
+def test_what_is_aged_is_kept_nowhere() -> None:
+    """An aged measure is a measure of its own in formulas, and no cell holds it."""
+    aged = Aged(name="old", help="", kinds=HERE, of=VIEWS, age_ms=1, border_ms=1)
+    assert (aged.keeping, aged.of) == (Keeping.AGED, VIEWS)
+    assert value(Ratio(aged, VIEWS), "all", _totals(old=1, views=4)) == 0.25
 
 
 def test_a_ratio_whose_measure_the_kind_lacks_is_none() -> None:

@@ -14,7 +14,6 @@ from schemas.fields import Outcome
 from streams import payments
 from streams.booking import Books
 from streams.kpis import FIGURE_SETS
-from streams.ledger import Attempt, Ledger
 from streams.payments import PaymentBook, attempt_id_of
 from streams.settings import Settings
 from streams.sums import Sums
@@ -40,10 +39,10 @@ def _payment(time_ms: int, outcome: str, order_id: str = "o", attempt_id: str | 
 
 def _pay_cells(events: list[tuple[int, Payment]]) -> dict[str, int]:
     sums = Sums(FIGURE_SETS["all"], SIZES)
-    attempts = Ledger("attempts", Attempt)
-    book = PaymentBook(Books(FIGURE_SETS["all"], sums), attempts, 90)
+    book = PaymentBook(Books(FIGURE_SETS["all"], sums), 90)
     for offset, event in events:
-        attempts.load(dict.fromkeys(attempts.missing([attempt_id_of(event)])))
+        book.attempts.load(dict.fromkeys(book.attempts.missing([attempt_id_of(event)])))
+        book.orders.load(dict.fromkeys(book.orders.missing([event.order_id])))
         book.accept(event, offset, NOON)
     writes, _ = sums.take(NOON)
     return {
@@ -72,7 +71,7 @@ def test_every_outcome_has_a_state() -> None:
 def test_an_attempt_is_in_one_state(outcome: str) -> None:
     """Attempts and states of the whole shop add up: one attempt, one state."""
     cells = _pay_cells([(0, _payment(NOON, "started")), (1, _payment(NOON + 1, outcome))])
-    of_shop = {name: amount for name, amount in cells.items() if name.startswith("all:")}
+    of_shop = {name: amount for name, amount in cells.items() if name.startswith("all:pay.")}
     assert of_shop.pop("all:pay.attempts|@0") == 1
     assert list(of_shop.values()) == [1]
 

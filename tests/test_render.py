@@ -35,6 +35,7 @@ def test_every_figure_is_in_the_reference() -> None:
         (Sum((A,), (B,)), "a - b"),
         (Ratio(A, Sum((A, B))), "a / (a + b)"),
         (Ratio(A, B, scale=1000), "1000 × a / b"),
+        (Ratio(A, B, least=(A, 50)), "a / b, from 50 a on"),
     ],
 )
 def test_formulas_read_as_people_write_them(formula: Measure | Sum | Ratio, text: str) -> None:

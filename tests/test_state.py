@@ -89,8 +89,8 @@ def test_dirty_counts_cells_and_records() -> None:
     assert cells > 0
     # By minute, hour and day, in the whole shop, the platform and the product.
     assert users == 9
-    # The order, its buyer, its session, and two days of its user whose taps it waits for.
-    assert state.dirty == cells + users // 3 + 5
+    # The order, its buyer, its session, its journey, and two days of its user whose taps it waits for.
+    assert state.dirty == cells + users // 3 + 6
     state.take()
     assert state.dirty == 0
 
@@ -156,7 +156,10 @@ def test_records_go_when_no_rule_asks_for_them() -> None:
     assert state.take().trims == {}
     _feed(state, purchase("o", NOON, line("p", 1, 100)), payment("e", "o", NOON, "started"))
     assert _filed(state.take()) == {
-        **{name: {DAY_OF_NOON} for name in ("identities", "orders", "attempts", "buyers", "sessions")},
+        **{
+            name: {DAY_OF_NOON}
+            for name in ("identities", "orders", "attempts", "paying", "buyers", "sessions", "journeys")
+        },
         "taps": {DAY_OF_NOON - 1, DAY_OF_NOON},
     }
     _feed(state, tick("t1", NOON + 8 * DAY))
@@ -164,9 +167,10 @@ def test_records_go_when_no_rule_asks_for_them() -> None:
     _feed(state, tick("t2", NOON + 9 * DAY))
     assert _trims_until_idle(state)["identities"][-1] == DAY_OF_NOON
     _feed(state, tick("t3", NOON + 90 * DAY))
-    assert not {"orders", "attempts"} & _trims_until_idle(state).keys()
+    assert not {"orders", "attempts", "paying"} & _trims_until_idle(state).keys()
     _feed(state, tick("t4", NOON + 91 * DAY))
-    assert _trims_until_idle(state)["attempts"] == [DAY_OF_NOON]
+    days = _trims_until_idle(state)
+    assert days["attempts"] == days["paying"] == [DAY_OF_NOON]
     # Taps that are not read yet may change an order, however long ago it was.
     _feed(state, _heartbeat("tag-taps", NOON, NOON))
     assert not {"orders", "taps"} & _trims_until_idle(state).keys()

@@ -31,9 +31,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "core": tuple(
         f"streams.{name}"
         for name in (
-            "batch window identity verdict ledger refunds sums admission commission booking order_entries "
-            "attribution deliveries ads orders payments fold steps funnel users rooms products signs "
-            "order_service story progress trimming state"
+            "batch window identity verdict ledger refunds sums admission commission reasons booking "
+            "order_entries attribution deliveries ads orders payments after_purchase fold steps funnel users "
+            "rooms products signs order_service story progress trimming state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
@@ -43,9 +43,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "answer trust read_store reading users_range finals statements sheet since stock details "
+            "answer trust read_store reading users_range finals statements aged sheet since stock details "
             "read_model series gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes"
+            "room_gauges changes reason_view reason_gauges"
         ).split()
     ),
     "watch": tuple(

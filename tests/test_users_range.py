@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.read_store import SKETCHES_MAX
-from streams.users_range import users_range
+from streams.users import SKETCH_SIZES
+from streams.users_range import sizes_of, users_range
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 NOON = 20_000 * DAY_MS + 12 * HOUR_MS
@@ -76,3 +77,13 @@ def test_whole_panes_cover_the_range_and_no_more(back_s: int, length_s: int) -> 
     assert starts[0] % size_ms == 0
     assert starts[0] <= from_ms < starts[0] + size_ms
     assert starts[-1] < to_ms <= found.to_ms == starts[-1] + size_ms
+
+
+def test_sellers_have_sketches_of_days_only() -> None:
+    """Five minutes of a merchant are counted over the day; of a live over minutes."""
+    assert sizes_of("live") == SKETCH_SIZES
+    [size] = sizes_of("merchant")
+    found = users_range(NOON - 5 * MINUTE_MS, NOON, NOON, sizes_of("merchant"))
+    assert found is not None
+    assert (found.from_ms, found.to_ms - found.from_ms) == (NOON - NOON % DAY_MS, DAY_MS)
+    assert found.panes == ((size, found.from_ms),)

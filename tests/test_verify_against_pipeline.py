@@ -1,4 +1,5 @@
-"""Sessions, users, rooms, caps, pairs: the pipeline, however it reads, gives what `verify` finds by sorting.
+"""Sessions, users, rooms, caps, pairs, what comes after a purchase: the pipeline, however it reads, gives
+what `verify` finds by sorting.
 
 The topics share one clock here, and are read at most 10 min of it apart, as the owner does.
 """
@@ -25,6 +26,7 @@ SLOW = (0, 0, 1, MINUTE, 14 * MINUTE, HOUR, 23 * HOUR, DAY)
 BEHIND = (0, 0, 0, 1, 30 * SECOND, 4 * MINUTE, 5 * MINUTE, 5 * MINUTE + 1, -MINUTE, -5 * MINUTE)
 TYPES = {
     "view": "views",
+    "product_impression": "views",
     "mini_program_open": "views",
     "tag_tap": "tag-taps",
     "add_to_cart": "carts",
@@ -34,11 +36,14 @@ TYPES = {
     "live_join": "livestreams",
     "live_heartbeat": "livestreams",
     "ad_charge": "ads",
+    "order_status": "purchases",
+    "refund": "purchases",
+    "review": "engagement",
 }
 # What the types ask for beside the envelope: fields that a type does not know are ignored.
 OWN: dict[str, Any] = {
     "mini_program_id": "m1", "entry": "search", "quantity": 1, "unit_price_minor": 3, "currency": "USD",
-    "gateway": "g1", "amount_minor": 7,
+    "gateway": "g1", "amount_minor": 7, "rating": 5,
 }  # fmt: skip
 
 
@@ -57,9 +62,14 @@ ENVELOPE = st.fixed_dictionaries(
         "creator_id": MAYBE,
         "product_id": few("p"),
         "campaign_id": few("c"),
+        "merchant_id": MAYBE,
         "concurrent_viewers": st.integers(0, 9),
         "order_id": few("o"),
-        "outcome": st.sampled_from(["started", "authorised"]),
+        "outcome": st.sampled_from(["started", "authorised", "declined", "error"]),
+        "status": st.sampled_from(["placed", "shipped", "delivered", "delivered", "cancelled"]),
+        "refund_id": few("r", 9),
+        "kind": st.sampled_from([None, "return", "chargeback"]),
+        "reason": st.sampled_from([None, "why", "because", "other"]),
         "traffic": st.sampled_from(["real"] * 7 + ["test"]),
     }
 )
@@ -79,7 +89,10 @@ def logs(draw: st.DrawFn) -> list[LogRecord]:
         event["live_id"] = live_id or ("v0" if kind.startswith("live") else None)
         if kind == "purchase":
             line = {"product_id": "p1", "quantity": 2, "unit_price_minor": 5}
-            event |= {"order_id": f"o{number}", "items": [line | {"live_id": envelope["creator_id"]}, line]}
+            event["items"] = [line | {"live_id": envelope["creator_id"]}, line]
+            # Some orders are those that payments, statuses and reviews speak of.
+            if number % 2:
+                event["order_id"] = f"o{number}"
         topic = TYPES[kind]
         records.append(LogRecord(topic, 0, ends[topic], now, b"u1", json.dumps(event).encode()))
         ends[topic] += 1

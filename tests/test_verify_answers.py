@@ -33,6 +33,7 @@ def test_capped_answers_have_no_ratios() -> None:
     assert told({}, ALL, CAPPED, "capped", "payments.success", "ratios.tag_taps_per_view_events") == {
         "capped": "False",
         "payments.success_rate": "1.0",
+        "payments.success_rate_per_order": "1.0",
         "ratios.tag_taps_per_view_events": "0.0",
     }
 

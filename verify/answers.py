@@ -172,7 +172,9 @@ def quantile_s(sums: Mapping[str, int], percent: int) -> float | None:
 def _users(asked: Asked) -> dict[str, Any]:
     span = asked.users_range
     counts: dict[str, Any] = {
-        f"users.{step}": None if span is None else Near(asked.totals.user_count(asked.scope, step, span))
+        f"users.{step}": None
+        if span is None or asked.kind not in WITH_USERS
+        else Near(asked.totals.user_count(asked.scope, step, span))
         for step in USERS
     }
     if asked.kind in WITH_USERS - WITH_REPEAT_BUYERS:

@@ -15,6 +15,7 @@ from verify.answers import expected_answer
 from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
+from verify.reason_answers import compare_reasons
 from verify.totals import Range, Totals
 
 ATTEMPTS = 6
@@ -34,8 +35,12 @@ class ReadService:
 
     def kpis(self, scope: Scope, span: Range) -> Any:
         """The answer as read from JSON, or the text of a 400."""
+        return self.ask_about("kpis", scope, span)
+
+    def ask_about(self, address: str, scope: Scope, span: Range) -> Any:
+        """What an address says of a scope over a range."""
         query = {"scope": scope_text(*scope), "from_ms": str(span.from_ms), "to_ms": str(span.to_ms)}
-        return self.ask("/api/v1/kpis", query)
+        return self.ask(f"/api/v1/{address}", query)
 
     def ask(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer as read from JSON, or the text of a 400."""
@@ -69,16 +74,28 @@ def questions(totals: Totals, all_scopes: bool) -> Iterator[tuple[Scope, Range]]
 
 
 def compare_answers(
-    report: Report, totals: Totals, asked: list[tuple[Scope, Range]], ask: Ask, pause: float = PAUSE_SECONDS
+    report: Report,
+    totals: Totals,
+    asked: list[tuple[Scope, Range]],
+    ask: Ask,
+    pause: float = PAUSE_SECONDS,
+    *,
+    reasons_of: str = "",
 ) -> None:
-    """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""
+    """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts.
+
+    `reasons_of`: what is asked for are reasons, of `payments` or `refunds`.
+    """
     left = asked
     for attempt in range(ATTEMPTS):
         again = []
         for scope, span in left:
             single = Report()
             answer = ask(scope, span)
-            compare_answer(single, totals, scope, span, answer, now_ms=round(time.time() * 1_000))
+            if reasons_of:
+                compare_reasons(single, totals, scope, span, answer, of=reasons_of)
+            else:
+                compare_answer(single, totals, scope, span, answer, now_ms=round(time.time() * 1_000))
             if single.differences and attempt < ATTEMPTS - 1:
                 again.append((scope, span))
             else:

@@ -8,7 +8,7 @@ from typing import Any
 
 from verify.model import Scope
 from verify.rules import SECOND_MS
-from verify.scopes import WITH_SESSIONS, WITH_USERS
+from verify.scopes import WITH_REACH, WITH_SESSIONS, WITH_USERS
 from verify.totals import Range, Totals, touched, users_range
 
 VIEW_EVENTS = ("view", "live_join", "mini_program_open")
@@ -76,10 +76,11 @@ class Asked:
 
     def _users_ranges(self) -> list[Range | None]:
         """The range of users, or the two that the reader's clock may choose from; None where none is kept."""
-        if self.kind not in WITH_USERS:
+        if self.kind not in WITH_USERS | WITH_REACH:
             return [None]
         newest_ms = [max(clock_ms, self.totals.newest_ms) for clock_ms in self.clock_ms]
-        return [users_range(self.span, each) for each in newest_ms]
+        sizes = ("1d",) if self.kind in WITH_REACH else ("1m", "1h", "1d")
+        return [users_range(self.span, each, sizes) for each in newest_ms]
 
 
 def ratio(part: int | None, whole: int | None) -> float | None:

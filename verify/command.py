@@ -15,13 +15,14 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from aiokafka.errors import KafkaError
 
-from verify import VerifyError
+from verify import VerifyError, reason_answers
 from verify.api import ReadService, compare_answers, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
 from verify.log import Extent, KafkaLog
@@ -270,6 +271,10 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     compare_answers(report, totals, asked, service.kpis)
     if not compare_statements(report, totals, service.ask):
         run.notes.append("statements were not asked: the log reaches over more days than one has")
+    for of in ("payments", "refunds"):
+        asked = list(reason_answers.questions(totals, of))
+        ask = partial(service.ask_about, f"{of}/reasons")
+        compare_answers(report, totals, asked, ask, reasons_of=of)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(

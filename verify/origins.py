@@ -79,6 +79,11 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
         return OF_SESSIONS
     if kind == "pipeline" or measure == "capped":
         return Origin(frozenset({value}))
+    if measure.startswith("after."):
+        # Also of reviews, which may come a day before their purchase by event time.
+        return Origin(frozenset({PURCHASES, "engagement"}), DAY_MS)
+    if measure.startswith("reviews."):
+        return Origin(frozenset({"engagement"}))
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
     topic = TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)

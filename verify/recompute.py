@@ -47,7 +47,7 @@ class PartitionReplay:
         self._traffic: dict[str, list[Traffic]] = {topic: [] for topic in TOPICS}
         self._order_steps: list[Step] = []
         self._buyers = Buyers()
-        self._stories = Stories()
+        self._stories = Stories(rules)
 
     def add(self, record: LogRecord) -> None:
         """Judges the record and books what it counts for."""
@@ -99,7 +99,8 @@ class PartitionReplay:
             self._stories.taps.attribute(self._ledger.sold)
         for order in self._ledger.sold:
             sums.book(order_bookings(order))
-        sums.book(payments.attempt_bookings(self._payments, self.rules))
+        sums.book(payments.attempt_bookings(self._payments, self._stories.reasons, self.rules))
+        sums.book(payments.order_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
         steps = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
@@ -165,6 +166,7 @@ class PartitionReplay:
         """A refund that was accepted while it waited becomes a dead letter where it was counted."""
         self._count(PURCHASES, arrival_ms, "accepted", -1)
         self._bookings.append(_event_booking(refund, -1))
+        self._stories.reasons.take_back(offset)
         self._judges[PURCHASES].give_back(refund, offset)
         self._dead_letter(PURCHASES, offset, arrival_ms, CONFLICT)
 

@@ -63,6 +63,7 @@ class Rules:
     commission_final_after_purchase_days: int = 45
     scope_values_max: int = 20_000
     cohort_horizon_ms: int = 900_000
+    on_time_days: int = 7
 
     @property
     def due_kept_ms(self) -> int:
@@ -119,6 +120,7 @@ def rules_from(environ: Mapping[str, str]) -> Rules:
         ),
         scope_values_max=_whole(environ, "scope_values_max", default.scope_values_max),
         cohort_horizon_ms=_whole(environ, "cohort_horizon_ms", default.cohort_horizon_ms),
+        on_time_days=_whole(environ, "on_time_days", default.on_time_days),
     )
 
 

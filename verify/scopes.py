@@ -40,13 +40,17 @@ PRODUCT_SKU = "product,sku"
 DUE = "due"
 """Commission by the hour in which it becomes final."""
 DUE_SIZES = ("1h", "1d")
-KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, DUE, "pipeline")
+PAYMENT_REASON = "payment,reason"
+REFUND_REASON = "refund,reason"
+REASONS = (PAYMENT_REASON, REFUND_REASON)
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *REASONS, DUE, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
 
 WITH_SESSIONS = frozenset({"all", "platform", "surface", "live", "creator", "platform,surface"})
 WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_program"})
+WITH_REACH = frozenset({"brand", "merchant"})
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import ads, attribution, commission, reviews
+from verify import ads, after_purchase, attribution, commission, payments, reach, reviews
+from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.attribution import Taps
 from verify.model import Booking
+from verify.reasons import Reasons
 from verify.rooms import Rooms
+from verify.rules import Rules
 from verify.stock import Shelves
 
 
@@ -29,11 +32,12 @@ class Story(Protocol):
 class Stories:
     """All stories of one partition number."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules) -> None:
         self.rooms = Rooms()
         self.shelves = Shelves()
         self.taps = Taps()
-        self._all: tuple[Story, ...] = (self.rooms, self.taps)
+        self.reasons = Reasons()
+        self._all: tuple[Story, ...] = (self.rooms, self.taps, self.reasons, AfterPurchase(rules))
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
@@ -52,4 +56,7 @@ ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
     attribution.answer,
     commission.answer,
     ads.answer,
+    after_purchase.answer,
+    payments.answer,
+    reach.answer,
 )

@@ -7,14 +7,23 @@ later is kept, since there are as many as products.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from verify.compare import scope_text
 from verify.model import Due, PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import HOUR_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import DUE_SIZES, FIELD, LINE_KINDS, ORDER_KINDS, OWN_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import (
+    DUE_SIZES,
+    FIELD,
+    LINE_KINDS,
+    ORDER_KINDS,
+    OWN_KINDS,
+    PRODUCT_SKU,
+    REASONS,
+    pair_value,
+)
 from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
@@ -61,7 +70,7 @@ class Totals:
                 self._add_units(key, fields)
             if kind in LINE_KINDS + OWN_KINDS:
                 self._add_lines(key, fields)
-            elif kind in ORDER_KINDS or kind == "pipeline":
+            elif kind in ORDER_KINDS or kind in REASONS or kind == "pipeline":
                 self._add_fields(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
@@ -170,6 +179,15 @@ class Totals:
             count += len(distinct)
         return count
 
+    def values(self, kind: str, span: Range) -> dict[str, Counter[str]]:
+        """All values of a kind that is kept as a whole, each with its sums per measure over the range."""
+        found: dict[str, Counter[str]] = {}
+        for start_ms in _starts(span):
+            for name, amount in self._panes.get((kind, span.size, start_ms), Counter()).items():
+                measure, _, value = name.partition("|")
+                found.setdefault(value, Counter())[measure] += amount
+        return found
+
     def border_before(self, time_ms: int) -> tuple[int, str] | None:
         """The border at or before a moment of the finest size kept there, and that size."""
         for size in SIZE_MS:
@@ -187,6 +205,19 @@ class Totals:
             for (of_kind, of_size, start_ms), units in self._units.items()
             if of_kind == kind and of_size == size and start_ms >= since_ms
         )
+
+    def since(self, scope: Scope, measure: str, from_ms: int, to_ms: int, size: str) -> int | None:
+        """A measure of a scope from a border to the end of a range, in panes of this size.
+
+        None where these are not kept, or (of line-level scopes) not all of them here.
+        """
+        kind, value = scope
+        end_ms = min(to_ms, pane_start(self._h, size) + SIZE_MS[size])
+        known_from_ms = self._recent_from(size) if kind in LINE_KINDS else from_ms
+        if not is_kept_for_answers(from_ms, size, self._h, self._rules) or from_ms < known_from_ms:
+            return None
+        panes = (self._panes.get((kind, size, at), Counter()) for at in range(from_ms, end_ms, SIZE_MS[size]))
+        return sum(pane[f"{measure}|{value}"] for pane in panes)
 
     def has_forgotten(self, time_ms: int, kept_ms: int) -> bool:
         """Whether a moment lies further back than so much before the highest event time."""
@@ -208,10 +239,10 @@ class Totals:
         return pane_start(self._h, size) - (panes - 1) * SIZE_MS[size]
 
 
-def users_range(span: Range, now_ms: int) -> Range | None:
+def users_range(span: Range, now_ms: int, sizes: Sequence[str] = tuple(SKETCH_KEPT_MS)) -> Range | None:
     """The whole panes of users that a range touches: minutes, hours or days, by how far back it begins."""
-    sizes = [size for size, kept_ms in SKETCH_KEPT_MS.items() if span.from_ms >= now_ms - kept_ms]
-    return touched(span, sizes[0]) if sizes else None
+    kept = [size for size in sizes if span.from_ms >= now_ms - SKETCH_KEPT_MS[size]]
+    return touched(span, kept[0]) if kept else None
 
 
 def touched(span: Range, size: str) -> Range:

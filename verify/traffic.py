@@ -13,7 +13,7 @@ from verify.model import Scope, Traffic
 from verify.panes import PaneSums, pane_start
 from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import WITH_SESSIONS, WITH_USERS, of_event, of_kinds
+from verify.scopes import WITH_SESSIONS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
 from verify.users import STEP_OF_EVENT, UserSets, number
 
@@ -64,7 +64,7 @@ def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rul
             scopes = admission.scopes(event, size, start_ms)
             sums.count(event, scopes, size, start_ms)
             if user_step is not None:
-                sets.add(user_step, size, start_ms, of_kinds(scopes, WITH_USERS), event.user)
+                sets.add(user_step, size, start_ms, scopes, event.user)
             of_the_day = scopes
         if event.session:
             admitted = [own for own, counted in zip(event.scopes, of_the_day, strict=True) if own == counted]

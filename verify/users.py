@@ -14,14 +14,17 @@ from typing import Any, NamedTuple
 from verify.model import Scope, Users
 from verify.panes import is_kept, pane_start
 from verify.rules import DAY_MS, SKETCH_KEPT_MS
-from verify.scopes import WITH_REPEAT_BUYERS, WITH_USERS, of_purchase
+from verify.scopes import WITH_REACH, WITH_REPEAT_BUYERS, WITH_USERS, of_kinds, of_purchase
 
+REACH = "reach"
 STEP_OF_EVENT: Mapping[str, str] = {
     "view": "view",
     "live_join": "view",
     "mini_program_open": "view",
     "tag_tap": "tag_tap",
     "add_to_cart": "add_to_cart",
+    "product_impression": REACH,
+    "product_view": REACH,
 }
 """Traffic only; a purchase counts by its lines."""
 REMEMBERED_MS = 400 * DAY_MS
@@ -55,11 +58,13 @@ class UserSets:
         return size in SKETCH_KEPT_MS and is_kept(start_ms, size, self._h, SKETCH_KEPT_MS[size])
 
     def add(self, step: str, size: str, start_ms: int, scopes: Iterable[Scope], user: int) -> None:
-        """In this pane the user did the step in each of the scopes."""
-        if self.keeps(size, start_ms):
+        """In this pane the user did the step in those of the scopes that are kept for it."""
+        if not self.keeps(size, start_ms) or (step == REACH and size != "1d"):
+            return
+        kept = WITH_REACH if step == REACH else WITH_USERS
+        for kind, value in of_kinds(scopes, kept):
             sets = self._sets.setdefault((size, start_ms), {})
-            for kind, value in scopes:
-                sets.setdefault(f"{step}:{kind}:{value}", set()).add(user)
+            sets.setdefault(f"{step}:{kind}:{value}", set()).add(user)
 
     def users(self) -> Users:
         """All that are kept, in a form that is small and can be compared."""

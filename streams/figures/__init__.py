@@ -12,15 +12,24 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import attribution, commission, reviews, take
+from streams.figures import (
+    after_purchase,
+    attribution,
+    commission,
+    payments_more,
+    reach,
+    refund_rate,
+    reviews,
+    take,
+)
 from streams.kpi import Distinct, Kpi, Measure, Part
 
-_PARTS: tuple[Part, ...] = (*reviews.PARTS,)
+_PARTS: tuple[Part, ...] = (*reviews.PARTS, *after_purchase.PARTS)
 PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
 # Of traffic; buyers are added order by order (`users`).
-DISTINCT: tuple[Distinct, ...] = (*USER_STEPS,)
+DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *reach.DISTINCT)
 # Every sketch of users, by step.
 SKETCHES: Mapping[str, Measure] = MappingProxyType(
     {**USERS, **{each.step: each.measure for each in DISTINCT}}
@@ -28,8 +37,11 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
-    *attribution.MEASURES,
-    *commission.MEASURES,
-    *take.MEASURES,
+    *(each.measure for each in DISTINCT if each.step not in USERS),
+    *(*attribution.MEASURES, *commission.MEASURES, *take.MEASURES),
+    *(*after_purchase.MEASURES, *payments_more.MEASURES, *refund_rate.MEASURES),
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS)
+STORY_KPIS: tuple[Kpi, ...] = (
+    *(*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS),
+    *(*after_purchase.KPIS, *payments_more.KPIS, *refund_rate.KPIS, *reach.KPIS),
+)

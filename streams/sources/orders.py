@@ -33,6 +33,14 @@ OUTCOMES: Final = (
 )
 TIMEOUT_MS: Final = 30_000
 DECLINE_REASONS: Final = ("insufficient_funds", "do_not_honor", "expired_card")
+# What came without an answer names no reason.
+ERROR_REASONS: Final = ("gateway_unavailable", "three_d_secure_failed")
+REFUND_REASONS: Final = {
+    "cancel": ("changed_my_mind", "ordered_by_mistake"),
+    "return": ("does_not_fit", "not_as_described", "damaged", "arrived_late"),
+    "refund_only": ("damaged", "not_received"),
+    "chargeback": ("fraud", "not_received"),
+}
 
 
 @dataclass(slots=True)
@@ -123,7 +131,11 @@ class Orders:
             outcome = TIMEOUT if draw < 0.7 else ERROR
         if outcome:
             time_ms += TIMEOUT_MS if outcome == TIMEOUT else 800 + int(self._draw() * 4_000)
-            reason = f',"reason":"{DECLINE_REASONS[int(self._draw() * 3)]}"' if outcome == DECLINED else ""
+            reason = ""
+            if outcome == DECLINED:
+                reason = f',"reason":"{DECLINE_REASONS[int(self._draw() * 3)]}"'
+            elif outcome == ERROR:
+                reason = f',"reason":"{ERROR_REASONS[self._numbered % 2]}"'
             self._calendar.put("purchases", "payment", time_ms, order.key, f'{body}"{outcome}"{reason}')
         return time_ms, outcome
 
@@ -218,8 +230,11 @@ class Orders:
                 f',"items":[{{"product_id":"{line.product.product_id}","quantity":{quantity},'
                 f'"amount_minor":{amount}}}]'
             )
+        reasons = REFUND_REASONS[kind]
+        reason = reasons[(amount + order.refunds) % len(reasons)]
         body = (
             f'{order.context},"refund_id":"r{order.order_id[1:]}-{order.refunds}","order_id":"{order.order_id}",'
-            f'"currency":"{order.market.currency}","amount_minor":{amount},"kind":"{kind}"{items}'
+            f'"currency":"{order.market.currency}","amount_minor":{amount},"kind":"{kind}",'
+            f'"reason":"{reason}"{items}'
         )
         self._calendar.put("purchases", "refund", time_ms, order.key, body)

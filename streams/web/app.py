@@ -21,12 +21,21 @@ from streams.exporter import Exporter, gauge
 from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.reason_gauges import ReasonGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
 from streams.watch import Watch, is_watchable
 from streams.watch_figures import figures
-from streams.web import access, change_routes, routes, statement_routes, stream, watch_routes
+from streams.web import (
+    access,
+    change_routes,
+    reason_routes,
+    routes,
+    statement_routes,
+    stream,
+    watch_routes,
+)
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
 from streams.web.host_view import for_host
 from streams.web.hub import Hub, Question
@@ -67,9 +76,11 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.EXPORTER] = exporter
     exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
     exporter.add_reading(changes.families)
+    exporter.add_reading(ReasonGauges(model).families)
     app[stream.HUB] = hub
     change_routes.install(app, changes)
     statement_routes.install(app)
+    reason_routes.install(app)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),

@@ -38,8 +38,8 @@ async def get_kpis(request: web.Request) -> web.Response:
     answer = await request.app[MODEL].kpis(
         required(query, "scope", "scope=all"),
         query.get("window"),
-        _integer(query, "from_ms"),
-        _integer(query, "to_ms"),
+        integer(query, "from_ms"),
+        integer(query, "to_ms"),
     )
     return json_response(answer)
 
@@ -142,7 +142,8 @@ def required(query: Mapping[str, str], name: str, example: str) -> str:
     return query[name]
 
 
-def _integer(query: Mapping[str, str], name: str) -> int | None:
+def integer(query: Mapping[str, str], name: str) -> int | None:
+    """A parameter of digits, None where it is not given. Raises QuestionError for anything else."""
     text = query.get(name)
     if text is None:
         return None
