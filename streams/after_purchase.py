@@ -162,9 +162,10 @@ def _order_of(event: Event) -> str | None:
 
 
 def _values(purchase: Purchase) -> list[OrderLine]:
-    """One line for each combination of line-level values: what an order is counted in, and no amounts."""
+    """One line for each combination of the values that it is counted by here, without amounts."""
     found: dict[tuple[str | None, ...], OrderLine] = {}
     for line in lines_of(purchase):
-        values = (line.product, line.creator, line.live, line.brand, line.merchant, line.affiliate)
-        found.setdefault(values, OrderLine(line.product, None, *values[1:], 0, 0, 0, 0, 0, 0))
+        values = (line.brand, line.merchant, line.affiliate)
+        one = OrderLine(line.product, None, None, None, *values, 0, 0, 0, 0, 0, 0)
+        found.setdefault((line.product, *values), one)
     return list(found.values())

@@ -54,6 +54,7 @@ TWO_LINES = purchase(
     line("p2", 1, 501, commission_bps=333, affiliate_id="a1", brand_id="b2"),
     line("p3", 1, 700),
 )
+OF_A1 = ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
 ALL_AND_AFFILIATE = ("all", "affiliate", "due")
 
 FINALITY = (
@@ -100,11 +101,7 @@ FINALITY = (
             cells=dict(
                 [
                     cell("commission:USD", 100, "affiliate:a1"),
-                    *(
-                        _due(LATER + 12 * HOUR, 100, of)
-                        for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-                        if not after
-                    ),
+                    *(_due(LATER + 12 * HOUR, 100, of) for of in OF_A1 if not after),
                 ]
             ),
         )
@@ -116,10 +113,7 @@ FINALITY = (
         records=(_order(at=NOON + 1),),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(LATER + 13 * HOUR, 100, scope)
-            for scope in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(LATER + 13 * HOUR, 100, scope) for scope in OF_A1),
     ),
     Scenario(
         name="delivered",
@@ -138,10 +132,7 @@ FINALITY = (
             [
                 cell("commission:USD", 100),
                 cell("commission:USD", 100, "affiliate:a1"),
-                *(
-                    _due(NOON + 18 * DAY, 100, of)
-                    for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-                ),
+                *(_due(NOON + 18 * DAY, 100, of) for of in OF_A1),
             ]
         ),
     ),
@@ -151,10 +142,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON + 45 * DAY), status("e2", "o1", NOON + 50 * DAY)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(NOON + 45 * DAY, 100, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(NOON + 45 * DAY, 100, of) for of in OF_A1),
     ),
     Scenario(
         name="delivered_just_in_time",
@@ -162,10 +150,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON + 45 * DAY - 1)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(NOON + 60 * DAY, 100, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(NOON + 60 * DAY, 100, of) for of in OF_A1),
     ),
     Scenario(
         name="delivered_before_it_was_bought",
@@ -173,10 +158,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON - DAY, ts=NOON)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(NOON + 15 * DAY, 100, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(NOON + 15 * DAY, 100, of) for of in OF_A1),
     ),
     Scenario(
         name="delivered_in_the_log_before_its_order",
@@ -190,10 +172,7 @@ FINALITY = (
         ),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(NOON + 17 * DAY, 100, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(NOON + 17 * DAY, 100, of) for of in OF_A1),
     ),
     Scenario(
         name="a_delivery_waits_ninety_days",
@@ -201,10 +180,7 @@ FINALITY = (
         records=(status("e1", "o1", NOON), _order(at=NOON + 91 * DAY)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(
-            _due(NOON + 136 * DAY, 100, of, start=MONDAY + 91 * DAY)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        cells=dict(_due(NOON + 136 * DAY, 100, of, start=MONDAY + 91 * DAY) for of in OF_A1),
     ),
     Scenario(
         name="excluded_orders_have_no_commission",
@@ -229,10 +205,7 @@ FINALITY = (
         measures=MEASURES,
         cells=dict(
             [
-                *(
-                    _due(NOON + 4 * DAY, 100, of)
-                    for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-                ),
+                *(_due(NOON + 4 * DAY, 100, of) for of in OF_A1),
                 *(_due(NOON + 9 * DAY, 1, of) for of in ("all:", "platform:tiktok", "creator:unattributed")),
             ]
         ),
@@ -252,10 +225,7 @@ REVERSALS = (
             for scope in ("all", "affiliate:a1")
             for entry in (cell("commission:USD", 69, scope), cell("reversed:USD", 31, scope))
         )
-        | dict(
-            _due(LATER + 12 * HOUR, 69, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        | dict(_due(LATER + 12 * HOUR, 69, of) for of in OF_A1),
     ),
     Scenario(
         name="full_refund_leaves_nothing",
@@ -276,10 +246,7 @@ REVERSALS = (
             for scope in ("all", "affiliate:a1")
             for entry in (cell("commission:USD", 50, scope), cell("reversed:USD", 50, scope))
         )
-        | dict(
-            _due(NOON + 16 * DAY + HOUR, 50, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        | dict(_due(NOON + 16 * DAY + HOUR, 50, of) for of in OF_A1),
     ),
     Scenario(
         name="refund_at_final_is_clawed_back",
@@ -305,10 +272,7 @@ REVERSALS = (
                 cell("claw_backs:USD", 30, scope, start=MONDAY + 18 * DAY),
             )
         )
-        | dict(
-            _due(NOON + 16 * DAY, 89, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        | dict(_due(NOON + 16 * DAY, 89, of) for of in OF_A1),
     ),
     Scenario(
         name="a_late_delivery_turns_reversals_into_claw_backs",
@@ -328,10 +292,7 @@ REVERSALS = (
                 cell("claw_backs:USD", 100, scope, start=MONDAY + 5 * DAY),
             )
         )
-        | dict(
-            _due(NOON + 4 * DAY, 100, of)
-            for of in ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
-        ),
+        | dict(_due(NOON + 4 * DAY, 100, of) for of in OF_A1),
         settings={"commission_final_after_delivery_days": 3},
     ),
 )

@@ -22,6 +22,7 @@ BUCKETS_S = (
     *(86_400 * days for days in (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 21, 28, 61)),
 )
 WITH_TIMES = frozenset({"all", "platform", "country", "merchant"})
+WITH_JOURNEYS = frozenset(ORDER_KINDS + LINE_KINDS) - {"live", "creator", "live,product"}
 REFUND_KINDS = ("cancel", "return", "refund_only", "chargeback", "none")
 LEAST_ORDERS = 50
 MATURE_MS = 30 * DAY_MS
@@ -54,7 +55,7 @@ class AfterPurchase:
                 if -1 <= time_ms // DAY_MS - bought_ms // DAY_MS <= FOLLOWED_DAYS:
                     times.setdefault(what, []).append(time_ms)
             counted = [f"after.{step}" for step in STEPS if step in times]
-            scopes = of_purchase(purchase, frozenset(ORDER_KINDS + LINE_KINDS))
+            scopes = of_purchase(purchase, WITH_JOURNEYS)
             if "delivered" in times:
                 took_ms = min(times["delivered"]) - bought_ms
                 if took_ms <= self._on_time_ms:
@@ -75,18 +76,20 @@ def answer(asked: Asked) -> dict[str, Any]:
     sums = asked.sums
     count = {name: sums[f"after.{name}"] for name in (*STEPS, "on_time", "reviewed")}
     orders = sums["events.purchase"]
-    expected: dict[str, Any] = {f"after_purchase.{step}": count[step] for step in STEPS}
-    expected |= {
-        "after_purchase.delivered_on_time": count["on_time"],
-        "after_purchase.delivered_and_reviewed": count["reviewed"],
-        "ratios.on_time_per_delivered_orders": ratio(count["on_time"], count["delivered"]),
-        "ratios.reviewed_per_delivered_orders": ratio(count["reviewed"], count["delivered"]),
-        "ratios.delivered_per_orders": ratio(count["delivered"], orders),
-        "ratios.cancelled_per_orders": ratio(count["cancelled"], orders),
+    ratios = {
+        "on_time_per_delivered_orders": ratio(count["on_time"], count["delivered"]),
+        "reviewed_per_delivered_orders": ratio(count["reviewed"], count["delivered"]),
+        "delivered_per_orders": ratio(count["delivered"], orders),
+        "cancelled_per_orders": ratio(count["cancelled"], orders),
     }
+    told = asked.kind in WITH_JOURNEYS
+    expected: dict[str, Any] = {f"ratios.{name}": of if told else None for name, of in ratios.items()}
+    names = {"on_time": "delivered_on_time", "reviewed": "delivered_and_reviewed"}
+    for name, number in count.items():
+        expected[f"after_purchase.{names.get(name, name)}"] = number if told else ABSENT
     for percent in (50, 90):
-        told = _quantile_s(asked, percent) if asked.kind in WITH_TIMES else ABSENT
-        expected[f"after_purchase.delivery_p{percent}_seconds"] = told
+        seconds = _quantile_s(asked, percent) if asked.kind in WITH_TIMES else ABSENT
+        expected[f"after_purchase.delivery_p{percent}_seconds"] = seconds
     for kind in REFUND_KINDS:
         counted = sums[f"refund_kind.{kind}"]
         expected[f"refunds.by_kind.{kind}"] = ABSENT if asked.kind in WITHOUT_TRAFFIC else counted

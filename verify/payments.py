@@ -48,7 +48,7 @@ def attempt_bookings(
         yield from reasons.failure(earliest, latest)
 
 
-def order_bookings(payments: Iterable[AcceptedPayment], rules: Rules) -> Iterator[Booking]:
+def paying_bookings(payments: Iterable[AcceptedPayment], rules: Rules) -> Iterator[Booking]:
     """One booking per order, where its earliest payment lies; its attempts say whether it was authorised.
 
     A payment that comes when the order's latest event lies past the horizon begins the order anew.

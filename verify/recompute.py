@@ -100,7 +100,7 @@ class PartitionReplay:
         for order in self._ledger.sold:
             sums.book(order_bookings(order))
         sums.book(payments.attempt_bookings(self._payments, self._stories.reasons, self.rules))
-        sums.book(payments.order_bookings(self._payments, self.rules))
+        sums.book(payments.paying_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
         steps = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
