@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from streams.scopes import UNATTRIBUTED
 from tests.browser.conftest import Open
 from tests.browser.figures import amount, gmv, is_current, number, pairs, texts, wait_for
 from tests.browser.stack import RunningPulse
@@ -58,7 +59,8 @@ def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
 
 
 def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, live_id: str, open_page: Open) -> None:
-    """Each gateway's success rate with its platforms, each live's sales with a link to its page."""
+    """Each gateway's success rate with its platforms, each live's sales with a link to its page; last, and
+    without a link or viewers, what belongs to no live."""
     page = open_page("/?window=30m")
     is_current(page)
     with pulse.resting("generate"):
@@ -76,10 +78,14 @@ def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, live_id: str, open
                 some = [
                     amount(minor, currency) for currency, minor in scope["gmv_paid_minor"].items() if minor
                 ]
-                sold[scope["scope"].removeprefix("live:")] = "\n".join(some) or "0"
+                name = scope["scope"].removeprefix("live:")
+                sold["Of no live" if name == UNATTRIBUTED else name] = "\n".join(some) or "0"
             return _heroes(page, "#gateways") == rates and _heroes(page, "#lives") == sold
 
         wait_for(page, same, "the gateways and lives of the API on the page")
+    nobodys = page.locator("#lives > li").last
+    assert nobodys.locator("h3").inner_text() == "Of no live"
+    assert (nobodys.locator("a").count(), nobodys.locator("dt").all_text_contents()) == (0, ["Orders"])
     platforms = re.compile(r"(tiktok|douyin): [\d.]+ % of [\d,]+, [\d,]+ pending")
     wait_for(page, lambda: platforms.search("".join(texts(page, "#gateways ul"))) is not None, "platforms")
     page.locator("#lives a").first.click()

@@ -18,6 +18,8 @@ const PLATFORMS = 9;
 // Values that are no live's: what stands there is told, and leads to no live's page.
 const NO_LIVES = { unattributed: "Of no live", other: "Further lives" };
 
+const isNobodys = (scope) => Object.hasOwn(NO_LIVES, scope.slice("live:".length));
+
 const charts = new WeakMap();
 
 const askKpis = (scope, window) => ask("api/v1/kpis", { scope, window });
@@ -57,6 +59,7 @@ export async function askGateways(window) {
 /** What the cards of the lives that sell most need, as parts: `lives` (ids) and `live:ID` of each that answered. */
 export async function askLives(window) {
   const lives = await largest("live", window, LIVES);
+  lives.sort((one, other) => isNobodys(one.scope) - isNobodys(other.scope));
   return eachCard("live", lives, ({ scope }) => askAround(scope, window));
 }
 
@@ -131,7 +134,7 @@ export function showLives(part, window, teller) {
   keyed(at("lives"), ids, (id) => id, () => card(), (node, id) => {
     const parts = partsOf(node);
     const { value: each, missing } = part(`live:${id}`);
-    const nobodys = Object.hasOwn(NO_LIVES, id);
+    const nobodys = isNobodys(`live:${id}`);
     if (nobodys) {
       show(parts.title, NO_LIVES[id]);
     } else if (parts.title.firstElementChild === null) {
