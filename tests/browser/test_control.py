@@ -30,6 +30,18 @@ def _sold(answer: Any) -> dict[str, str]:
     return {currency: amount(minor, currency) for currency, minor in gmv(answer).items()}
 
 
+def _by_attribution(page: Page) -> list[str]:
+    """Of each currency what taps gave to somebody, and what is nobody's."""
+    cards = page.locator("#money > li > dl")
+    return [text for n in range(cards.count()) for text in cards.nth(n).locator("dd").all_inner_texts()[-2:]]
+
+
+def _attributed(answer: Any) -> list[str]:
+    currencies = sorted(answer["money"], key=lambda each: -answer["money"][each]["gmv_paid_minor"])
+    names = ("gmv_direct_minor", "gmv_unattributed_minor")
+    return [amount(answer["money"][currency][name], currency) for currency in currencies for name in names]
+
+
 def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
     """While nothing new comes in the funnels and money are those of /api/v1/kpis."""
     page = open_page("/?window=30m")
@@ -42,6 +54,7 @@ def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
                 texts(page, "#funnel b") == [number(answer["sessions"][step]) for step in STEPS]
                 and texts(page, "#checkouts b") == [number(answer["checkouts"][step]) for step in CHECKOUT]
                 and _heroes(page, "#money") == _sold(answer)
+                and _by_attribution(page) == _attributed(answer)
                 and page.inner_text("#orders").startswith(f"{number(answer['orders'])} orders")
                 and page.inner_text("#duplicates") in (number(answer["quality"]["duplicates"]), "none")
             )

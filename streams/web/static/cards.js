@@ -91,6 +91,8 @@ export function showMoney(answer, around, window, teller) {
       ["Buyers paid", amount("buyer_paid_minor")],
       ["Refunded", amount("refunds_minor")],
       ["Net of its refunds", amount("gmv_net_minor")],
+      ["By the last tap", amount("gmv_direct_minor")],
+      ["Of no live or creator", amount("gmv_unattributed_minor")],
     ]);
     const gmv = (of) => of?.money?.[currency]?.gmv_paid_minor;
     show(parts.change, around.missing || againstWords(around.value?.comparison, window, gmv, teller.zeroes));
