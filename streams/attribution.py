@@ -23,6 +23,7 @@ from streams.window import DAY_MS
 
 # A tap speaks for what its user buys in so long.
 WINDOW_MS: Final = DAY_MS
+# Taps are not put together into runs: a late one may still fall between two of them.
 # Bounds of a record, each the first in its topic's offset order; nobody taps or buys so often in a day.
 TAPS_MAX: Final = 200
 ORDERS_MAX: Final = 200

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, Playwright
 
 from streams.errors import PulseError
+from streams.scopes import NO_NAMES
 
 # How long anything may take before it is given up; nothing asserts a time.
 PATIENCE_S = 120.0
@@ -111,7 +112,7 @@ class RunningPulse:
                 if self.ask("/api/v1/kpis?scope=all&window=5m")["state"] == "open":
                     lives = self.ask("/api/v1/scopes?kind=live&window=5m")["scopes"][:10]
                     names = [each["scope"].removeprefix("live:") for each in lives]
-                    found.extend(name for name in names if sells(name))
+                    found.extend(name for name in names if name not in NO_NAMES and sells(name))
             except urllib.error.HTTPError as error:
                 # The first seconds of a read service; a live that sold before its room was heard of.
                 if error.code not in {503, 404}:

@@ -7,6 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
+from streams.scopes import UNATTRIBUTED
 from tests.browser.conftest import Open
 from tests.browser.figures import amount, gmv, is_current, number, pairs, texts, wait_for
 from tests.browser.stack import RunningPulse
@@ -29,6 +30,18 @@ def _sold(answer: Any) -> dict[str, str]:
     return {currency: amount(minor, currency) for currency, minor in gmv(answer).items()}
 
 
+def _by_attribution(page: Page) -> list[str]:
+    """Of each currency what taps gave to somebody, and what is nobody's."""
+    cards = page.locator("#money > li > dl")
+    return [text for n in range(cards.count()) for text in cards.nth(n).locator("dd").all_inner_texts()[-2:]]
+
+
+def _attributed(answer: Any) -> list[str]:
+    currencies = sorted(answer["money"], key=lambda each: -answer["money"][each]["gmv_paid_minor"])
+    names = ("gmv_direct_minor", "gmv_unattributed_minor")
+    return [amount(answer["money"][currency][name], currency) for currency in currencies for name in names]
+
+
 def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
     """While nothing new comes in the funnels and money are those of /api/v1/kpis."""
     page = open_page("/?window=30m")
@@ -41,6 +54,7 @@ def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
                 texts(page, "#funnel b") == [number(answer["sessions"][step]) for step in STEPS]
                 and texts(page, "#checkouts b") == [number(answer["checkouts"][step]) for step in CHECKOUT]
                 and _heroes(page, "#money") == _sold(answer)
+                and _by_attribution(page) == _attributed(answer)
                 and page.inner_text("#orders").startswith(f"{number(answer['orders'])} orders")
                 and page.inner_text("#duplicates") in (number(answer["quality"]["duplicates"]), "none")
             )
@@ -58,7 +72,8 @@ def test_figures_are_the_apis(pulse: RunningPulse, open_page: Open) -> None:
 
 
 def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, live_id: str, open_page: Open) -> None:
-    """Each gateway's success rate with its platforms, each live's sales with a link to its page."""
+    """Each gateway's success rate with its platforms, each live's sales with a link to its page; last, and
+    without a link or viewers, what belongs to no live."""
     page = open_page("/?window=30m")
     is_current(page)
     with pulse.resting("generate"):
@@ -76,10 +91,14 @@ def test_gateways_and_lives_are_the_apis(pulse: RunningPulse, live_id: str, open
                 some = [
                     amount(minor, currency) for currency, minor in scope["gmv_paid_minor"].items() if minor
                 ]
-                sold[scope["scope"].removeprefix("live:")] = "\n".join(some) or "0"
+                name = scope["scope"].removeprefix("live:")
+                sold["Of no live" if name == UNATTRIBUTED else name] = "\n".join(some) or "0"
             return _heroes(page, "#gateways") == rates and _heroes(page, "#lives") == sold
 
         wait_for(page, same, "the gateways and lives of the API on the page")
+    nobodys = page.locator("#lives > li").last
+    assert nobodys.locator("h3").inner_text() == "Of no live"
+    assert (nobodys.locator("a").count(), nobodys.locator("dt").all_text_contents()) == (0, ["Orders"])
     platforms = re.compile(r"(tiktok|douyin): [\d.]+ % of [\d,]+, [\d,]+ pending")
     wait_for(page, lambda: platforms.search("".join(texts(page, "#gateways ul"))) is not None, "platforms")
     page.locator("#lives a").first.click()

@@ -18,6 +18,8 @@ const PLATFORMS = 9;
 // Values that are no live's: what stands there is told, and leads to no live's page.
 const NO_LIVES = { unattributed: "Of no live", other: "Further lives" };
 
+const isNobodys = (scope) => Object.hasOwn(NO_LIVES, scope.slice("live:".length));
+
 const charts = new WeakMap();
 
 const askKpis = (scope, window) => ask("api/v1/kpis", { scope, window });
@@ -57,6 +59,7 @@ export async function askGateways(window) {
 /** What the cards of the lives that sell most need, as parts: `lives` (ids) and `live:ID` of each that answered. */
 export async function askLives(window) {
   const lives = await largest("live", window, LIVES);
+  lives.sort((one, other) => isNobodys(one.scope) - isNobodys(other.scope));
   return eachCard("live", lives, ({ scope }) => askAround(scope, window));
 }
 
@@ -88,6 +91,8 @@ export function showMoney(answer, around, window, teller) {
       ["Buyers paid", amount("buyer_paid_minor")],
       ["Refunded", amount("refunds_minor")],
       ["Net of its refunds", amount("gmv_net_minor")],
+      ["By the last tap", amount("gmv_direct_minor")],
+      ["Of no live or creator", amount("gmv_unattributed_minor")],
     ]);
     const gmv = (of) => of?.money?.[currency]?.gmv_paid_minor;
     show(parts.change, around.missing || againstWords(around.value?.comparison, window, gmv, teller.zeroes));
@@ -131,7 +136,7 @@ export function showLives(part, window, teller) {
   keyed(at("lives"), ids, (id) => id, () => card(), (node, id) => {
     const parts = partsOf(node);
     const { value: each, missing } = part(`live:${id}`);
-    const nobodys = Object.hasOwn(NO_LIVES, id);
+    const nobodys = isNobodys(`live:${id}`);
     if (nobodys) {
       show(parts.title, NO_LIVES[id]);
     } else if (parts.title.firstElementChild === null) {
