@@ -35,6 +35,7 @@ FIGURES = (
     "payments.authorised",
     "viewers.peak",
     "money.*.gmv_paid_minor",
+    "ads.*.charged_minor",
 )
 
 

@@ -13,6 +13,7 @@ import orjson
 from aiohttp import web
 
 from streams.answer import QuestionError, Scope, is_named
+from streams.catalogue import GMV_PAID
 from streams.comparison import read_comparison
 from streams.exporter import CONTENT_TYPE, Exporter
 from streams.ranking import Ranking, Tally
@@ -72,6 +73,8 @@ async def get_scopes(request: web.Request) -> web.Response:
     model = request.app[MODEL]
     if kind not in model.kinds:
         raise QuestionError(f"unknown kind {kind[:40]!r}; known kinds: {' '.join(model.kinds)}")
+    if kind not in GMV_PAID.kinds:
+        raise QuestionError(f"no {kind} has sales or views to rank it by; ask of one, by scope={kind}:VALUE")
     if window not in SCOPES_WINDOWS:
         raise QuestionError(f"window is one of {' '.join(SCOPES_WINDOWS)} here")
     view, asked = await model.over(window)

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from schemas.events import INPUT_TOPICS
 from streams.answer import QuestionError
 from streams.local.redis import RedisServer
+from streams.series import read_series
 from streams.statements import Statement, as_csv, as_json, read_statement
 from streams.store import connect
 from streams.window import WindowError
@@ -159,7 +160,7 @@ def test_answers_agree_with_every_order_looked_at_as_a_whole(
 ) -> None:
     """Whatever is final by as-of: all days, a month, one day, hours; every scope that has commission."""
     shop, totals = _told(redis_server, days)
-    _set_as_of(shop, MONDAY + as_of_days * DAY - 7 * HOUR + 1)
+    _set_as_of(shop, MONDAY + as_of_days * DAY - 7 * HOUR + days % 2)
     end_ms = MONDAY + days * DAY
     spans = [
         Range(MONDAY, end_ms, "1d"),
@@ -178,6 +179,48 @@ def test_answers_agree_with_every_order_looked_at_as_a_whole(
                 assert of["earned_minor"] == of["reversed_minor"] + of["estimated_minor"] + of["final_minor"]
     assert finals["estimated"] > 0
     assert (finals["final"] > 0) is (days > 20)
+
+
+def _kpis(shop: Shop, *question: Any, now_ms: int = END) -> Any:
+    return shop.ask(lambda model: model.kpis(*question), now_ms=now_ms)
+
+
+@pytest.mark.parametrize("hours", [15 * 24, 45 * 24])
+def test_final_begins_with_its_hour(redis_server: RedisServer, hours: int) -> None:
+    """To the millisecond; as-of decides, not the clock. Of other affiliates, or an hour later: no."""
+    shop, start_ms = Shop(redis_server.url, partitions=1), MONDAY
+    final_ms = start_ms + hours * HOUR
+    shop.book(start_ms, "affiliate", "a1", commission__USD=100, clawed_back__USD=10)
+    for hour, value, amount in ((0, "a1", 70), (1, "a1", 40), (0, "a11", 9), (0, "1:a1", 9)):
+        shop.book(start_ms, "due", f"{final_ms // HOUR + hour}:affiliate:{value}", final__USD=amount)
+    for as_of_ms, final in ((final_ms - 1, 0), (final_ms, 70), (final_ms + HOUR, 110)):
+        shop.healthy(as_of_ms)
+        for size_ms in (HOUR, DAY) if hours == 15 * 24 else (DAY,):
+            answer = _kpis(shop, "affiliate:a1", None, start_ms, start_ms + size_ms, now_ms=final_ms + DAY)
+            of = answer["commission"]["USD"]
+            assert (of["final_minor"], of["estimated_minor"]) == (final, 110 - final)
+
+
+def test_nothing_young_is_final(redis_server: RedisServer) -> None:
+    """A window of minutes asks the table of what becomes final for nothing: all of it is an estimate."""
+    shop = Shop(redis_server.url, partitions=1)
+    shop.book(END - 1, "all", commission__USD=100)
+    shop.healthy(END)
+    for window in ("1m", "24h"):
+        answer = _kpis(shop, "all", window)
+        of = answer["commission"]["USD"]
+        assert (of["final_minor"], of["estimated_minor"]) == (0, 100)
+
+
+def test_a_campaign_has_a_series_of_its_charges(redis_server: RedisServer) -> None:
+    """Step by step what one campaign was charged, and nothing else."""
+    shop = Shop(redis_server.url, partitions=1)
+    for name, amount in (("c1", 5), ("c2", 70)):
+        shop.book(END - 1, "campaign", name, ads__USD=amount, events__ad_charge=1)
+    shop.book(END - 1, "pipeline", "ads", accepted=2)
+    shop.healthy(END)
+    series = shop.ask(lambda model: read_series(model, "campaign:c1", "30m"), now_ms=END)
+    assert series["figures"] == {"ads.USD.charged_minor": [None] * 29 + [5]}
 
 
 def test_a_wrong_number_is_found(told: tuple[Shop, Totals]) -> None:
