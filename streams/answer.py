@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -25,7 +25,7 @@ from streams.catalogue import (
     TIME_TO_CONVERT,
     USERS,
 )
-from streams.figures import MEASURES, PARTS, SKETCHES
+from streams.figures import DISTINCT, MEASURES, PARTS, SKETCHES
 from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
@@ -40,6 +40,10 @@ Figure = int | float | None
 # Keys that every answer has, null where the kind of scope does not keep them.
 _SESSION_KEYS = tuple(measure.name.removeprefix("sessions.") for measure in SESSION_STEPS)
 _USER_KEYS = tuple(USERS)
+_EVENT_KEYS, _RATIO_KEYS = (
+    tuple(kpi.path.removeprefix(group) for kpi in KPIS if kpi.path.startswith(group))
+    for group in ("events.", "ratios.")
+)
 _PAIR = re.compile(rf",({'|'.join(re.escape(kind) for kind in SCOPES if ',' not in kind)}):")
 
 
@@ -153,6 +157,8 @@ _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
         for kpi in (*KPIS, *QUALITY)
     }
 )
+# Steps whose sketches are not of every size of pane.
+_OF_DAYS = frozenset(each.step for each in DISTINCT if each.sizes)
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
 # The highest of nothing, and time that no heartbeat covers, are not 0: null unless the measure is there.
 _UNKNOWN_WITHOUT: Mapping[str, str] = MappingProxyType(
@@ -170,11 +176,14 @@ class Totals:
         users: over the users' range: estimates of distinct users, and what is set against them; None where
             nothing is known about users.
         capped: figures of which a part is counted under ``other`` because a cap was met.
+        days: by the number of complete days, distinct users over them; without those of which nothing is
+            known.
     """
 
     own: Mapping[str, int]
     users: Mapping[str, int] | None = None
     capped: frozenset[Group] = frozenset()
+    days: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 def stored_measures(
@@ -195,12 +204,23 @@ def stored_measures(
 
 @lru_cache(maxsize=256)
 def sketches_of(kind: str, figures: FigureSet) -> Mapping[str, Measure]:
-    """The sketches of users that are kept for the kind of scope, by step."""
+    """The sketches of users that are kept for the kind of scope in panes of every size, by step."""
     return {
         step: measure
         for step, measure in SKETCHES.items()
-        if kind in measure.kinds and measure.name in figures.measures
+        if kind in measure.kinds and measure.name in figures.measures and step not in _OF_DAYS
     }
+
+
+@lru_cache(maxsize=256)
+def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, ...]]:
+    """By the number of complete days over which KPIs of the kind of scope are taken, the steps they read."""
+    found: dict[int, tuple[str, ...]] = {}
+    for kpi in KPIS:
+        if kpi.complete_days and kind in kpi.kinds and _is_in_set(kpi, figures):
+            steps = [measure.name.removeprefix("users.") for measure in _READS[kpi.path]]
+            found[kpi.complete_days] = tuple(dict.fromkeys((*found.get(kpi.complete_days, ()), *steps)))
+    return found
 
 
 def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
@@ -230,6 +250,8 @@ def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
 def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figure:
     """One KPI of which every measure is in the figure set."""
     of = totals.users if kpi.over_users_range else totals.own
+    if kpi.complete_days:
+        of = totals.days.get(kpi.complete_days)
     if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
         return None
     if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
@@ -292,13 +314,13 @@ def body(
     from_ms, to_ms = users_range_ms or (None, None)
     of_quality = {kpi.path: evaluate(kpi, PIPELINE.name, Totals(quality), None, figures) for kpi in QUALITY}
     return {
-        "events": kept.pop("events"),
+        "events": kept.pop("events", dict.fromkeys(_EVENT_KEYS)),
         "users": kept.pop("users", dict.fromkeys(_USER_KEYS)),
         "sessions": kept.pop("sessions", dict.fromkeys(_SESSION_KEYS)),
-        "orders": kept.pop("orders"),
-        "items": kept.pop("items"),
+        "orders": kept.pop("orders", None),
+        "items": kept.pop("items", None),
         "money": kept.pop("money", {}),
-        "ratios": kept.pop("ratios"),
+        "ratios": kept.pop("ratios", dict.fromkeys(_RATIO_KEYS)),
         "users_from_ms": from_ms,
         "users_to_ms": to_ms,
         "users_standard_error": USERS_STANDARD_ERROR if users_range_ms else None,

@@ -16,8 +16,8 @@ from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet
-from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
+from streams.kpi import FigureSet, ScopeKind
+from streams.scopes import ALL, ON_TRAFFIC, OTHER, OWN_SCOPES, pair_value
 from streams.sums import Sums
 
 
@@ -34,6 +34,14 @@ class EventCounter:
         }
         # By name of the count of the whole, what its events are counted by beside that.
         self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
+        # Likewise the kinds whose value only its events carry.
+        self._own_kinds = {
+            self._names[cls]: own
+            for cls, measure in EVENT_COUNTS.items()
+            if cls in self._names
+            and (own := [kind for kind in OWN_SCOPES if kind in figures.kinds and kind.name in measure.kinds])
+        }
+        self._counted_again = self._parts.keys() | self._own_kinds.keys()
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -55,8 +63,10 @@ class EventCounter:
         if not events:
             return
         self._count_as(names, events, times_ms)
-        for name in self._parts.keys() & names if self._parts else ():
-            for part in self._parts[name]:
+        for name in self._counted_again.intersection(names) if self._counted_again else ():
+            for kind in self._own_kinds.get(name, ()):
+                self._count_own(kind, name, events, times_ms)
+            for part in self._parts.get(name, ()):
                 found = [
                     (measure.name, event, time_ms)
                     for event, time_ms in zip(events, times_ms, strict=True)
@@ -98,6 +108,20 @@ class EventCounter:
                         if one is not None and two is not None
                     },
                 )
+
+    def _count_own(
+        self, kind: ScopeKind, name: str, events: Sequence[Event], times_ms: Sequence[int]
+    ) -> None:
+        """Adds 1 per event that `name` counts, by its value of a kind that no envelope carries."""
+        size, value_of = self._sums.finest, attrgetter(kind.fields[0])
+        rows = [
+            (size.start_of(time_ms), value_of(event))
+            for event, time_ms in zip(events, times_ms, strict=True)
+            if self._names.get(event.__class__) == name
+        ]
+        places = {start_ms: place for place, start_ms in enumerate(dict.fromkeys(start for start, _ in rows))}
+        counts = Counter((places[start_ms], value) for start_ms, value in rows)
+        self._add(kind.name, [(start_ms, name) for start_ms in places], counts)
 
     def _add(
         self, kind: str, numbers: Sequence[tuple[int, str]], counts: Mapping[tuple[int, Any], int]

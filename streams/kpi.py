@@ -18,10 +18,12 @@ from schemas.events import Event
 
 
 class Level(StrEnum):
-    """Whether an order counts in a scope whole, or only with the lines that carry the scope's value."""
+    """Whether an order counts in a scope whole, only with the lines that carry its value, or not at all:
+    a scope of figures of its own, or one that no reader can name."""
 
     ORDER = "order"
     LINE = "line"
+    OWN = "own"
     INTERNAL = "internal"
 
 
@@ -97,11 +99,13 @@ class Distinct:
         step: what they did, as sketches are named in Redis.
         events: the types.
         measure: the number of them; its name is ``users.STEP``.
+        sizes: names of the sizes of pane that have sketches; empty for all.
     """
 
     step: str
     events: frozenset[type[Event]]
     measure: Measure
+    sizes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +171,8 @@ class Kpi:
         kinds: scope kinds whose answers carry it; elsewhere the key is absent.
         over_users_range: taken over ``users_from_ms`` to ``users_to_ms``, the whole panes of sketches that
             the asked range touches.
+        complete_days: taken over so many whole UTC days, the last that are over by the end of the asked
+            range; 0: over the range.
     """
 
     path: str
@@ -176,6 +182,7 @@ class Kpi:
     source: str
     kinds: frozenset[str]
     over_users_range: bool = False
+    complete_days: int = 0
 
     @property
     def gauge(self) -> str:

@@ -48,9 +48,11 @@ from streams.scopes import (
     ON_ORDERS,
     ON_PIPELINE,
     ORDER_SCOPES,
+    OWN_SCOPES,
     PIPELINE,
     PRODUCT_SKU,
     ROOM,
+    RULE_ARM,
     WITH_SESSIONS,
     WITH_UNKNOWN_ORDERS,
 )
@@ -266,7 +268,14 @@ KPIS = (
         ON_ORDERS,
     ),
     *(
-        _kpi(f"events_by_type.{measure.name.removeprefix('events.')}", measure, "count", measure.help, _OURS)
+        _kpi(
+            f"events_by_type.{measure.name.removeprefix('events.')}",
+            measure,
+            "count",
+            measure.help,
+            _OURS,
+            EVERYWHERE | measure.kinds,
+        )
         for measure in EVENT_COUNTS.values()
     ),
     *STORY_KPIS,
@@ -295,7 +304,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, RULE_ARM, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),

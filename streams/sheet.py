@@ -17,12 +17,14 @@ from streams.answer import (
     by_measure,
     capped_cells,
     sketches_of,
+    sketches_of_days,
 )
+from streams.figures import SKETCHES
 from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
-from streams.users_range import UsersRange, users_range
+from streams.users_range import UsersRange, complete_days, users_range
 from streams.window import DAY_MS, Pane, WindowError
 
 
@@ -61,7 +63,12 @@ class Sheet:
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
-        asked = (self._cells, self._quality, self._sketches, self._beside, *(each for _, each in self._caps))
+        self._of_days = self._ask_days(range_ms[1])
+        asked = (
+            *(self._cells, self._quality, self._sketches, self._beside),
+            *(request for _, request in self._of_days.values()),
+            *(each for _, each in self._caps),
+        )
         self.requests: tuple[Request, ...] = tuple(request for request in asked if request is not None)
 
     @property
@@ -81,6 +88,17 @@ class Sheet:
             for size in days
             for start_ms in range(size.start_of(self.range.from_ms), self.range.to_ms, size.size_ms)
         ]
+
+    def _ask_days(self, to_ms: int) -> dict[int, tuple[tuple[str, ...], SketchRequest]]:
+        """By a number of complete days before `to_ms`, the steps whose users are counted over them."""
+        found: dict[int, tuple[tuple[str, ...], SketchRequest]] = {}
+        newest_ms = max(self._moment.now_ms, self._moment.high_ms)
+        for days, steps in sketches_of_days(self.scope.kind, self._reader.figures).items():
+            span = complete_days(days, to_ms, newest_ms)
+            if span is not None:
+                found[days] = steps, distinct(steps, self.scope.kind, self.scope.value, span.panes)
+                self._watch_caps(Group.USERS, span.panes)
+        return found
 
     def _money_beside(self, users: UsersRange) -> HashRequest | None:
         """The money of the users' range; None where it is not kept in these borders."""
@@ -104,7 +122,11 @@ class Sheet:
             users = {measure.name: n for measure, n in zip(self._steps.values(), counts, strict=True)}
             if self._beside is not None:
                 users |= view.values(self._beside).get(self.scope.value, {})
-        return Totals(own, users, self.capped(view))
+        days = {
+            number: {SKETCHES[step].name: n for step, n in zip(steps, view.counts(request), strict=True)}
+            for number, (steps, request) in self._of_days.items()
+        }
+        return Totals(own, users, self.capped(view), days)
 
     def capped(self, view: View) -> frozenset[Group]:
         """The figures of which a part is counted under ``other``."""

@@ -28,6 +28,7 @@ from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
+from streams.redirects import RedirectBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.signs import is_canary, source_ms
 from streams.story import Chunk, Story
@@ -134,6 +135,7 @@ class PartitionState:
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            RedirectBook(figures, self.sums, self.users),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS

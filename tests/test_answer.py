@@ -29,7 +29,7 @@ from streams.answer import (
 )
 from streams.figures import STORY_KPIS
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.scopes import SCOPES, pair_value
+from streams.scopes import ON_ORDERS, SCOPES, pair_value
 
 ALL_FIGURES = FIGURE_SETS["all"]
 KINDS = tuple(SCOPES)
@@ -187,13 +187,27 @@ def test_without_a_currency_there_is_no_money() -> None:
 
 @pytest.mark.parametrize("kind", SCOPES)
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
-    """Line-level scopes have no payments; unattributed refunds belong to all and platform."""
+    """Line-level scopes have no payments, apps neither; unattributed refunds belong to all and platform."""
     answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
-    line_level = kind in {"product", "creator", "live", "brand", "merchant", "affiliate", "live,product"}
-    assert ("payments" in answer) is not line_level
+    assert ("payments" in answer) is (kind in ON_ORDERS)
     money = answer["money"]
     assert isinstance(money, dict)
-    assert ("unattributed_refunds_minor" in money["EUR"]) is (kind in {"all", "platform"})
+    assert ("unattributed_refunds_minor" in money.get("EUR", {})) is (kind in {"all", "platform"})
+
+
+def test_an_app_has_no_sales_to_tell_of() -> None:
+    """What is not kept for the kind of scope is null, never 0; its own figures follow the complete days."""
+    days = {1: {"users.active": 5}, 30: {"users.active": 70}}
+    answer = body("app", Totals({"events.active": 9}, days=days), {}, ("EUR",), ALL_FIGURES)
+    assert answer["active_users"] == {"day": 5, "month": 70}
+    assert answer["events_by_type"] == {"active": 9}
+    assert (answer["orders"], answer["items"], answer["money"]) == (None, None, {})
+    for group in ("events", "ratios", "users", "sessions"):
+        figures = answer[group]
+        assert isinstance(figures, dict)
+        assert set(figures.values()) == {None}
+    unknown = body("app", Totals({}), {}, (), ALL_FIGURES)
+    assert unknown["active_users"] == {"day": None, "month": None}
 
 
 def test_figures_follow_their_formulas() -> None:

@@ -32,7 +32,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         f"streams.{name}"
         for name in (
             "batch window identity verdict ledger refunds sums admission booking order_entries orders "
-            "payments fold steps funnel users rooms products signs order_service story progress trimming "
+            "payments fold steps funnel users rooms products redirects signs order_service story progress "
+            "trimming "
             "state"
         ).split()
     ),
@@ -45,7 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "answer trust read_store reading users_range sheet since stock details read_model series "
             "gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes"
+            "room_gauges changes uplift guardrails redirection shortfall underperforming"
         ).split()
     ),
     "watch": tuple(

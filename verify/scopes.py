@@ -34,7 +34,12 @@ LINE_PAIRS = (("live", "product"),)
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
 PRODUCT_SKU = "product,sku"
-KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+OWN_FIELD = {"app": "app"}
+"""Kinds of figures of their own, with the field of the events that tell of them."""
+RULE_ARM = "rule,arm"
+APP_RULE_ARM = "app,rule,arm"
+"""Of the arms of a redirection rule there are sums by the day, and users of the app it leads to."""
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_FIELD, PRODUCT_SKU, RULE_ARM, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -44,7 +49,8 @@ WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_p
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_FIELD})
+"""Kinds for which shoppers' events are not counted, but those that tell of a kind of its own."""
 OTHER = "other"
 
 
@@ -65,8 +71,12 @@ def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
-    """Every scope that the event carries, of both levels."""
-    return (*order_level(event), *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])))
+    """Every scope that the event carries, of both levels, and those of its own."""
+    return (
+        *order_level(event),
+        *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])),
+        *_carried(OWN_FIELD.items(), (), lambda kind: event.get(OWN_FIELD[kind])),
+    )
 
 
 def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import reviews
+from verify import apps, reviews
 from verify.asked import Asked
 from verify.model import Booking
+from verify.redirects import Redirects
 from verify.rooms import Rooms
 from verify.stock import Shelves
 
@@ -31,7 +32,8 @@ class Stories:
     def __init__(self) -> None:
         self.rooms = Rooms()
         self.shelves = Shelves()
-        self._all: tuple[Story, ...] = (self.rooms,)
+        self.redirects = Redirects()
+        self._all: tuple[Story, ...] = (self.rooms, self.redirects)
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
@@ -45,4 +47,4 @@ class Stories:
             yield from story.bookings()
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer,)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer, apps.answer)

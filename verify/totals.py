@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from verify.compare import scope_text
-from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
+from verify.model import PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, OWN_FIELD, PRODUCT_SKU, RULE_ARM, pair_value
 from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
@@ -35,6 +35,7 @@ class Totals:
     def __init__(self, h: int, rules: Rules) -> None:
         self.shelves = Shelves()
         self.rooms: dict[str, Room] = {}
+        self.redirections: list[Mapping[str, Rule]] = []
         self._h = h
         self._rules = rules
         self._panes: dict[PaneKey, Counter[str]] = {}
@@ -48,6 +49,7 @@ class Totals:
         """What one partition amounts to."""
         self.shelves.merge(part)
         self.rooms.update(part.rooms)
+        self.redirections.append(part.redirections)
         self._users.append(part.users)
         for key, fields in part.panes.items():
             kind, size, start_ms = key
@@ -58,7 +60,7 @@ class Totals:
                 self._add_units(key, fields)
             if kind in LINE_KINDS:
                 self._add_lines(key, fields)
-            elif kind in ORDER_KINDS or kind == "pipeline":
+            elif kind in (*ORDER_KINDS, *OWN_FIELD, RULE_ARM, "pipeline"):
                 self._add_fields(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
@@ -101,13 +103,13 @@ class Totals:
         ]
 
     def scopes(self, top: int | None) -> list[Scope]:
-        """Every order-level scope, and of each line-level kind the `top` with most events (None: all).
+        """Every order-level scope and app; of each line-level kind the `top` with most events (None: all).
 
         Without those that a reader can't write down.
         """
         found: set[Scope] = set()
         for (kind, size, _), fields in self._panes.items():
-            if kind in ORDER_KINDS and size == "1d":
+            if kind in (*ORDER_KINDS, *OWN_FIELD) and size == "1d":
                 values = (name.partition("|") for name in fields)
                 found.update((kind, value) for measure, _, value in values if measure != "capped")
         for kind in LINE_KINDS:
@@ -202,7 +204,7 @@ def touched(span: Range, size: str) -> Range:
 
 def is_askable(scope: Scope) -> bool:
     """Whether a reader can write the scope down: no value may look like the second half of a pair."""
-    halves = sum(scope_text(*scope).count(f",{kind}:") for kind in FIELD)
+    halves = sum(scope_text(*scope).count(f",{kind}:") for kind in (*FIELD, *OWN_FIELD))
     return halves == scope[0].count(",")
 
 

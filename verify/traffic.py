@@ -13,9 +13,9 @@ from verify.model import Scope, Traffic
 from verify.panes import PaneSums, pane_start
 from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import WITH_SESSIONS, WITH_USERS, of_event, of_kinds
+from verify.scopes import OWN_FIELD, WITH_SESSIONS, WITH_USERS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
-from verify.users import STEP_OF_EVENT, UserSets, number
+from verify.users import ON_DAYS, STEP_OF_EVENT, UserSets, number
 
 
 def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) -> Traffic:
@@ -63,7 +63,8 @@ def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rul
             scopes = admission.scopes(event, size, start_ms)
             sums.count(event, scopes, size, start_ms)
             if user_step is not None:
-                sets.add(user_step, size, start_ms, of_kinds(scopes, WITH_USERS), event.user)
+                kinds = frozenset(OWN_FIELD) if user_step in ON_DAYS else WITH_USERS
+                sets.add(user_step, size, start_ms, of_kinds(scopes, kinds), event.user)
             of_the_day = scopes
         if event.session:
             admitted = [own for own, counted in zip(event.scopes, of_the_day, strict=True) if own == counted]

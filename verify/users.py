@@ -22,8 +22,11 @@ STEP_OF_EVENT: Mapping[str, str] = {
     "mini_program_open": "view",
     "tag_tap": "tag_tap",
     "add_to_cart": "add_to_cart",
+    "active": "active",
 }
 """Traffic only; a purchase counts by its lines."""
+ON_DAYS = frozenset({"active"})
+"""Steps whose users are kept by the day alone, of kinds of their own."""
 REMEMBERED_MS = 400 * DAY_MS
 
 STANDARD_ERROR = 0.0081
@@ -56,7 +59,7 @@ class UserSets:
 
     def add(self, step: str, size: str, start_ms: int, scopes: Iterable[Scope], user: int) -> None:
         """In this pane the user did the step in each of the scopes."""
-        if self.keeps(size, start_ms):
+        if self.keeps(size, start_ms) and (size == "1d" or step not in ON_DAYS):
             sets = self._sets.setdefault((size, start_ms), {})
             for kind, value in scopes:
                 sets.setdefault(f"{step}:{kind}:{value}", set()).add(user)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import reviews
+from streams.figures import apps, reviews
 from streams.kpi import Distinct, Kpi, Measure, Part
 
 _PARTS: tuple[Part, ...] = (*reviews.PARTS,)
@@ -20,7 +20,7 @@ PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
 # Of traffic; buyers are added order by order (`users`).
-DISTINCT: tuple[Distinct, ...] = (*USER_STEPS,)
+DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *apps.DISTINCT)
 # Every sketch of users, by step.
 SKETCHES: Mapping[str, Measure] = MappingProxyType(
     {**USERS, **{each.step: each.measure for each in DISTINCT}}
@@ -28,5 +28,6 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *apps.MEASURES,
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)
+STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *apps.KPIS)
