@@ -6,8 +6,6 @@ from typing import Any
 
 from tests.scenario_kit import DAY, MONDAY, NOON, SECOND, Scenario, Sent, cell, event, pair
 
-USERS = {"kinds": ("app", "rule,arm", "app,rule,arm"), "measures": ("events.", "assigned", "contradicted")}
-
 
 def redirected(
     event_id: str, user: str = "u1", arm: str = "treated", *, rule: str = "r1", at: int = NOON, **more: Any
@@ -105,7 +103,8 @@ REDIRECTS = (
             active("e6", arm="treated", app="other-app"),  # not where the rule leads to
             redirected("r5", "u4", traffic="test"),
         ),
-        **USERS,
+        kinds=("app", "rule,arm", "app,rule,arm"),
+        measures=("events.", "assigned", "contradicted"),
         cells=dict(
             [
                 cell("assigned", 1, _of("treated")),
