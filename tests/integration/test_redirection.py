@@ -1,0 +1,295 @@
+"""Redirection on a real Redis: the published table at a thousandth, arms, the stop signal, slow sellers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from streams.answer import USERS_STANDARD_ERROR, QuestionError
+from streams.local.redis import RedisServer
+from streams.products import ProductRecord
+from streams.ranking import Ranking
+from streams.read_model import ReadModel
+from streams.read_store import ReadStore
+from streams.redirection import read_names, read_rule
+from streams.redirects import RuleNames, RuleRecord
+from streams.scopes import app_arm_value, pair_value
+from streams.settings import Settings
+from streams.underperforming import read_underperforming
+from tests.redis_kit import NOON_MS, Shop
+from tests.scenario_kit import DAY, HOUR, MONDAY, NOON, SECOND, Sent
+from tests.scenarios_redirects import active, redirected
+from tests.store_kit import Shelf, on_redis
+
+# By the target: users of a month before and after, and of 1 000 assigned to each arm those active after.
+TABLE = {
+    "resso": (1_000, 10_000, 900, 225),
+    "tiktok_plus": (500, 8_000, 800, 400),
+    "tiktok_shop": (2_000, 12_000, 600, 600),
+}
+ASSIGNED = 1_000
+# Six standard errors of the sketches, the published bound of `verify`.
+NEAR = 6 * USERS_STANDARD_ERROR
+
+
+def _history(app: str, before: int, after: int, treated: int, held_out: int) -> list[Sent]:
+    """The events of an app around Monday: a month of users, the redirects, and the month after."""
+    rule = f"to-{app}"
+    times = {arm: n for arm, n in (("treated", treated), ("held_out", held_out))}
+    sent: list[Sent] = []
+    for n in range(before):
+        for visit in range(1 + n % 3 // 2):  # every third user comes twice
+            sent.append(_active(app, f"{app}-old{n}", MONDAY - (1 + (n + 7 * visit) % 30) * DAY, n, visit))
+    for n in range(2 * ASSIGNED):
+        arm = ("treated", "held_out")[n % 2]
+        more = {"to_app": app, "to_product_id": f"p-{app}", "creator_id": f"c-{app}"}
+        at = NOON + n * SECOND
+        sent.append(redirected(f"{app}-r{n}", f"{app}-new{n}", arm, rule=rule, at=at, **more))
+    for n in range(after):
+        arm = ("treated", "held_out")[n % 2] if n < 2 * ASSIGNED else ""
+        if arm and n // 2 >= times[arm]:
+            continue
+        for visit in range(1 + n % 3 // 2):
+            day = MONDAY + (1 + (n + 7 * visit) % 30) * DAY
+            sent.append(_active(app, f"{app}-new{n}", day, n, visit, arm=arm, rule=rule))
+    absent = 2 * ASSIGNED - treated - held_out
+    for n in range(absent):  # as many others as of the assigned did not come
+        sent.append(_active(app, f"{app}-else{n}", MONDAY + (1 + n % 30) * DAY, n))
+    return sent
+
+
+def _active(app: str, user: str, day_ms: int, n: int, visit: int = 0, **of: str) -> Sent:
+    at = day_ms + n * SECOND % (20 * HOUR)
+    return active(f"{user}-{visit}", user, of.get("arm") or None, app=app, rule=of.get("rule", ""), at=at)
+
+
+async def _fold(shelf: Shelf, sent: list[Sent]) -> None:
+    """Through the worker's core into Redis, read up to the end of the day after the last."""
+    memory = await shelf.owner()
+    ordered = sorted(sent, key=lambda each: each.at)
+    for at in range(0, len(ordered), 1_000):
+        await memory.fold(*ordered[at : at + 1_000])
+        await memory.save()
+    for progress in memory.state.topics.values():
+        progress.watermark_ms = MONDAY + 31 * DAY
+    await memory.fold(active("the-end", "nobody", app="none", at=MONDAY + 31 * DAY))
+    await memory.save()
+
+
+def _model(shelf: Shelf, now_ms: int = MONDAY + 31 * DAY + HOUR, **changed: Any) -> ReadModel:
+    settings = Settings(partitions=1, redis_prefix=shelf.prefix, **changed)
+    return ReadModel(ReadStore(shelf.client, shelf.prefix, 1), settings, lambda: now_ms)
+
+
+@on_redis()
+async def test_the_published_table_at_a_thousandth(shelf: Shelf) -> None:
+    """Resso 1 000 to 10 000 (+900 %), TikTok Plus 500 to 8 000 (+1500 %), TikTok Shop 2 000 to 12 000
+    (+500 %), within the sketches' stated error, and against the arm that was held out."""
+    await _fold(shelf, [sent for app, row in TABLE.items() for sent in _history(app, *row)])
+    model = _model(shelf)
+    assert await read_names(model) == sorted(f"to-{app}" for app in TABLE)
+    for app, (before, after, treated, held_out) in TABLE.items():
+        told: Any = await read_rule(model, f"to-{app}")
+        json.dumps(told)
+        assert told["pre_mau"] == pytest.approx(before, rel=NEAR), app
+        assert told["post_mau"] == pytest.approx(after, rel=NEAR), app
+        assert told["uplift_percent"] == pytest.approx(100 * (after / before - 1), rel=3 * NEAR), app
+        assert told["uplift_percent"] == 100 * (told["post_mau"] - told["pre_mau"]) / told["pre_mau"]
+        assert (told["pre_from_ms"], told["pre_to_ms"]) == (MONDAY - 30 * DAY, MONDAY)
+        assert (told["post_from_ms"], told["post_to_ms"]) == (MONDAY + DAY, MONDAY + 31 * DAY)
+        assert (told["pre_days_with_activity"], told["days_to_come"], told["capped"]) == (30, 0, False)
+        assert (told["first_redirect_ms"], told["to_app"]) == (NOON, app)
+        arms = told["arms"]
+        assert [arms[arm]["assigned"] for arm in ("treated", "held_out")] == [ASSIGNED, ASSIGNED]
+        assert arms["treated"]["active"] == pytest.approx(treated, rel=NEAR)
+        assert arms["held_out"]["active"] == pytest.approx(held_out, rel=NEAR)
+        low, high = told["interval_percent"]
+        assert low < 100 * (treated / held_out - 1) < high
+        assert low < told["uplift_against_held_out_percent"] < high
+        assert (told["sample_ratio_p"], told["sample_ratio_is_off"]) == (1.0, False)
+        assert (told["stop"], told["stop_reasons"]) == (False, [])
+        answer: Any = await model.kpis(f"app:{app}", None, MONDAY, MONDAY + 31 * DAY)
+        assert answer["active_users"]["month"] == told["post_mau"]
+        assert answer["active_users"]["day"] == pytest.approx(
+            answer["events_by_type"]["active"] / 30, rel=0.3
+        )
+    # A tenth was meant to be held out: half is off.
+    off: Any = await read_rule(_model(shelf, held_out_percent=10), "to-resso")
+    assert off["sample_ratio_is_off"] is True
+    assert await read_rule(model, "nobody's") is None
+
+
+FIRST_DAY = NOON_MS - NOON_MS % DAY - 40 * DAY
+TODAY = FIRST_DAY + 40 * DAY
+
+
+@pytest.fixture
+def shop(redis_server: RedisServer) -> Shop:
+    """A shop of two partitions, read up to 10 s before noon, forty days after a rule's first redirect."""
+    shop = Shop(redis_server.url).healthy(NOON_MS - 10_000)
+    _rule(shop, 0, FIRST_DAY + 5 * HOUR, to_app="shop", to_product_id="p1", creator_id="c1")
+    _rule(shop, 1, FIRST_DAY + 4 * HOUR, from_app="music")
+    return shop
+
+
+def _rule(shop: Shop, p: int, first_ms: int, **said: str) -> None:
+    record = RuleRecord(-1, first_ms, [], {name: (first_ms, 7, value) for name, value in said.items()})
+    shop.record(p, "rules", "r1", record)
+    shop.record(p, "rulenames", "all", RuleNames(-1, ["r1"]))
+
+
+def _told(shop: Shop, now_ms: int = NOON_MS) -> Any:
+    return shop.ask(lambda model: read_rule(model, "r1"), now_ms)
+
+
+def test_partitions_are_put_together(shop: Shop) -> None:
+    """The earliest redirect of any partition is the first; users and assignments are added."""
+    for p, name in enumerate("ab"):
+        shop.users(FIRST_DAY + 12 * DAY, "active", "app", "shop", f"{name}1", f"{name}2", p=p)
+        for arm in ("treated", "held_out"):
+            shop.book(FIRST_DAY, "rule,arm", pair_value("r1", arm), p=p, assigned=10 + p)
+    shop.users(FIRST_DAY + 12 * DAY, "active", "app,rule,arm", app_arm_value("shop", "r1", "treated"), "a1")
+    told = _told(shop)
+    assert told["first_redirect_ms"] == FIRST_DAY + 4 * HOUR
+    assert (told["from_app"], told["to_app"]) == ("music", "shop")
+    assert (told["pre_mau"], told["post_mau"], told["uplift_percent"]) == (0, 4, None)
+    assert told["arms"]["treated"]["assigned"] == 21
+    assert told["arms"]["treated"]["active_per_assigned"] == 1 / 21
+    # Nobody of those who were held out is active: there is nothing to divide by.
+    assert (told["uplift_against_held_out_percent"], told["interval_percent"]) == (None, None)
+
+
+@pytest.mark.parametrize(("days", "to_come"), [(30, 1), (31, 0), (1, 30), (0, 31)])
+def test_against_the_held_out_arm_only_from_day_30_on(shop: Shop, days: int, to_come: int) -> None:
+    """Before thirty whole days have passed since the day of the first redirect, nothing is said of it."""
+    for arm in ("treated", "held_out"):
+        value = app_arm_value("shop", "r1", arm)
+        shop.book(FIRST_DAY, "rule,arm", pair_value("r1", arm), assigned=10)
+        shop.users(FIRST_DAY, "active", "app,rule,arm", value, "u1")
+        shop.users(FIRST_DAY + DAY, "active", "app,rule,arm", value, "u1")
+    until_ms = FIRST_DAY + days * DAY
+    shop.healthy(until_ms)
+    told = _told(shop, until_ms + HOUR)
+    assert told["days_to_come"] == to_come
+    assert (told["uplift_against_held_out_percent"] is None) is bool(to_come)
+    assert (told["post_from_ms"], told["post_to_ms"]) == (until_ms - 30 * DAY, until_ms)
+
+
+def test_what_is_not_read_yet_is_not_told(shop: Shop) -> None:
+    """Days are complete by the slowest topic's watermark; where one is unknown, nothing is said of after."""
+    shop.meta(1, wm__engagement=TODAY - 1)
+    assert _told(shop)["post_to_ms"] == TODAY - DAY
+    shop.forget_meta(1, "wm:engagement")
+    told = _told(shop)
+    assert [told[name] for name in ("as_of_ms", "post_mau", "uplift_percent", "days_to_come")] == [None] * 4
+    assert (told["pre_mau"], told["stop"]) == (0, False)
+
+
+def test_what_was_before_is_frozen_and_told_as_long_as_it_is_kept(shop: Shop) -> None:
+    """The month before the first redirect does not move on; 400 days after it is gone, and null."""
+    shop.users(FIRST_DAY - DAY, "active", "app", "shop", "u1", "u2")
+    assert _told(shop)["pre_mau"] == 2
+    later_ms = FIRST_DAY + 371 * DAY
+    for now_ms, pre in ((later_ms - DAY, 2), (later_ms, None)):
+        shop.healthy(now_ms)
+        told = _told(shop, now_ms)
+        assert (told["pre_mau"], told["uplift_percent"] is None) == (pre, pre is None)
+
+
+def test_a_met_cap_leaves_no_uplift(shop: Shop) -> None:
+    """Where users of apps are counted under `other`, before and after can't be compared."""
+    for day in (-3, 20):
+        shop.users(FIRST_DAY + day * DAY, "active", "app", "shop", "u1")
+    assert _told(shop)["uplift_percent"] == 0
+    shop.book(FIRST_DAY - 3 * DAY, "app", "redirects", capped=1)
+    told = _told(shop)
+    assert (told["capped"], told["uplift_percent"], told["pre_mau"]) == (True, None, 1)
+
+
+def test_the_stop_signal_says_what_is_worse(shop: Shop) -> None:
+    """Refunds and ratings of the product, earnings of the creator: each against the thirty days before."""
+    for day in range(-30, 40):
+        is_since = day > 0
+        at = FIRST_DAY + day * DAY
+        shop.book(at, "product", "p1", orders__USD=20, gmv_paid__USD=2_000)
+        shop.book(at, "product", "p1", refunds_of_purchases__USD=500 if is_since else 100)
+        shop.book(at, "product", "p1", **{"reviews__2" if is_since else "reviews__5": 2, "reviews__4": 1})
+        shop.book(at, "creator", "c1", commission__USD=50 if is_since else 100 + day % 5)
+        shop.book(at, "creator", "c1", orders__USD=20, gmv_paid__USD=2_000)
+    told = _told(shop)
+    assert told["stop"] is True
+    assert told["stop_reasons"] == [
+        "refunds_per_gmv USD of product:p1",
+        "mean_rating of product:p1",
+        "commission_minor_per_day USD of creator:c1",
+    ]
+    figures = {(each["scope"], each["figure"]): each for each in told["guardrails"]}
+    refunds = figures["product:p1", "refunds_per_gmv USD"]
+    assert (refunds["before"], refunds["since"], refunds["verdict"]) == (0.05, 0.25, "worse")
+    assert figures["creator:c1", "refunds_per_gmv USD"]["verdict"] == "not_worse"
+    assert figures["creator:c1", "mean_rating"]["verdict"] == "not_enough"
+    assert told["guardrails_before_from_ms"] == FIRST_DAY - 30 * DAY
+    # The day of the first redirect is on neither side; of those since, the last thirty.
+    assert (told["guardrails_since_from_ms"], told["guardrails_since_to_ms"]) == (TODAY - 30 * DAY, TODAY)
+
+
+def _listed(shop: Shop, product_id: str, category: str | None, platform: str = "tiktok") -> None:
+    record = ProductRecord(
+        listed=(NOON_MS, 0), title=f"Title {product_id}", category=category, platform=platform
+    )
+    shop.record(0, "products", product_id, record)
+
+
+def _slow(shop: Shop, platform: str | None = None) -> Any:
+    async def ask(model: ReadModel) -> Any:
+        return await read_underperforming(model, Ranking(model.store), platform)
+
+    return shop.ask(ask)
+
+
+def test_products_that_underperform(shop: Shop) -> None:
+    """Of the seven complete days before today: who sells less than the category's median, and who more."""
+    for n, orders in enumerate((1, 10, 10, 10, 12)):
+        _listed(shop, f"p{n}", "home", "douyin" if n == 4 else "tiktok")
+        for day in range(1, 8):
+            shop.book(TODAY - day * DAY, "product", f"p{n}", p=n % 2, events__tag_tap=100)
+            shop.book(TODAY - day * DAY, "product", f"p{n}", p=n % 2, events__purchase=orders)
+    _listed(shop, "elsewhere", None)
+    for product in ("elsewhere", "never-listed"):
+        shop.book(TODAY - DAY, "product", product, events__tag_tap=10_000)
+    # Neither today nor the eighth day before counts.
+    for at in (TODAY, TODAY - 8 * DAY):
+        shop.book(at, "product", "p0", events__tag_tap=100, events__purchase=100)
+    told = _slow(shop)
+    assert (told["from_ms"], told["to_ms"]) == (TODAY - 7 * DAY, TODAY)
+    assert told["categories"] == [{"category": "home", "products": 5, "median_orders_per_tag_tap": 0.1}]
+    [found] = told["products"]
+    assert (found["product_id"], found["title"], found["category"]) == ("p0", "Title p0", "home")
+    assert (found["tag_taps"], found["orders"], found["orders_per_tag_tap"]) == (700, 7, 0.01)
+    assert 0.01 < found["upper_bound"] < 0.1
+    assert (found["category_median"], found["missing_orders"]) == (0.1, pytest.approx(63))
+    assert [(each["product_id"], each["title"]) for each in found["targets"]] == [("p4", "Title p4")]
+    # Four products of the category are listed on TikTok: too few for a median.
+    assert (_slow(shop, "tiktok")["categories"], _slow(shop, "tiktok")["products"]) == ([], [])
+    with pytest.raises(QuestionError, match="unknown platform 'nowhere'"):
+        _slow(shop, "nowhere")
+
+
+def test_where_products_were_not_told_apart_none_is_named(shop: Shop) -> None:
+    """A day that counted products under `other` makes rates of parts: capped, and no list."""
+    for n, orders in enumerate((1, 10, 10, 10, 12)):
+        _listed(shop, f"p{n}", "home")
+        shop.book(TODAY - DAY, "product", f"p{n}", events__tag_tap=700, events__purchase=7 * orders)
+    assert len(_slow(shop)["products"]) == 1
+    shop.book(TODAY - DAY, "product", "tag-taps", capped=1)
+    told = _slow(shop)
+    assert (told["capped"], told["products"], told["categories"]) == (True, [], [])
+
+
+def test_without_a_watermark_no_day_is_complete(shop: Shop) -> None:
+    """Before the worker has read taps and orders, the question can't be answered."""
+    shop.forget_meta(0, "wm:tag-taps")
+    with pytest.raises(QuestionError, match="nothing is known yet"):
+        _slow(shop)
