@@ -7,14 +7,15 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from verify import VerifyError
 from verify.answers import expected_answer
 from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
+from verify.redirect_answers import RuleAsked, rules_of, with_named_ends
 from verify.totals import Range, Totals
 
 ATTEMPTS = 6
@@ -23,6 +24,7 @@ TIMEOUT_SECONDS = 20.0
 TOP = 20
 
 Ask = Callable[[Scope, Range], Any]
+Q = TypeVar("Q")
 
 
 class ReadService:
@@ -37,7 +39,14 @@ class ReadService:
         query = urllib.parse.urlencode(
             {"scope": scope_text(*scope), "from_ms": span.from_ms, "to_ms": span.to_ms}
         )
-        request = urllib.request.Request(f"{self._base_url}/api/v1/kpis?{query}", headers=self._headers)
+        return self._get(f"/api/v1/kpis?{query}")
+
+    def redirection(self, rule_id: str) -> Any:
+        """The answer about a rule, likewise."""
+        return self._get(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}")
+
+    def _get(self, address: str) -> Any:
+        request = urllib.request.Request(f"{self._base_url}{address}", headers=self._headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.load(response)
@@ -68,16 +77,50 @@ def questions(totals: Totals, all_scopes: bool) -> Iterator[tuple[Scope, Range]]
 def compare_answers(
     report: Report, totals: Totals, asked: list[tuple[Scope, Range]], ask: Ask, pause: float = PAUSE_SECONDS
 ) -> None:
+    """Every answer to these questions."""
+
+    def compare(single: Report, question: tuple[Scope, Range]) -> None:
+        answer = ask(*question)
+        compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
+
+    _compare_until_agreed(report, asked, compare, pause)
+
+
+def compare_redirections(
+    report: Report, totals: Totals, ask: Callable[[str], Any], pause: float = PAUSE_SECONDS
+) -> None:
+    """What is said of every redirection rule."""
+    rules = rules_of(totals)
+
+    def compare(single: Report, rule_id: str) -> None:
+        where, answer = f"api redirection {rule_id}", ask(rule_id)
+        if not isinstance(answer, dict):
+            single.check("answer", where, "figures", answer)
+            return
+        now_ms = round(time.time() * 1_000)
+        asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
+        _compare_flat(single, where, with_named_ends(answer), asked.expected())
+
+    _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+
+
+def is_path_part(text: str) -> bool:
+    """Whether an address can hold the text as one part; of dots alone everybody makes another address."""
+    return text not in (".", "..")
+
+
+def _compare_until_agreed(
+    report: Report, asked: Sequence[Q], compare: Callable[[Report, Q], None], pause: float
+) -> None:
     """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""
-    left = asked
+    left = list(asked)
     for attempt in range(ATTEMPTS):
         again = []
-        for scope, span in left:
+        for question in left:
             single = Report()
-            answer = ask(scope, span)
-            compare_answer(single, totals, scope, span, answer, now_ms=round(time.time() * 1_000))
+            compare(single, question)
             if single.differences and attempt < ATTEMPTS - 1:
-                again.append((scope, span))
+                again.append(question)
             else:
                 report.compared += single.compared
                 report.differences += single.differences
@@ -95,8 +138,12 @@ def compare_answer(
     if not isinstance(answer, dict):
         report.check("answer", where, "figures", answer)
         return
+    _compare_flat(report, where, answer, expected_answer(totals, scope, span, answer, now_ms))
+
+
+def _compare_flat(report: Report, where: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     flat = dict(_flat("", answer))
-    for name, want in expected_answer(totals, scope, span, answer, now_ms).items():
+    for name, want in expected.items():
         have = flat.get(name, ABSENT)
         if isinstance(want, Near):
             report.check_near(name, where, want.exact, have)

@@ -22,7 +22,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from verify import VerifyError
-from verify.api import ReadService, compare_answers, questions
+from verify.api import ReadService, compare_answers, compare_redirections, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
 from verify.log import Extent, KafkaLog
 from verify.model import PartitionExpected
@@ -267,6 +267,7 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     report = Report()
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
+    compare_redirections(report, totals, service.redirection)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from streams.answer import USERS_STANDARD_ERROR, QuestionError
 from streams.local.redis import RedisServer
@@ -17,11 +22,18 @@ from streams.redirection import read_names, read_rule
 from streams.redirects import RuleNames, RuleRecord
 from streams.scopes import app_arm_value, pair_value
 from streams.settings import Settings
+from streams.store import connect
 from streams.underperforming import read_underperforming
 from tests.redis_kit import NOON_MS, Shop
 from tests.scenario_kit import DAY, HOUR, MONDAY, NOON, SECOND, Sent
 from tests.scenarios_redirects import active, redirected
 from tests.store_kit import Shelf, on_redis
+from verify.api import compare_redirections
+from verify.compare import Report
+from verify.model import LogRecord
+from verify.recompute import recompute
+from verify.rules import Rules
+from verify.totals import Totals
 
 # By the target: users of a month before and after, and of 1 000 assigned to each arm those active after.
 TABLE = {
@@ -120,6 +132,62 @@ async def test_the_published_table_at_a_thousandth(shelf: Shelf) -> None:
     assert off["sample_ratio_is_off"] is True
     assert await read_rule(model, "nobody's") is None
 
+
+def _small_history() -> list[Sent]:
+    """Two rules of few users, one of which a redirect tells nothing of but that it is there."""
+    sent = [active(f"before{n}", f"u{n}", at=MONDAY - (1 + n % 30) * DAY) for n in range(12)]
+    for n in range(40):
+        arm = ("treated", "held_out")[n % 2]
+        sent.append(redirected(f"r{n}", f"u{n}", arm, at=NOON + n * SECOND, from_product_id="p1"))
+        if n % 3 or n % 2 == 0:
+            sent.append(active(f"after{n}", f"u{n}", arm, at=MONDAY + (1 + n % 30) * DAY))
+    sent.append(redirected("again", "u1", "treated", at=NOON + HOUR))
+    sent.append(redirected("plain", "u1", "treated", rule="r2", at=NOON + HOUR, to_app=None))
+    return sent
+
+
+@on_redis()
+async def test_verify_holds_an_answer_to_the_log(shelf: Shelf) -> None:
+    """What is told of a rule is recomputed from the log; each number that is changed is found."""
+    sent = _small_history()
+    await _fold(shelf, sent)
+    model = _model(shelf)
+    answers: dict[str, Any] = {rule: await read_rule(model, rule) for rule in await read_names(model)}
+    assert sorted(answers) == ["r1", "r2"]
+    ordered = sorted(sent, key=lambda each: each.at)
+    ordered.append(active("the-end", "nobody", app="none", at=MONDAY + 31 * DAY))
+    log = [LogRecord("redirects", 0, n, each.at, b"u1", each.data) for n, each in enumerate(ordered)]
+    [part] = recompute(log, Rules(partitions=1)).partitions.values()
+    totals = Totals(MONDAY + 31 * DAY, Rules(partitions=1))
+    totals.add(part)
+
+    def differing(told: dict[str, Any]) -> list[str]:
+        report = Report()
+        with patch("verify.api.time.time", lambda: (MONDAY + 31 * DAY + HOUR) / 1_000):
+            compare_redirections(report, totals, told.__getitem__, pause=0)
+        return sorted(each.what for each in report.differences)
+
+    assert differing(answers) == []
+    assert answers["r1"]["arms"]["held_out"]["contradicted"] == 1
+    for name, value in answers["r1"].items():
+        if name in NOT_HELD or isinstance(value, dict):
+            continue
+        wrong = [each + 1 for each in value] if isinstance(value, list) else WRONG.get(type(value), 7)
+        assert differing(answers | {"r1": answers["r1"] | {name: wrong}}), name
+    for arm in ("treated", "held_out"):
+        for name in ("assigned", "contradicted", "active"):
+            changed = copy.deepcopy(answers)
+            changed["r1"]["arms"][arm][name] += 9
+            assert f"arms.{arm}.{name}" in differing(changed)
+    assert differing(answers | {"r1": "HTTP 404"}) == ["answer"]
+
+
+# Of the reader alone: its clock and setting, and what stands where it is stored.
+NOT_HELD = {
+    *("as_of_ms", "capped", "sample_ratio_expected_held_out_percent", "stop", "stop_reasons", "guardrails"),
+    *(f"guardrails_{side}_{end}_ms" for side in ("before", "since") for end in ("from", "to")),
+}
+WRONG = {int: 123, float: 12.5, bool: "no", str: "else"}
 
 FIRST_DAY = NOON_MS - NOON_MS % DAY - 40 * DAY
 TODAY = FIRST_DAY + 40 * DAY
@@ -233,6 +301,54 @@ def test_the_stop_signal_says_what_is_worse(shop: Shop) -> None:
     assert told["guardrails_before_from_ms"] == FIRST_DAY - 30 * DAY
     # The day of the first redirect is on neither side; of those since, the last thirty.
     assert (told["guardrails_since_from_ms"], told["guardrails_since_to_ms"]) == (TODAY - 30 * DAY, TODAY)
+
+
+def _get(shop: Shop, path: str, **changed: Any) -> tuple[int, Any]:
+    """Status and JSON of one request to the service."""
+
+    async def run() -> tuple[int, Any]:
+        client = connect(shop.url)
+        service = TestClient[Any, Any](TestServer(shop.app(client, **changed)))
+        async with service, service.get(URL(path, encoded=True)) as response:
+            answer = response.status, await response.json()
+        await client.aclose()
+        return answer
+
+    return asyncio.run(run())
+
+
+def test_addresses(shop: Shop) -> None:
+    """Rules, a rule and slow sellers over HTTP; what can't be answered is one line; ids are decoded once."""
+    shop.record(0, "rulenames", "all", RuleNames(-1, ["r1", "a/b%"]))
+    shop.record(0, "rules", "a/b%", RuleRecord(-1, FIRST_DAY, [], {}))
+    assert _get(shop, "/api/v1/redirections") == (200, {"rules": ["a/b%", "r1"]})
+    assert _get(shop, "/api/v1/redirections/r1") == (200, _told(shop))
+    status, named = _get(shop, "/api/v1/redirections/a%2Fb%25")
+    assert (status, named["rule_id"], named["to_app"], named["pre_mau"]) == (200, "a/b%", None, None)
+    status, unknown = _get(shop, "/api/v1/redirections/r9")
+    assert status == 404 and "no redirect told of this rule" in unknown["error"]
+    assert _get(shop, "/api/v1/products/underperforming")[1] == _slow(shop)
+    assert _get(shop, "/api/v1/products/underperforming?platform=douyin")[1] == _slow(shop, "douyin")
+    for path, reason in (
+        ("/api/v1/redirections?x=1", "unknown parameter 'x'"),
+        ("/api/v1/redirections/r1?x=1", "unknown parameter 'x'"),
+        ("/api/v1/products/underperforming?platform=nowhere", "unknown platform"),
+    ):
+        status, wrong = _get(shop, path)
+        assert status == 400 and reason in wrong["error"]
+
+
+def test_app_scopes_can_be_asked_everywhere(shop: Shop) -> None:
+    """Figures, their series and their comparison: what an app does not have is null."""
+    shop.book(NOON_MS - 1, "app", "shop", events__active=3)
+    shop.users(TODAY - DAY, "active", "app", "shop", "u1", "u2")
+    shop.users(TODAY, "active", "app", "shop", "u3")
+    status, answer = _get(shop, "/api/v1/kpis?scope=app:shop&window=24h")
+    assert (status, answer["active_users"]) == (200, {"day": 2, "month": 2})
+    assert (answer["events_by_type"], answer["orders"]) == ({"active": 3}, None)
+    assert _get(shop, "/api/v1/series?scope=app:shop&window=30m")[0] == 200
+    assert _get(shop, "/api/v1/comparison?scope=app:shop&window=5m")[0] == 200
+    assert _get(shop, "/api/v1/scopes?kind=app&window=5m")[1]["scopes"] == []
 
 
 def _listed(shop: Shop, product_id: str, category: str | None, platform: str = "tiktok") -> None:
