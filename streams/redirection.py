@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from msgspec.msgpack import Decoder
 
@@ -86,14 +87,29 @@ async def read_names(model: ReadModel) -> list[str]:
 
 async def read_rule(model: ReadModel, rule_id: str) -> dict[str, object] | None:
     """The answer about a rule; None where no redirect told of it. Raises StoreUnavailableError."""
-    wanted = RecordRequest("rules", (rule_id,))
+    answers = await _answers(model, [rule_id], 1)
+    return answers[0] if answers else None
+
+
+async def read_newest(model: ReadModel, limit: int) -> list[dict[str, object]]:
+    """The answers about the rules that began last. Raises StoreUnavailableError."""
+    return await _answers(model, await read_names(model), limit)
+
+
+async def _answers(model: ReadModel, rule_ids: Sequence[str], limit: int) -> list[dict[str, object]]:
+    """About those of the rules that are known and began last."""
+    if not rule_ids:
+        return []  # An empty list of fields would mean all of them.
+    wanted = RecordRequest("rules", tuple(rule_ids))
     view, _ = await model.view(lambda _moment: _Asked((wanted,)))
-    rule = merged(rule_id, (_RULE.decode(packed(each)) for each in view.records(wanted, rule_id)))
-    if rule is None:
-        return None
+    known = (merged(of, (_RULE.decode(packed(each)) for each in view.records(wanted, of))) for of in rule_ids)
+    rules = sorted((rule for rule in known if rule is not None), key=lambda rule: -rule.first_ms)
     as_of_ms = _as_of(view.metas)
-    view, sheet = await model.view(lambda moment: RuleSheet(model, rule, as_of_ms, moment))
-    return sheet.answer(view)
+    answers: list[dict[str, object]] = []
+    for rule in rules[:limit]:
+        view, sheet = await model.view(partial(RuleSheet, model, rule, as_of_ms))
+        answers.append(sheet.answer(view))
+    return answers
 
 
 def _as_of(metas: Sequence[Meta]) -> int | None:

@@ -46,7 +46,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "answer trust read_store reading users_range sheet since stock details read_model series "
             "gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes uplift guardrails stops redirection shortfall underperforming"
+            "room_gauges changes uplift guardrails stops redirection redirect_gauges shortfall "
+            "underperforming"
         ).split()
     ),
     "watch": tuple(

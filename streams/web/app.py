@@ -21,6 +21,7 @@ from streams.exporter import Exporter, gauge
 from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
+from streams.redirect_gauges import RedirectGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
@@ -66,6 +67,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.ROOMS] = rooms
     app[routes.EXPORTER] = exporter
     exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
+    exporter.add_reading(RedirectGauges(model, settings.top_k).families)
     exporter.add_reading(changes.families)
     app[stream.HUB] = hub
     change_routes.install(app, changes)

@@ -1,4 +1,4 @@
-"""Redirection on a real Redis: the published table at a thousandth, arms, the stop signal, slow sellers."""
+"""Redirection on a real Redis: the published table at a thousandth, arms, the stop signal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,16 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from streams.answer import USERS_STANDARD_ERROR, QuestionError
+from streams.answer import USERS_STANDARD_ERROR
 from streams.local.redis import RedisServer
-from streams.products import ProductRecord
-from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
+from streams.redirect_gauges import REFRESH_MS, RedirectGauges
 from streams.redirection import read_names, read_rule
 from streams.redirects import RuleNames, RuleRecord
 from streams.scopes import app_arm_value, pair_value
 from streams.settings import Settings
 from streams.store import connect
-from streams.underperforming import read_underperforming
 from tests.redis_kit import NOON_MS, Shop
 from tests.scenario_kit import DAY, HOUR, MONDAY, NOON, SECOND, Sent
 from tests.scenarios_redirects import active, redirected
@@ -317,6 +315,50 @@ def _get(shop: Shop, path: str, **changed: Any) -> tuple[int, Any]:
     return asyncio.run(run())
 
 
+def test_gauges_tell_of_the_newest_rules(shop: Shop) -> None:
+    """Of the rules that began last what is known of each; read again once a minute at most."""
+    shop.record(0, "rules", "old", RuleRecord(-1, FIRST_DAY - DAY, [], {}))
+    shop.record(0, "rulenames", "all", RuleNames(-1, ["old"]))
+    for day in (-3, 20):
+        shop.users(FIRST_DAY + day * DAY, "active", "app", "shop", "u1", *(["u2"] if day > 0 else []))
+    for arm, users in (("treated", "abcdef"), ("held_out", "abc")):
+        shop.book(FIRST_DAY, "rule,arm", pair_value("r1", arm), assigned=10)
+        value = app_arm_value("shop", "r1", arm)
+        shop.users(FIRST_DAY + 20 * DAY, "active", "app,rule,arm", value, *users)
+    clock = [NOON_MS]
+
+    async def read(model: ReadModel) -> list[dict[str, Any]]:
+        model.clock = lambda: clock[0]
+        gauges = RedirectGauges(model, 1)
+        found = [{each.name: each.samples for each in await gauges.families()}]
+        shop.users(FIRST_DAY + 20 * DAY, "active", "app", "shop", "u3")
+        for clock[0] in (NOON_MS + REFRESH_MS - 1, NOON_MS + REFRESH_MS):
+            found.append({each.name: each.samples for each in await gauges.families()})
+        return found
+
+    first, same, again = shop.ask(read)
+    told = _told(shop)
+    assert first == same
+    assert (first["redirection_post_mau"], again["redirection_post_mau"]) == ({("r1",): 2}, {("r1",): 3})
+    assert first["redirection_uplift_percent"] == {("r1",): 100}
+    assert first["redirection_uplift_against_held_out_percent"] == {("r1",): pytest.approx(100)}
+    low, high = told["interval_percent"]
+    assert first["redirection_uplift_against_held_out_low_percent"] == {("r1",): low}
+    assert first["redirection_uplift_against_held_out_high_percent"] == {("r1",): high}
+    assert (first["redirection_stop"], first["redirection_sample_ratio_is_off"]) == (
+        {("r1",): 0},
+        {("r1",): 0},
+    )
+
+    async def all_of_them(model: ReadModel) -> Any:
+        return {each.name: each.samples for each in await RedirectGauges(model, 9).families()}
+
+    every = shop.ask(all_of_them)
+    assert every["redirection_stop"].keys() == {("r1",), ("old",)}
+    # Of a rule without a target no user is counted: no sample, never a zero.
+    assert every["redirection_post_mau"].keys() == {("r1",)}
+
+
 def test_addresses(shop: Shop) -> None:
     """Rules, a rule and slow sellers over HTTP; what can't be answered is one line; ids are decoded once."""
     shop.record(0, "rulenames", "all", RuleNames(-1, ["r1", "a/b%"]))
@@ -327,8 +369,9 @@ def test_addresses(shop: Shop) -> None:
     assert (status, named["rule_id"], named["to_app"], named["pre_mau"]) == (200, "a/b%", None, None)
     status, unknown = _get(shop, "/api/v1/redirections/r9")
     assert status == 404 and "no redirect told of this rule" in unknown["error"]
-    assert _get(shop, "/api/v1/products/underperforming")[1] == _slow(shop)
-    assert _get(shop, "/api/v1/products/underperforming?platform=douyin")[1] == _slow(shop, "douyin")
+    for platform in ("", "?platform=douyin"):
+        status, slow = _get(shop, f"/api/v1/products/underperforming{platform}")
+        assert (status, slow["products"], slow["to_ms"]) == (200, [], TODAY)
     for path, reason in (
         ("/api/v1/redirections?x=1", "unknown parameter 'x'"),
         ("/api/v1/redirections/r1?x=1", "unknown parameter 'x'"),
@@ -349,63 +392,3 @@ def test_app_scopes_can_be_asked_everywhere(shop: Shop) -> None:
     assert _get(shop, "/api/v1/series?scope=app:shop&window=30m")[0] == 200
     assert _get(shop, "/api/v1/comparison?scope=app:shop&window=5m")[0] == 200
     assert _get(shop, "/api/v1/scopes?kind=app&window=5m")[1]["scopes"] == []
-
-
-def _listed(shop: Shop, product_id: str, category: str | None, platform: str = "tiktok") -> None:
-    record = ProductRecord(
-        listed=(NOON_MS, 0), title=f"Title {product_id}", category=category, platform=platform
-    )
-    shop.record(0, "products", product_id, record)
-
-
-def _slow(shop: Shop, platform: str | None = None) -> Any:
-    async def ask(model: ReadModel) -> Any:
-        return await read_underperforming(model, Ranking(model.store), platform)
-
-    return shop.ask(ask)
-
-
-def test_products_that_underperform(shop: Shop) -> None:
-    """Of the seven complete days before today: who sells less than the category's median, and who more."""
-    for n, orders in enumerate((1, 10, 10, 10, 12)):
-        _listed(shop, f"p{n}", "home", "douyin" if n == 4 else "tiktok")
-        for day in range(1, 8):
-            shop.book(TODAY - day * DAY, "product", f"p{n}", p=n % 2, events__tag_tap=100)
-            shop.book(TODAY - day * DAY, "product", f"p{n}", p=n % 2, events__purchase=orders)
-    _listed(shop, "elsewhere", None)
-    for product in ("elsewhere", "never-listed"):
-        shop.book(TODAY - DAY, "product", product, events__tag_tap=10_000)
-    # Neither today nor the eighth day before counts.
-    for at in (TODAY, TODAY - 8 * DAY):
-        shop.book(at, "product", "p0", events__tag_tap=100, events__purchase=100)
-    told = _slow(shop)
-    assert (told["from_ms"], told["to_ms"]) == (TODAY - 7 * DAY, TODAY)
-    assert told["categories"] == [{"category": "home", "products": 5, "median_orders_per_tag_tap": 0.1}]
-    [found] = told["products"]
-    assert (found["product_id"], found["title"], found["category"]) == ("p0", "Title p0", "home")
-    assert (found["tag_taps"], found["orders"], found["orders_per_tag_tap"]) == (700, 7, 0.01)
-    assert 0.01 < found["upper_bound"] < 0.1
-    assert (found["category_median"], found["missing_orders"]) == (0.1, pytest.approx(63))
-    assert [(each["product_id"], each["title"]) for each in found["targets"]] == [("p4", "Title p4")]
-    # Four products of the category are listed on TikTok: too few for a median.
-    assert (_slow(shop, "tiktok")["categories"], _slow(shop, "tiktok")["products"]) == ([], [])
-    with pytest.raises(QuestionError, match="unknown platform 'nowhere'"):
-        _slow(shop, "nowhere")
-
-
-def test_where_products_were_not_told_apart_none_is_named(shop: Shop) -> None:
-    """A day that counted products under `other` makes rates of parts: capped, and no list."""
-    for n, orders in enumerate((1, 10, 10, 10, 12)):
-        _listed(shop, f"p{n}", "home")
-        shop.book(TODAY - DAY, "product", f"p{n}", events__tag_tap=700, events__purchase=7 * orders)
-    assert len(_slow(shop)["products"]) == 1
-    shop.book(TODAY - DAY, "product", "tag-taps", capped=1)
-    told = _slow(shop)
-    assert (told["capped"], told["products"], told["categories"]) == (True, [], [])
-
-
-def test_without_a_watermark_no_day_is_complete(shop: Shop) -> None:
-    """Before the worker has read taps and orders, the question can't be answered."""
-    shop.forget_meta(0, "wm:tag-taps")
-    with pytest.raises(QuestionError, match="nothing is known yet"):
-        _slow(shop)
