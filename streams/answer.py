@@ -323,7 +323,7 @@ def body(
         "ratios": kept.pop("ratios", dict.fromkeys(_RATIO_KEYS)),
         "users_from_ms": from_ms,
         "users_to_ms": to_ms,
-        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms else None,
+        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms or totals.days else None,
         **nest(of_quality),
         **kept,
     }

@@ -16,7 +16,7 @@ from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, ScopeKind
+from streams.kpi import FigureSet, Part, ScopeKind
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, OWN_SCOPES, pair_value
 from streams.sums import Sums
 
@@ -33,7 +33,11 @@ class EventCounter:
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
         # By name of the count of the whole, what its events are counted by beside that.
-        self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
+        self._parts = {
+            self._names[cls]: kept
+            for cls, parts in PARTS.items()
+            if cls in self._names and (kept := [part for part in parts if _is_kept(part, figures)])
+        }
         # Likewise the kinds whose value only its events carry.
         self._own_kinds = {
             self._names[cls]: own
@@ -150,6 +154,10 @@ class EventCounter:
                 into[name, OTHER] += amount
                 if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
+
+
+def _is_kept(part: Part, figures: FigureSet) -> bool:
+    return figures.measures.issuperset(measure.name for measure in part.measures.values())
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:

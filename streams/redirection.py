@@ -184,8 +184,8 @@ class RuleSheet:
             self.requests.append(self._arms)
 
     def _ask_assigned(self, to_ms: int) -> None:
-        """Those whose assignment may hold at the end: of the last 400 days."""
-        from_ms = max(self.rule.first_day_ms, to_ms - ASSIGNED_DAYS * DAY_MS)
+        """Those whose assignment held at some time of *post*, as it does of everybody who is active there."""
+        from_ms = max(self.rule.first_day_ms, to_ms - (MONTH_DAYS + ASSIGNED_DAYS) * DAY_MS)
         panes = self._day_panes(from_ms, to_ms)
         if panes:
             fields = [

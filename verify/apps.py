@@ -8,6 +8,7 @@ from verify.asked import ABSENT, Asked, Near
 from verify.panes import pane_start
 from verify.rules import DAY_MS, SKETCH_KEPT_MS
 from verify.totals import Range
+from verify.users import STANDARD_ERROR
 
 SPANS = {"day": 1, "month": 30}
 """Whole UTC days, the last that are over by the end of the asked range."""
@@ -25,6 +26,8 @@ def answer(asked: Asked) -> dict[str, Any]:
         if len(kept) == 1:  # else it is for the reader's clock to say
             users = Near(asked.totals.user_count(asked.scope, "active", span))
             expected[f"active_users.{name}"] = users if True in kept else None
+    if isinstance(expected.get("active_users.day"), Near):
+        expected["users_standard_error"] = STANDARD_ERROR
     return expected
 
 

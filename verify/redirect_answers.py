@@ -94,7 +94,7 @@ class RuleAsked:
 
     def _arms(self, until_ms: int, is_ripe: bool) -> dict[str, Any]:
         """Of each arm; and of one against the other, if the days are full."""
-        whole = Range(max(self.day_ms, until_ms - ASSIGNED_MS), until_ms, "1d")
+        whole = Range(max(self.day_ms, until_ms - MONTH_MS - ASSIGNED_MS), until_ms, "1d")
         month = Range(until_ms - MONTH_MS, until_ms, "1d")
         expected: dict[str, Any] = {}
         assigned: list[int] = []

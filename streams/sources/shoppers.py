@@ -104,9 +104,12 @@ class Shoppers:
         rooms: Rooms,
         orders: Orders,
         incidents: Incidents,
+        start_ms: int,
         delays_from_ms: int | None,
     ) -> None:
-        """Sessions that begin at `delays_from_ms` or later may send views late; None: none does."""
+        """What happens before `start_ms` is not sent. Sessions that begin at `delays_from_ms` or later may
+        send views late; None: none does."""
+        self._start_ms = start_ms
         self._world = world
         self._calendar = calendar
         self._rooms = rooms
@@ -232,7 +235,8 @@ class Shoppers:
         arm = ARMS[shopper.number // len(RULES) % len(ARMS)]
         assigned = f'"rule_id":"{rule}","arm":"{arm}"'
         if session.key not in self._assigned:
-            self._assigned.add(session.key)
+            if session.time_ms >= self._start_ms:  # what comes before is never sent
+                self._assigned.add(session.key)
             product = self._world.products[session.market.name][0].product_id
             creator = self._world.creators[session.market.name][0].creator_id
             more = f',{assigned},"from_app":"{from_app}","to_app":"{to_app}","to_product_id":"{product}"'

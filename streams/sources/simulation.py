@@ -83,6 +83,7 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
         rooms=rooms,
         orders=orders,
         incidents=incidents,
+        start_ms=config.start_ms,
         # Where disorder is asked for, it alone decides how late a record is sent.
         delays_from_ms=None if config.faults.disorder_ms else config.start_ms,
     )
