@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 
 from streams import redirects as module
 from streams.kpis import FIGURE_SETS
-from streams.ledger import Ledger
+from streams.ledger import Ledger, day_of
+from streams.redirection import merged
 from streams.redirects import RedirectBook, RuleNames, RuleRecord
 from streams.story import Chunk
 from streams.sums import Sums
 from streams.users import UserSketches
 from streams.window import pane_sizes
 from tests.driver import PipelineDriver
-from tests.scenario_kit import DAY, NOON, SECOND, Sent, view
+from tests.scenario_kit import DAY, MONDAY, NOON, SECOND, Sent, view
 from tests.scenarios_redirects import active, redirected
 from verify import redirects as oracle
 from verify.model import LogRecord, Rule
@@ -115,6 +116,30 @@ def test_assignments_are_forgotten_only_when_they_have_lapsed() -> None:
         driver.save(0)
         is_kept = sent.at <= NOON + 401 * DAY
         assert ("u1" in driver.saved[0].ledgers["assigned"]) is is_kept, sent.at
+
+
+def test_a_user_is_filed_under_the_latest_assignment() -> None:
+    """An assignment that comes late, of the day before, does not let the other one go a day too early."""
+    driver = PipelineDriver(1)
+    midnight = MONDAY + DAY
+    sent = [redirected("e1", at=midnight), redirected("e2", rule="r2", at=midnight - SECOND)]
+    driver.append(LogRecord("redirects", 0, n, midnight, b"u1", each.data) for n, each in enumerate(sent))
+    driver.finish()
+    assert driver.saved[0].ledgers["assigned"]["u1"].startswith(b"%d:" % day_of(midnight))
+
+
+def test_the_earliest_word_of_any_partition_holds() -> None:
+    """Of two at one time the lower offset, then the lower partition number; each field by itself."""
+    records = [
+        RuleRecord(-1, NOON + 1, [], {"to_app": (NOON + 1, 5, "a"), "creator_id": (NOON + 9, 0, "c")}),
+        RuleRecord(-1, NOON, [], {"to_app": (NOON + 1, 4, "b"), "from_app": (NOON + 2, 0, "x")}),
+        RuleRecord(-1, NOON + 3, [], {"to_app": (NOON + 1, 4, "d")}),
+    ]
+    rule = merged("r", records)
+    assert rule is not None
+    assert (rule.first_ms, rule.first_day_ms) == (NOON, MONDAY)
+    assert rule.said == {"to_app": "b", "creator_id": "c", "from_app": "x"}
+    assert merged("r", []) is None
 
 
 def test_the_small_figure_set_and_other_events_cost_nothing() -> None:
