@@ -21,7 +21,7 @@ typecheck: setup
 	$(PYTHON) -m mypy
 
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
-	$(PYTHON) -m pytest -n 2 --cov --cov-report=term
+	$(PYTHON) -m pytest -n 2 --durations=20 --cov --cov-report=term
 
 long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
 	$(PYTHON) -m pytest -m long

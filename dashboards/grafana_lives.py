@@ -44,7 +44,7 @@ LIVE = Choice(
     "live",
     "Live",
     'label_values({__name__=~"shop_pulse_orders|shop_pulse_cohort_state", env="$env", shop="$shop", '
-    'scope_kind="live", scope!="other"}, scope)',
+    'scope_kind="live", scope!~"other|unattributed"}, scope)',
 )
 PAGES = Text(
     "pulse_url",
@@ -56,7 +56,10 @@ OF_LIVES = {"scope_kind": "live"}
 THE_LIVE = {"scope_kind": "live", "scope": "$live"}
 SOON, HALF_HOUR = {"window": "5m"}, {"window": "30m"}
 _MINUTES = 5
-_LARGEST = "The largest lives of the last half hour are named, the others are summed as other."
+_LARGEST = (
+    "The largest lives of the last half hour are named, the others are summed as other; unattributed is what "
+    "belongs to no live."
+)
 
 _ROOMS = Panel(
     kind=Kind.TABLE,

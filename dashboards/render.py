@@ -40,7 +40,8 @@ def kpi_reference() -> str:
         "",
         "Written by `shop-pulse render` from `streams/kpis.py`, `dashboards/pitfalls.py` and",
         "`dashboards/alerts*.py`; do not edit. `*` stands for a currency; a ratio over nothing is `null`.",
-        "What the measures mean: [docs/contract.md](../docs/contract.md).",
+        "What the measures mean: [docs/contract.md](../docs/contract.md). Every scope: all but `campaign`,",
+        "which has figures of its own.",
         "",
         "| figure | formula | denominator | unit | kept for | meaning | pitfalls | alerts | source |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -50,7 +51,9 @@ def kpi_reference() -> str:
 
 
 def _row(kpi: Kpi) -> str:
-    kinds = "every scope" if kpi.kinds == EVERYWHERE else " ".join(sorted(kpi.kinds))
+    of_their_own = sorted(kpi.kinds - EVERYWHERE)
+    every = kpi.kinds.issuperset(EVERYWHERE)
+    kinds = " and ".join(["every scope", *of_their_own]) if every else " ".join(sorted(kpi.kinds))
     denominator = f"`{formula_text(kpi.formula.whole)}`" if isinstance(kpi.formula, Ratio) else ""
     alerts = ", ".join(
         f"[{alert.name.removeprefix('ShopPulse')}](../docs/runbook.md#{alert.anchor})"

@@ -18,6 +18,7 @@ from types import MappingProxyType
 from schemas.events import TYPES_OF_TOPIC
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
+from streams.figures.take import ADS
 from streams.kpi import FigureSet
 from streams.scopes import OTHER
 from streams.window import Pane, PaneSize
@@ -27,7 +28,8 @@ SCOPE_VALUES_MAX = 20_000
 # longest idle first, and read from Redis if events still come.
 IDLE_VALUES_MAX = 100_000
 
-# Topic of each measure that has a cap. The order service's events are money, and never capped.
+# Topic of each measure that has a cap. The order service's events are money, and never capped; what a
+# campaign was charged goes where its charges are counted.
 TOPIC_OF: Mapping[str, str] = MappingProxyType(
     {
         measure.name: topic
@@ -36,6 +38,7 @@ TOPIC_OF: Mapping[str, str] = MappingProxyType(
         if cls in types and topic != "purchases"
         for measure in (whole, *(each for part in PARTS.get(cls, ()) for each in part.measures.values()))
     }
+    | {ADS.name: "ads"}
 )
 _WHOLES = frozenset(measure.name for measure in EVENT_COUNTS.values())
 
@@ -218,7 +221,7 @@ class Admission:
             return amounts
         kept: defaultdict[tuple[str, str], int] = defaultdict(int)
         for (measure, value), amount in amounts.items():
-            topic = TOPIC_OF.get(measure, "")
+            topic = TOPIC_OF.get(measure.partition(":")[0], "")
             if topic in full and value != OTHER and value not in full[topic]:
                 kept[measure, OTHER] += amount
                 if self.counts_moved(measure):

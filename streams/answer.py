@@ -26,6 +26,7 @@ from streams.catalogue import (
     USERS,
 )
 from streams.figures import DISTINCT, MEASURES, PARTS, SKETCHES
+from streams.figures.attribution import GMV, Attribution
 from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
@@ -40,10 +41,6 @@ Figure = int | float | None
 # Keys that every answer has, null where the kind of scope does not keep them.
 _SESSION_KEYS = tuple(measure.name.removeprefix("sessions.") for measure in SESSION_STEPS)
 _USER_KEYS = tuple(USERS)
-_EVENT_KEYS, _RATIO_KEYS = (
-    tuple(kpi.path.removeprefix(group) for kpi in KPIS if kpi.path.startswith(group))
-    for group in ("events.", "ratios.")
-)
 _PAIR = re.compile(rf",({'|'.join(re.escape(kind) for kind in SCOPES if ',' not in kind)}):")
 
 
@@ -197,7 +194,7 @@ def stored_measures(
         for measure in MEASURES
         if measure.name in read & figures.measures
         and kind in measure.kinds
-        and measure.keeping is not Keeping.SKETCH
+        and measure.keeping in (Keeping.SUM, Keeping.MAX)
         for currency in (currencies if measure.per_currency else (None,))
     )
 
@@ -225,7 +222,7 @@ def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, .
 
 def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
     """Names in Redis of the measures that are set against users, over the users' range."""
-    measures = (GMV_PAID, ORDERS_IN_CURRENCY)
+    measures = (GMV_PAID, GMV[Attribution.OWN], ORDERS_IN_CURRENCY)
     return tuple(measure.stored_as(currency) for currency in currencies for measure in measures)
 
 
@@ -314,13 +311,13 @@ def body(
     from_ms, to_ms = users_range_ms or (None, None)
     of_quality = {kpi.path: evaluate(kpi, PIPELINE.name, Totals(quality), None, figures) for kpi in QUALITY}
     return {
-        "events": kept.pop("events", dict.fromkeys(_EVENT_KEYS)),
+        "events": kept.pop("events", None),
         "users": kept.pop("users", dict.fromkeys(_USER_KEYS)),
         "sessions": kept.pop("sessions", dict.fromkeys(_SESSION_KEYS)),
         "orders": kept.pop("orders", None),
         "items": kept.pop("items", None),
         "money": kept.pop("money", {}),
-        "ratios": kept.pop("ratios", dict.fromkeys(_RATIO_KEYS)),
+        "ratios": kept.pop("ratios", {}),
         "users_from_ms": from_ms,
         "users_to_ms": to_ms,
         "users_standard_error": USERS_STANDARD_ERROR if users_range_ms or totals.days else None,

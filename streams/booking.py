@@ -8,12 +8,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from schemas.events import Event
-from streams.catalogue import EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
+from streams.catalogue import COMMISSION, EVENT_COUNTS, GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
+from streams.commission import Commission, Settlement, due_values
 from streams.figures import PARTS
+from streams.figures.attribution import keeps_attribution
+from streams.figures.commission import FINAL
 from streams.kpi import FigureSet, Measure
 from streams.ledger import Order, OrderLine
 from streams.scopes import (
     ALL,
+    CREATOR,
+    DUE,
+    LIVE,
     LIVE_PRODUCT,
     ORDER_SCOPES,
     PIPELINE,
@@ -22,6 +28,7 @@ from streams.scopes import (
     SCOPES,
     SINGLE_LINE_SCOPES,
     SINGLE_ORDER_SCOPES,
+    UNATTRIBUTED,
     pair_value,
     room_kind,
 )
@@ -37,6 +44,13 @@ _LINE_VALUES: Mapping[str, Callable[[OrderLine], str | None]] = MappingProxyType
         **{kind.name: attrgetter(kind.name) for kind in SINGLE_LINE_SCOPES},
         LIVE_PRODUCT.name: lambda line: None if line.live is None else pair_value(line.live, line.product),
         PRODUCT_SKU.name: lambda line: None if line.sku is None else pair_value(line.product, line.sku),
+    }
+)
+# Where attribution is kept, the lives and the creators add up to the whole.
+_ATTRIBUTED_VALUES: Mapping[str, Callable[[OrderLine], str | None]] = MappingProxyType(
+    {
+        LIVE.name: lambda line: UNATTRIBUTED if line.live is None else line.live,
+        CREATOR.name: lambda line: UNATTRIBUTED if line.creator is None else line.creator,
     }
 )
 
@@ -59,9 +73,18 @@ class Entry(NamedTuple):
 
 
 class Books:
-    """Adds amounts to the sums of one partition, as far as the figure set keeps them."""
+    """Adds amounts to the sums of one partition, as far as the figure set keeps them.
 
-    def __init__(self, figures: FigureSet, sums: Sums) -> None:
+    `settlement` is when commission is final, which decides where some of an order's amounts belong.
+    """
+
+    def __init__(
+        self,
+        figures: FigureSet,
+        sums: Sums,
+        settlement: Settlement = Settlement(),  # noqa: B008 - frozen
+    ) -> None:
+        self.settlement = settlement
         self._sums = sums
         self._measures = figures.measures
         kinds = figures.kinds
@@ -69,6 +92,9 @@ class Books:
         self._keeps_all = ALL in kinds
         self._keeps_pipeline = PIPELINE in kinds
         self._keeps_rooms = ROOM in kinds
+        self._keeps_due = DUE in kinds
+        # Whether an order's commission, and so its delivery, is of use.
+        self.keeps_commission = COMMISSION.name in figures.measures
         # Where the values of an order-level scope stand in `Order.scopes` and `Attempt.scopes`.
         places = {kind.fields[0]: place for place, kind in enumerate(SINGLE_ORDER_SCOPES)}
         self._order_kinds = [
@@ -77,7 +103,8 @@ class Books:
             if kind in kinds and kind is not ALL
         ]
         names = {kind.name for kind in kinds}
-        self._line_kinds = [(name, value_of) for name, value_of in _LINE_VALUES.items() if name in names]
+        values = {**_LINE_VALUES, **_ATTRIBUTED_VALUES} if keeps_attribution(figures) else _LINE_VALUES
+        self._line_kinds = [(name, value_of) for name, value_of in values.items() if name in names]
 
     def book(
         self,
@@ -101,6 +128,8 @@ class Books:
             for entry in entries
             if entry.measure.name in self._measures
         ]
+        if not kept:
+            return
         start_ms = self._sums.finest.start_of(time_ms)
         if self._keeps_all:
             cells = self._sums.cells_of(ALL.name, start_ms)
@@ -157,6 +186,16 @@ class Books:
             if line.live not in counted:
                 counted.add(line.live)
                 cells[orders, minute] += sign
+
+    def book_due(self, order: Order, commission: Commission, sign: int) -> None:
+        """Books an order's commission by the hour in which it becomes final."""
+        if not self._keeps_due:
+            return
+        name = FINAL.stored_as(order.currency)
+        cells = self._sums.cells_of(DUE.name, self._sums.finest.start_of(order.time_ms))
+        for value, amount in due_values(order, commission):
+            if amount:
+                cells[name, value] += sign * amount
 
     def on_event(self, event: Event, amount: int) -> None:
         """Counts one event in every scope that its envelope carries (`fold` counts whole chunks faster)."""

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from schemas.codec import Reason
 from schemas.events import (
     EVENT_TYPES,
-    Active,
     AddToCart,
     Event,
     LiveJoin,
@@ -29,10 +28,10 @@ from streams.kpi import Distinct, Keeping, Measure, Sum
 from streams.scopes import (
     EVERYWHERE,
     LIVE,
-    ON_APPS,
     ON_ORDERS,
     ON_PIPELINE,
     ON_TRAFFIC,
+    OWN_SCOPES,
     PRODUCT_SKU,
     WITH_REPEAT_BUYERS,
     WITH_SESSIONS,
@@ -40,14 +39,18 @@ from streams.scopes import (
     WITH_USERS,
 )
 
-# Kinds of scope whose value only these events carry.
-_OWN_KINDS: Mapping[type[Event], frozenset[str]] = MappingProxyType({Active: ON_APPS})
+
+def _kinds_of(cls: type[Event]) -> frozenset[str]:
+    own = {kind.name for kind in OWN_SCOPES if kind.fields[0] in cls.__struct_fields__}
+    return (EVERYWHERE if cls in (Payment, Purchase) else ON_TRAFFIC) | own
+
+
 EVENT_COUNTS: Mapping[type[Event], Measure] = MappingProxyType(
     {
         cls: Measure(
             name=f"events.{event_type(cls)}",
             help=f"Accepted events of type {event_type(cls)}, by event time.",
-            kinds=EVERYWHERE if cls in (Payment, Purchase) else ON_TRAFFIC | _OWN_KINDS.get(cls, frozenset()),
+            kinds=_kinds_of(cls),
         )
         for cls in EVENT_TYPES
         if cls is not SourceHeartbeat
@@ -162,7 +165,9 @@ WATCH_MS = _viewers("watch_ms", "Viewers x time to the next heartbeat, at most 6
 COVERED_MS = _viewers("covered_ms", "Time that heartbeats cover, each to the next one, at most 60 s.")
 
 # Kinds whose values come from clients without a closed list: their traffic cells have a cap.
-CAPPED_KINDS = (ON_TRAFFIC | ON_APPS) - {"all", "platform", "surface", "platform,surface"}
+CAPPED_KINDS = (ON_TRAFFIC - {"all", "platform", "surface", "platform,surface"}) | {
+    kind.name for kind in OWN_SCOPES
+}
 CAPPED = Measure(
     name="capped",
     help="Events counted under `other` because a cap on values was met, by topic.",

@@ -26,7 +26,7 @@ from streams.scopes import (
     CREATOR,
     LIVE,
     LIVE_PRODUCT,
-    OTHER,
+    NO_NAMES,
     PLATFORM,
     PLATFORM_GATEWAY,
     PLATFORM_SURFACE,
@@ -143,7 +143,7 @@ class CauseSlices:
         if key not in self._known:
             panes = [Pane(size, start_ms) for start_ms in starts]
             tally = await self._ranking.tally(kind, panes, await self._model.metas())
-            values = (of for of in tally.order(_RANKED_MAX) if of != OTHER)
+            values = (of for of in tally.order(_RANKED_MAX) if of not in NO_NAMES)
             of_live = (of for of in values if live is None or split_pair(of)[0] == live)
             self._known[key] = tuple(islice(of_live, VALUES_MAX))
         return self._known[key]

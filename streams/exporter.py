@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -28,13 +29,15 @@ from streams.read_store import Meta
 from streams.room_gauges import Samples
 from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError
-from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_survey
+from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_day, read_survey
 from streams.trust import State
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "shop_pulse_"
 # Several Prometheus servers, or an impatient reader, cost one reading a second.
 CACHED_S = 1.0
+# The figures of a day are read anew so often.
+DAY_CACHED_S = 60.0
 
 SCOPE_LABELS = ("scope_kind", "scope", "window")
 DEAD_LETTERS = "dead_letters."
@@ -67,6 +70,7 @@ class Exporter:
         self._top_k = top_k
         self._one_at_a_time = asyncio.Lock()
         self._rendered: tuple[float, bytes] | None = None
+        self._day: tuple[float, WindowSurvey | None] | None = None
         self._sources: list[Callable[[], Iterable[Metric]]] = []
         self._readings: list[Callable[[], Awaitable[Iterable[Samples]]]] = []
 
@@ -89,6 +93,8 @@ class Exporter:
     async def _read(self) -> bytes:
         try:
             survey = await read_survey(self._model, self._ranking, self._top_k)
+            day = await self._read_day()
+            survey = survey if day is None else replace(survey, windows=(*survey.windows, day))
         except (StoreUnavailableError, StoreCorruptError):
             survey = None
         # Thousands of samples take tens of milliseconds; answers need not wait for them.
@@ -97,6 +103,15 @@ class Exporter:
         for reading in self._readings if survey is not None else ():
             further += [gauge(*each) for each in await _read_or_none(reading)]
         return await asyncio.to_thread(expose, survey, self._model.figures, further)
+
+    async def _read_day(self) -> WindowSurvey | None:
+        if self._day is not None and time.monotonic() - self._day[0] <= DAY_CACHED_S:
+            return self._day[1]
+        day = await read_day(self._model, self._ranking)
+        # What was read before there were any figures is not kept.
+        is_told = day is not None and day.trust.as_of_ms is not None
+        self._day = (time.monotonic(), day) if is_told else None
+        return day
 
 
 async def _read_or_none(reading: Callable[[], Awaitable[Iterable[Samples]]]) -> Iterable[Samples]:

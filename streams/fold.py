@@ -12,12 +12,12 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
-from schemas.events import Event
+from schemas.events import TYPES_OF_TOPIC, Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, Part, ScopeKind
-from streams.scopes import ALL, ON_TRAFFIC, OTHER, OWN_SCOPES, pair_value
+from streams.kpi import FigureSet, Level, Part
+from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
 
@@ -38,18 +38,18 @@ class EventCounter:
             for cls, parts in PARTS.items()
             if cls in self._names and (kept := [part for part in parts if _is_kept(part, figures)])
         }
-        # Likewise the kinds whose value only its events carry.
-        self._own_kinds = {
-            self._names[cls]: own
-            for cls, measure in EVENT_COUNTS.items()
-            if cls in self._names
-            and (own := [kind for kind in OWN_SCOPES if kind in figures.kinds and kind.name in measure.kinds])
-        }
-        self._counted_again = self._parts.keys() | self._own_kinds.keys()
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
         self._pairs = [kind for kind in valued if len(kind.fields) == 2]
+        # Kinds of their own, by the types of the topics whose events may have their field.
+        own = [kind for kind in figures.kinds if kind.level is Level.OWN]
+        self._own = {
+            cls: [kind for kind in own if any(kind.fields[0] in each.__struct_fields__ for each in types)]
+            for types in TYPES_OF_TOPIC.values()
+            for cls in types
+            if own and cls in self._names
+        }
         self._fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
         self._columns = _columns_getter(self._fields)
 
@@ -67,10 +67,8 @@ class EventCounter:
         if not events:
             return
         self._count_as(names, events, times_ms)
-        for name in self._counted_again.intersection(names) if self._counted_again else ():
-            for kind in self._own_kinds.get(name, ()):
-                self._count_own(kind, name, events, times_ms)
-            for part in self._parts.get(name, ()):
+        for name in self._parts.keys() & names if self._parts else ():
+            for part in self._parts[name]:
                 found = [
                     (measure.name, event, time_ms)
                     for event, time_ms in zip(events, times_ms, strict=True)
@@ -99,6 +97,9 @@ class EventCounter:
             column = columns.get(kind.fields[0])
             if column is not None:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
+        for kind in self._own.get(events[0].__class__, ()):
+            own = [getattr(event, kind.fields[0], None) for event in events]
+            self._add(kind.name, pairs, Counter(zip(heads, own, strict=True)))
         for kind in self._pairs:
             first, second = map(columns.get, kind.fields)
             if first is not None and second is not None:
@@ -112,20 +113,6 @@ class EventCounter:
                         if one is not None and two is not None
                     },
                 )
-
-    def _count_own(
-        self, kind: ScopeKind, name: str, events: Sequence[Event], times_ms: Sequence[int]
-    ) -> None:
-        """Adds 1 per event that `name` counts, by its value of a kind that no envelope carries."""
-        size, value_of = self._sums.finest, attrgetter(kind.fields[0])
-        rows = [
-            (size.start_of(time_ms), value_of(event))
-            for event, time_ms in zip(events, times_ms, strict=True)
-            if self._names.get(event.__class__) == name
-        ]
-        places = {start_ms: place for place, start_ms in enumerate(dict.fromkeys(start for start, _ in rows))}
-        counts = Counter((places[start_ms], value) for start_ms, value in rows)
-        self._add(kind.name, [(start_ms, name) for start_ms in places], counts)
 
     def _add(
         self, kind: str, numbers: Sequence[tuple[int, str]], counts: Mapping[tuple[int, Any], int]

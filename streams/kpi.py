@@ -18,8 +18,8 @@ from schemas.events import Event
 
 
 class Level(StrEnum):
-    """Whether an order counts in a scope whole, only with the lines that carry its value, or not at all:
-    a scope of figures of its own, or one that no reader can name."""
+    """Whether an order counts in a scope whole, or only with the lines that carry the scope's value; of a
+    kind of its own only the events count that have its field, and no order."""
 
     ORDER = "order"
     LINE = "line"
@@ -46,23 +46,28 @@ class ScopeKind:
 
 
 class Keeping(StrEnum):
-    """How a measure is kept, and so how panes and partitions are put together."""
+    """How a measure is kept, and so how panes and partitions are put together.
+
+    `DUE` is a sum by the hour from which on it counts: an answer has what counted by its `as_of_ms`.
+    """
 
     SUM = "sum"
     MAX = "max"
     SKETCH = "sketch"
+    DUE = "due"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """A number kept per pane and scope: a sum, a highest value, or a sketch of distinct users.
+    """A number kept per pane and scope: a sum, a highest value, a sketch of users, or what became due.
 
     Attributes:
         name: as stored; a measure per currency is stored as ``name:CUR``.
         help: one sentence.
         kinds: names of the scope kinds it is kept for.
         per_currency: amounts of different currencies are never added.
-        keeping: sketches stand in keys of their own, all else in cells.
+        keeping: sketches stand in keys of their own, what becomes due in cells of the kind `due`, all else
+            in cells of its scope.
     """
 
     name: str
@@ -163,7 +168,7 @@ class Kpi:
     """A figure as people read it.
 
     Attributes:
-        path: place in the answer, for example ``events.view``; ``money.*.x`` stands once per currency.
+        path: place in the answer, for example ``events.view``; ``group.*.x`` stands once per currency.
         formula: what it is, over measures.
         unit: ``count``, ``minor`` (minor units of the currency), ``seconds`` or ``ratio``.
         help: one sentence for the reference, the gauge and the panel.
@@ -188,6 +193,7 @@ class Kpi:
     def gauge(self) -> str:
         """The name of its gauge, without the prefix: the path, without the words that say nothing there."""
         bare = self.path.removeprefix("money.*.").removeprefix("ratios.").removesuffix(".count")
+        bare = bare.replace(".*.", ".")
         return bare.replace(".", "_")
 
     @property

@@ -42,6 +42,8 @@ from streams.catalogue import (
 from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
+    BOUGHT_FROM,
+    DUE,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
@@ -235,6 +237,7 @@ KPIS = (
         "minor",
         "GMV paid over distinct buyers (of any currency), both over the range of `users`.",
         "Shopify: amount spent per customer",
+        EVERYWHERE - BOUGHT_FROM,
         over_users_range=True,
     ),
     _kpi("viewers.peak", PEAK_VIEWERS, "count", PEAK_VIEWERS.help, "TikTok PCU", _ON_LIVE),
@@ -304,7 +307,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, RULE_ARM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, ROOM, DUE, RULE_ARM, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),
@@ -334,8 +337,8 @@ def check() -> None:
         unknown = {measure.name for measure in measures_of(kpi.formula)} - set(names)
         if unknown:
             raise ValueError(f"{kpi.path} reads measures that are not listed: {sorted(unknown)}")
-        if kpi.per_currency is not kpi.path.startswith("money.*."):
-            raise ValueError(f"{kpi.path}: figures per currency stand under money.*")
+        if kpi.per_currency is not (".*." in kpi.path):
+            raise ValueError(f"{kpi.path}: figures per currency stand under money.* or another group.*")
 
 
 check()

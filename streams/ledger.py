@@ -21,6 +21,8 @@ class OrderLine(msgspec.Struct, array_like=True, gc=False):
     """A line as it was booked, so that it can be booked anew; amounts in minor units.
 
     `value_minor` is the line value, `left_minor` what refunds left of it, `paid_minor` what the buyer paid.
+    `tap` is (event time in ms, offset) of the tap that says to whom the line belongs, `attribution.NO_TAP`
+    while there was none, and None where no tap can say it.
     """
 
     product: str
@@ -36,6 +38,7 @@ class OrderLine(msgspec.Struct, array_like=True, gc=False):
     left_minor: int
     commission_bps: int
     fee_bps: int
+    tap: tuple[int, int] | None = None
 
 
 class Taken(msgspec.Struct, array_like=True, gc=False):
@@ -50,7 +53,7 @@ class Order(msgspec.Struct, array_like=True):
 
     `accepted_minute` is the minute of m = max(ingest, event time), by which repetitions are known.
     `scopes` holds its order-level values: platform, surface, gateway, mini_program, country, client_os,
-    app_version, in the catalogue's order.
+    app_version, in the catalogue's order. `delivered_ms` is the earliest that a `delivered` said.
     """
 
     filed_day: int
@@ -64,6 +67,7 @@ class Order(msgspec.Struct, array_like=True):
     user: str
     shipping_minor: int
     refunds: list[Taken]
+    delivered_ms: int | None = None
 
 
 class Attempt(msgspec.Struct, array_like=True):

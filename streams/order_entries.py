@@ -6,41 +6,48 @@ before and books what it is worth after: so no figure can forget one of the ways
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.events import Purchase
 from streams import catalogue
 from streams.booking import Books, Entry
+from streams.commission import Commission, commission_of, share_minor
+from streams.figures import commission as figures
+from streams.figures import take
+from streams.figures.attribution import GMV, ORDERS, Attribution
 from streams.ledger import Order, OrderLine
-
-BPS = 10_000
 
 
 class Booking(NamedTuple):
-    """Entries of an order in the panes of one moment, in the scopes of the order and of its lines."""
+    """Entries of an order in the panes of one moment, in the scopes of the order and of its lines, or of
+    those `lines` that the entries are of."""
 
     time_ms: int
     entries: tuple[Entry, ...]
+    lines: Sequence[OrderLine] | None = None
 
 
 def book(books: Books, order: Order, sign: int) -> None:
     """Books everything that the order is worth (1), or takes it back (-1); nothing of an excluded one."""
     if order.excluded:
         return
-    for time_ms, entries in bookings(order):
-        books.book(time_ms, order.scopes, entries, order.lines, sign)
+    commission = commission_of(order, books.settlement) if books.keeps_commission else None
+    for time_ms, entries, lines in bookings(order, commission):
+        books.book(time_ms, order.scopes, entries, order.lines if lines is None else lines, sign)
+    if commission is not None:
+        books.book_due(order, commission, sign)
     books.book_rooms(order, sign)
 
 
-def bookings(order: Order) -> Iterator[Booking]:
+def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:
     """Everything that the order is worth: at its own time, and at those of its refunds."""
     lines, currency = order.lines, order.currency
     values = [line.value_minor for line in lines]
     paid = [line.paid_minor for line in lines]
     quantities = [line.quantity for line in lines]
-    commissions = [commission_minor(line) for line in lines]
     refunded = [line.value_minor - line.left_minor for line in lines]
+    fees = sum(share_minor(line.left_minor, line.fee_bps) for line in lines)
     yield Booking(
         order.time_ms,
         (
@@ -49,15 +56,46 @@ def bookings(order: Order) -> Iterator[Booking]:
             Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
             Entry(catalogue.GMV_PAID, sum(values), currency, values),
             Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
-            Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
             Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
+            Entry(take.FEES, fees, currency),
+            *(_of_commission(commission, currency) if commission is not None else ()),
         ),
     )
     for taken in order.refunds:
         by_line = taken.by_line_minor
         yield Booking(taken.time_ms, (Entry(catalogue.REFUNDS, sum(by_line), currency, by_line),))
+    for time_ms, clawed in commission.claw_backs if commission is not None else ():
+        yield Booking(time_ms, (Entry(figures.CLAW_BACKS, sum(clawed), currency, clawed),))
+    yield from _by_attribution(order)
 
 
-def commission_minor(line: OrderLine) -> int:
-    """Commission on what is left of a line."""
-    return line.left_minor * line.commission_bps // BPS
+def _by_attribution(order: Order) -> Iterator[Booking]:
+    """What the order is worth by whose word its lines belong to somebody."""
+    lines_of: dict[Attribution, list[OrderLine]] = {}
+    for line in order.lines:
+        lines_of.setdefault(attribution_of(line), []).append(line)
+    for attribution, lines in lines_of.items():
+        values = [line.value_minor for line in lines]
+        entries = (
+            Entry(ORDERS[attribution], 1),
+            Entry(GMV[attribution], sum(values), order.currency, values),
+        )
+        yield Booking(order.time_ms, entries, lines)
+
+
+def attribution_of(line: OrderLine) -> Attribution:
+    """By whose word the line belongs to a live or creator."""
+    if line.live is None and line.creator is None:
+        return Attribution.UNATTRIBUTED
+    return Attribution.OWN if line.tap is None else Attribution.DIRECT
+
+
+def _of_commission(commission: Commission, currency: str) -> Iterator[Entry]:
+    left = [kept - gone for kept, gone in zip(commission.kept, commission.clawed_back, strict=True)]
+    for measure, by_line in (
+        (catalogue.COMMISSION, left),
+        (figures.REVERSED, commission.reversed),
+        (figures.CLAWED_BACK, commission.clawed_back),
+    ):
+        if any(by_line):
+            yield Entry(measure, sum(by_line), currency, by_line)

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from schemas.codec import Reason
 from schemas.events import Event, Payment, Purchase, Refund, SourceHeartbeat
 from streams import catalogue
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
+from streams.deliveries import Delivery
 from streams.funnel import SessionBook
 from streams.kpi import Measure
 from streams.ledger import Attempt, Identity, Ledger, Order, day_of
@@ -55,12 +57,14 @@ class OrderService:
         sessions: SessionBook,
         users: UserSketches,
         *,
+        orders: Ledger[Order],
+        attribution: AttributionBook,
         horizon_minutes: int,
         horizon_days: int,
         wait_ms: int,
     ) -> None:
         self.identities = Ledger("identities", Identity)
-        self.orders = OrderBook(books, Ledger("orders", Order), horizon_days, wait_ms)
+        self.orders = OrderBook(books, orders, attribution, horizon_days, wait_ms)
         self.payments = PaymentBook(books, Ledger("attempts", Attempt), horizon_days)
         self.buyers = BuyerBook()
         self.currencies: set[str] = set()
@@ -70,9 +74,15 @@ class OrderService:
         self._horizon_minutes = horizon_minutes
 
     @property
-    def ledgers(self) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Attempt], Ledger[Buyer]]:
+    def ledgers(
+        self,
+    ) -> tuple[Ledger[Identity], Ledger[Order], Ledger[Delivery], Ledger[Attempt], Ledger[Buyer]]:
         """The ledgers whose records are read before the fold."""
-        return self.identities, self.orders.orders, self.payments.attempts, self.buyers.records
+        orders = self.orders
+        return (
+            *(self.identities, orders.orders, orders.deliveries.records),
+            *(self.payments.attempts, self.buyers.records),
+        )
 
     def wanted(self, events: Sequence[Event]) -> Iterator[tuple[str, list[str]]]:
         """(ledger, ids) that must be loaded before `apply`."""
@@ -92,8 +102,11 @@ class OrderService:
                     identities.append(event_identity(event.event_id))
                     if isinstance(event, Payment):
                         attempts.append(attempt_id_of(event))
+                    elif self.orders.deliveries.told(event):
+                        orders.append(event.order_id)
         yield self.identities.name, identities
         yield self.orders.orders.name, orders
+        yield self.orders.deliveries.records.name, self.orders.deliveries.ids(events)
         yield self.payments.attempts.name, attempts
         if self._users.enabled:
             yield self.buyers.records.name, self.buyers.ids(events)
@@ -156,6 +169,8 @@ class OrderService:
                 self._take_identity(identity, event, ingest_ms, 0)
                 if isinstance(event, Payment) and not excluded:
                     self.payments.accept(event, record.offset, ingest_ms)
+                elif self.orders.deliveries.told(event) and not excluded:
+                    self.orders.accept_delivery(event, ingest_ms)
         if not excluded and not isinstance(event, SourceHeartbeat):
             self._books.on_event(event, 1)
         return [], counted

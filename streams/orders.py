@@ -8,10 +8,12 @@ from msgspec.msgpack import encode
 from xxhash import xxh3_64_intdigest
 
 from schemas.codec import Reason
-from schemas.events import Event, Purchase, Refund
+from schemas.events import Event, OrderStatus, Purchase, Refund
 from streams import catalogue, order_entries
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord, PlainRecord
 from streams.booking import Books, Entry
+from streams.deliveries import Deliveries
 from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, WaitingRefund, day_of
 from streams.refunds import split
 from streams.scopes import SINGLE_ORDER_SCOPES
@@ -29,7 +31,7 @@ def order_scopes(event: Event) -> tuple[str | None, ...]:
 
 
 def lines_of(purchase: Purchase) -> list[OrderLine]:
-    """The order's lines, each with the item's own attribution or else the envelope's."""
+    """The order's lines, each with what the item names or else the envelope; of taps they know nothing."""
     return [
         OrderLine(
             product=item.product_id,
@@ -74,8 +76,16 @@ def money_hash(event: Purchase | Refund) -> int:
 class OrderBook:
     """Orders and refunds of one partition number."""
 
-    def __init__(self, books: Books, orders: Ledger[Order], horizon_days: int, wait_ms: int) -> None:
+    def __init__(
+        self,
+        books: Books,
+        orders: Ledger[Order],
+        attribution: AttributionBook,
+        horizon_days: int,
+        wait_ms: int,
+    ) -> None:
         self.orders = orders
+        self.deliveries = Deliveries(horizon_days, books.keeps_commission)
         # Refunds that wait, by order and then by refund, with the bytes that a refusal would need.
         self.waiting: dict[str, dict[str, tuple[Refund, WaitingRefund]]] = {}
         # What the next write saves: by refund; None deletes.
@@ -83,6 +93,7 @@ class OrderBook:
         self._next_due_ms = _NEVER_MS
         self._refused: list[str] = []
         self._books = books
+        self._attribution = attribution
         self._horizon_days = horizon_days
         self._wait_ms = wait_ms
 
@@ -108,7 +119,9 @@ class OrderBook:
             user=event.user_id,
             shipping_minor=event.shipping_minor,
             refunds=[],
+            delivered_ms=self.deliveries.waiting_ms(event.order_id, ingest_ms),
         )
+        self._attribution.attribute(event.order_id, order)
         self.orders.put(event.order_id, order)
         order_entries.book(self._books, order, 1)
         yield from self._settle_waiting(event.order_id, order)
@@ -141,6 +154,17 @@ class OrderBook:
         if not excluded:
             self._take(event, order)
         return None
+
+    def accept_delivery(self, event: OrderStatus, ingest_ms: int) -> None:
+        """Notes that an order was delivered, or lets that wait for the order. The earliest time counts."""
+        order = self.known_order(event.order_id, ingest_ms)
+        if order is None:
+            self.deliveries.let_wait(event.order_id, event.event_time_ms, ingest_ms)
+        elif order.delivered_ms is None or event.event_time_ms < order.delivered_ms:
+            order_entries.book(self._books, order, -1)
+            order.delivered_ms = event.event_time_ms
+            order_entries.book(self._books, order, 1)
+            self.orders.put(event.order_id, order)
 
     def let_wait(self, refund: Refund, kept: WaitingRefund) -> None:
         """Keeps a refund until its order comes or its time is up."""

@@ -21,7 +21,7 @@ from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
-from streams.scopes import OTHER
+from streams.scopes import NO_NAMES
 from streams.window import Pane
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
@@ -114,8 +114,8 @@ class Tally:
         return heapq.nsmallest(limit, self.taps, key=lambda of: (-self.taps[of], of))
 
     def named(self, limit: int) -> list[str]:
-        """The same without `other`: a value of that name can't be told from the rest it stands for."""
-        return [of for of in self.order(limit + 1) if of != OTHER][:limit]
+        """The same without `other` and `unattributed`: what is counted under these is nobody's."""
+        return [of for of in self.order(limit + len(NO_NAMES)) if of not in NO_NAMES][:limit]
 
 
 class Ranking:

@@ -6,13 +6,14 @@ are added, never averaged; the time of day comes from the clock handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from schemas.events import INPUT_TOPICS
 from streams import trust
 from streams.answer import added, by_value, stored_measures
+from streams.commission import Settlement
 from streams.kpis import FIGURE_SETS
 from streams.read_store import HashRequest, Meta, PartitionRead, ReadStore, Request, SketchRequest, cells
 from streams.scopes import PIPELINE, SCOPES
@@ -44,11 +45,13 @@ class Moment:
         now_ms: the server's clock when the question came.
         high_ms: highest accepted event time of all partition numbers: older panes may be gone.
         currencies: those in which an amount was ever booked, sorted.
+        as_of_ms: the lowest watermark of all topic-partitions; None while one is not known.
     """
 
     now_ms: int
     high_ms: int
     currencies: tuple[str, ...]
+    as_of_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +145,9 @@ class Reader:
         self.clock = clock
         self.settings = settings
         self.figures = FIGURE_SETS[settings.figures]
+        self.settlement = Settlement.of_days(
+            settings.commission_final_after_delivery_days, settings.commission_final_after_purchase_days
+        )
         self.kinds = tuple(kind.name for kind in self.figures.kinds if kind.name in SCOPES)
         kept = pane_sizes(
             settings.retention_10s_ms,
@@ -186,7 +192,7 @@ class Reader:
         of the highest event time only the border matters up to which panes are kept, or reached."""
         kept_ms = (0, *(size.retention_ms for size in self.sizes))
         oldest = tuple(-(-(moment.high_ms - each) // BEAT_MS) for each in kept_ms)
-        return moment.currencies, moment.high_ms // BEAT_MS, oldest
+        return moment.currencies, moment.high_ms // BEAT_MS, oldest, moment.as_of_ms is None
 
     async def over(
         self,
@@ -251,11 +257,15 @@ class Reader:
     async def trust(self, view: View, range_ms: tuple[int, int], kind: str) -> trust.Trust:
         """How far figures of this kind of scope over [from_ms, to_ms) can be trusted."""
         topics = trust.topics_read_by(kind)
-        watermarks = [meta.number(f"wm:{topic}") for topic in topics for meta in view.metas]
+        watermarks = _watermarks(view.metas, topics)
         if range_ms[1] not in view.silent:
             view.silent[range_ms[1]] = frozenset(await self._silent_topics(view, range_ms[1]))
         silent = view.silent[range_ms[1]].intersection(topics)
         return trust.judge(watermarks, range_ms, view.moment.now_ms, silent)
+
+    def as_of_ms(self, view: View, kind: str) -> int | None:
+        """The time up to which figures of this kind of scope lack nothing; None while that is not known."""
+        return trust.as_of_ms(_watermarks(view.metas, trust.topics_read_by(kind)))
 
     async def _silent_topics(self, view: View, to_ms: int) -> list[str]:
         silent: list[str] = []
@@ -313,7 +323,14 @@ def _is_behind(metas: Collection[Meta], topic: str, now_ms: int) -> bool:
 def _moment(now_ms: int, metas: Collection[Meta]) -> Moment:
     high_ms = max((meta.number("h") or 0 for meta in metas), default=0)
     currencies = frozenset[str]().union(*(meta.currencies for meta in metas))
-    return Moment(now_ms, high_ms, tuple(sorted(currencies)))
+    as_of_ms = trust.as_of_ms(_watermarks(metas, INPUT_TOPICS))
+    return Moment(now_ms, high_ms, tuple(sorted(currencies)), as_of_ms)
+
+
+def _watermarks(metas: Iterable[Meta], topics: Iterable[str]) -> list[int | None]:
+    """Of every partition number of the topics, as they were published last."""
+    known = tuple(metas)
+    return [meta.number(f"wm:{topic}") for topic in topics for meta in known]
 
 
 def _newest(metas: Collection[Meta], fact: str) -> int | None:

@@ -40,9 +40,10 @@ SINGLE_LINE_SCOPES = (
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
-# Kinds of figures of their own: the field stands in no envelope, only in the events that tell of them.
+# Kinds of figures of their own, in which no order counts: the field stands in the events that tell of them.
+CAMPAIGN = ScopeKind("campaign", ("campaign_id",), Level.OWN)
 APP = ScopeKind("app", ("app",), Level.OWN)
-OWN_SCOPES = (APP,)
+OWN_SCOPES = (CAMPAIGN, APP)
 # The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
@@ -55,15 +56,22 @@ RULE_ARM = ScopeKind("rule,arm", ("rule_id", "arm"), Level.INTERNAL, frozenset({
 # Sketches of the users of an app by arm; of these there are no cells. See `app_arm_value`.
 APP_RULE_ARM = "app,rule,arm"
 
+# Commission by the hour in which it becomes final: see `commission.due_value`. Only old panes are asked for
+# it, which are of an hour or a day.
+DUE = ScopeKind("due", (), Level.INTERNAL, frozenset({"1h", "1d"}))
+
 SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES)})
 
-# Where business is counted.
-EVERYWHERE = frozenset(kind.name for kind in (*ORDER_SCOPES, *LINE_SCOPES))
+EVERYWHERE = frozenset(SCOPES) - {kind.name for kind in OWN_SCOPES}
 ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
 ON_PIPELINE = frozenset({PIPELINE.name})
 # No shopper event but a payment and a purchase names a gateway.
 ON_TRAFFIC = EVERYWHERE - {GATEWAY.name, PLATFORM_GATEWAY.name}
 ON_APPS = frozenset({APP.name})
+# Who is paid a commission, and who pays it.
+WITH_COMMISSION = frozenset({ALL.name, PLATFORM.name, CREATOR.name, "affiliate", "brand"})
+WITH_TAKE = frozenset({ALL.name, PLATFORM.name})
+WITH_ADS = WITH_TAKE | {CAMPAIGN.name}
 WITH_UNKNOWN_ORDERS = frozenset({ALL.name, PLATFORM.name})
 WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
@@ -72,8 +80,19 @@ WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUC
 # Who bought again: of whole orders. One for each product of each order would be most of all sketches.
 WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 
+# By whose word a line belongs to a live or creator: two cells more an order, so not everywhere.
+WITH_ATTRIBUTION = frozenset(
+    {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PRODUCT.name, LIVE_PRODUCT.name}
+)
+# Whom a tap can give a line to.
+BOUGHT_FROM = frozenset({LIVE.name, CREATOR.name})
+
 # Where a cap on the number of values was met, what is above it is counted under this value.
 OTHER = "other"
+# Lines of orders that belong to no live are counted under this live, those of no creator under this creator.
+UNATTRIBUTED = "unattributed"
+# Values that are counted and shown, and that are no live, creator or product of anybody.
+NO_NAMES = frozenset({OTHER, UNATTRIBUTED})
 
 
 def room_kind(live_id: str) -> str:

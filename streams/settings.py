@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 from streams.errors import PulseError
 
 PREFIX = "SHOP_PULSE_"
+# So much longer than minutes are kept it takes, at least, until commission is final.
+HALF_A_DAY_MS = 43_200_000
 DEFAULT_PLATFORMS = ("tiktok", "douyin", "kuaishou", "wechat", "taobao", "instagram", "youtube", "other")
 
 
@@ -73,6 +75,12 @@ class Settings:
     retention_1h_ms: int = _count(3_024_000_000, "how long panes of an hour are kept")
     retention_1d_ms: int = _count(69_120_000_000, "how long panes of a day (UTC) are kept")
     order_horizon_days: int = _count(90, "how long an order can be refunded, in event time", high=3_650)
+    commission_final_after_delivery_days: int = _count(
+        15, "how long after delivery commission is final", high=365
+    )
+    commission_final_after_purchase_days: int = _count(
+        45, "how long after the purchase it is final where no delivery comes by then", high=365
+    )
     unknown_order_wait_ms: int = _count(604_800_000, "how long a refund waits for its order, in ingest time")
     cohort_horizon_ms: int = _count(
         900_000, "how long after its first view a session's steps count for alerts on conversion"
@@ -113,6 +121,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     }
     settings = Settings(**values)  # type: ignore[arg-type]  # _parse gives each field its own type
     _check_addresses(settings)
+    _check_settlement(settings)
     return settings
 
 
@@ -130,6 +139,19 @@ def _check_addresses(settings: Settings) -> None:
         usable = False
     if not usable:
         raise PulseError(f"{PREFIX}REDIS is no URL of a Redis: give redis://host:port/0")
+
+
+def _check_settlement(settings: Settings) -> None:
+    """PulseError where commission could be final of a pane of a minute: only hours and days tell when."""
+    fine_ms = max(settings.retention_10s_ms, settings.retention_1m_ms)
+    least_days = -(-(fine_ms + HALF_A_DAY_MS) // (2 * HALF_A_DAY_MS))
+    for name in ("commission_final_after_delivery_days", "commission_final_after_purchase_days"):
+        days: int = getattr(settings, name)
+        if days < least_days:
+            raise PulseError(
+                f"{PREFIX}{name.upper()} is {days}: give at least {least_days}, "
+                "or keep minutes for a shorter time"
+            )
 
 
 def _is_port(text: str) -> bool:

@@ -20,6 +20,7 @@ from streams.answer import (
     sketches_of_days,
 )
 from streams.figures import SKETCHES
+from streams.finals import Finals
 from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
@@ -50,6 +51,7 @@ class Sheet:
         fields = (*(f"{name}|{scope.value}" for name in measures), *self._capped)
         self._cells = cells(scope.kind, self.range.panes, fields)
         self._quality = cells(PIPELINE.name, self.range.panes)
+        self._finals = Finals(reader, scope, self.range.panes, moment)
         self._sketches: SketchRequest | None = None
         self._beside: HashRequest | None = None
         # Which figures a met cap spoils, by where it shows: each is admitted pane by pane of its own size.
@@ -68,6 +70,7 @@ class Sheet:
             *(self._cells, self._quality, self._sketches, self._beside),
             *(request for _, request in self._of_days.values()),
             *(each for _, each in self._caps),
+            *self._finals.requests,
         )
         self.requests: tuple[Request, ...] = tuple(request for request in asked if request is not None)
 
@@ -115,7 +118,7 @@ class Sheet:
 
     def totals(self, view: View) -> Totals:
         """What the scope's figures are made of."""
-        own = view.values(self._cells).get(self.scope.value, {})
+        own = {**view.values(self._cells).get(self.scope.value, {}), **self._finals.totals(view)}
         users = None
         if self._sketches is not None:
             counts = view.counts(self._sketches)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 from zlib import crc32
@@ -18,18 +18,23 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.ads import AdBook
+from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
+from streams.commission import Settlement
+from streams.figures.attribution import keeps_attribution
 from streams.fold import EventCounter
 from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
-from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
+from streams.ledger import Ledger, LedgerWrite, Order, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
 from streams.redirects import RedirectBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
+from streams.scopes import DUE
 from streams.signs import is_canary, source_ms
 from streams.story import Chunk, Story
 from streams.sums import CellWrite, Sums
@@ -39,6 +44,7 @@ from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
 from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
+TAPS = "tag-taps"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +61,7 @@ class Rules:
     unknown_order_wait_ms: int
     scope_values_max: int
     cohort_horizon_ms: int
+    settlement: Settlement = field(default_factory=Settlement)
 
     @property
     def text(self) -> str:
@@ -64,6 +71,7 @@ class Rules:
             f"figures={self.figures.name} late={self.traffic_lateness_ms}/{self.purchase_lateness_ms} "
             f"orders={self.order_horizon_days}d wait={self.unknown_order_wait_ms} {kept} "
             f"values={self.scope_values_max} cohorts={self.cohort_horizon_ms} "
+            f"final={self.settlement.delivered_ms}/{self.settlement.purchase_ms} "
             f"platforms={','.join(sorted(self.platforms))}"
         )
 
@@ -108,6 +116,8 @@ class StateWrite:
     currencies: frozenset[str]
     high_ms: int
     progress: dict[str, Progress]
+    # Hashes of cells that go although their pane stays.
+    outlived: list[CellKey] = field(default_factory=list)
 
 
 class PartitionState:
@@ -122,32 +132,47 @@ class PartitionState:
         self.ids = {
             topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
         }
-        self.sums = Sums(figures, rules.sizes, rules.scope_values_max)
+        self.sums = Sums(
+            figures, rules.sizes, rules.scope_values_max, {DUE.name: rules.settlement.table_kept_ms}
+        )
         self.trimmed: dict[str, int] = {}
         self._screens = {
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
         }
         self._placement = Placement(partition, rules.partitions)
-        self._books = Books(figures, self.sums)
+        self._books = Books(figures, self.sums, rules.settlement)
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
         self.users = UserSketches(figures, self.sums.admission)
+        orders = Ledger("orders", Order)
+        self._attribution = AttributionBook(
+            self._books,
+            orders,
+            enabled=keeps_attribution(figures),
+            lateness_ms=rules.traffic_lateness_ms,
+            purchase_lateness_ms=rules.purchase_lateness_ms,
+            taps_read_ms=lambda: self.topics[TAPS].ingest_ms,
+        )
+        self.service = OrderService(
+            self._books,
+            self.sessions,
+            self.users,
+            orders=orders,
+            attribution=self._attribution,
+            horizon_minutes=rules.horizon_minutes(PURCHASES),
+            horizon_days=rules.order_horizon_days,
+            wait_ms=rules.unknown_order_wait_ms,
+        )
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            self._attribution,
+            AdBook(figures, self.sums, self.service.currencies),
             RedirectBook(figures, self.sums, self.users),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
         }
-        self.service = OrderService(
-            self._books,
-            self.sessions,
-            self.users,
-            horizon_minutes=rules.horizon_minutes(PURCHASES),
-            horizon_days=rules.order_horizon_days,
-            wait_ms=rules.unknown_order_wait_ms,
-        )
         self.ledgers: tuple[Ledger[Any], ...] = (
             *self.service.ledgers,
             self.sessions.records,
@@ -321,6 +346,7 @@ class PartitionState:
             currencies=frozenset(self.service.currencies),
             high_ms=self.high_ms,
             progress={topic: replace(progress) for topic, progress in self.topics.items()},
+            outlived=self.sums.take_outlived(self.high_ms),
         )
 
     def _needless(self) -> Iterator[tuple[str, int, int]]:
@@ -328,7 +354,8 @@ class PartitionState:
         purchases, rooms = self.topics[PURCHASES].ingest_ms, self.topics["livestreams"].ingest_ms
         past_orders = day_of(purchases) - self.rules.order_horizon_days - 1
         yield "identities", purchases, day_of(purchases) - self._lateness_days - 2
-        yield "orders", purchases, past_orders
+        yield "orders", *self._needless_orders(purchases, past_orders)
+        yield "deliveries", purchases, past_orders
         yield "attempts", purchases, past_orders
         yield "buyers", purchases, day_of(purchases) - self._lateness_days - BUYERS_KEPT_DAYS - 1
         behind = read_to(self.topics, SESSION_TOPICS)
@@ -339,6 +366,13 @@ class PartitionState:
                 if shelf.days is not None:
                     behind = read_to(self.topics, shelf.topics)
                     yield shelf.ledger.name, behind, day_of(behind) - shelf.days - 1
+
+    def _needless_orders(self, purchases_ms: int, past_orders: int) -> tuple[int, int]:
+        """An order is kept beyond its horizon while taps that are not read yet may change it."""
+        if not self._attribution.enabled:
+            return purchases_ms, past_orders
+        behind = read_to(self.topics, self._attribution.topics)
+        return behind, min(past_orders, day_of(behind - self.rules.traffic_lateness_ms) - 1)
 
     @property
     def _lateness_days(self) -> int:

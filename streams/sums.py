@@ -11,10 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 
 from streams.admission import SCOPE_VALUES_MAX, Admission, CellKey
 from streams.kpi import FigureSet
-from streams.window import MINUTE_MS, Pane, PaneSize
+from streams.window import HOUR_MS, MINUTE_MS, Pane, PaneSize
 
 # Values of panes that end this far behind the highest event time are forgotten: few events still come.
 KNOWN_BEHIND_MS = 2 * MINUTE_MS
@@ -46,14 +47,24 @@ def _named(amounts: Mapping[tuple[str, str], int]) -> dict[str, int]:
     return {f"{measure}|{value}": amount for (measure, value), amount in amounts.items() if amount}
 
 
+def has_outlived(pane: Pane, kept_ms: int, high_ms: int) -> bool:
+    """Whether cells that are kept so long after their pane are gone."""
+    return pane.start_ms + pane.size.size_ms + kept_ms <= high_ms
+
+
 class Sums:
     """The sums of one partition number: what is new since the last write, and what Redis is known to hold.
 
     `scope_values_max` is how many values of a kind of scope have traffic cells of their own: see `admission`.
+    `kept_ms` names kinds whose cells go before their panes do: so long after the pane's end.
     """
 
     def __init__(
-        self, figures: FigureSet, sizes: tuple[PaneSize, ...], scope_values_max: int = SCOPE_VALUES_MAX
+        self,
+        figures: FigureSet,
+        sizes: tuple[PaneSize, ...],
+        scope_values_max: int = SCOPE_VALUES_MAX,
+        kept_ms: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.sizes = tuple(size for size in sizes if size.name in figures.sizes)
         self.finest = self.sizes[0]
@@ -64,6 +75,11 @@ class Sums:
             for kind in figures.kinds
             if kind.sizes
         }
+        kinds = {kind.name for kind in figures.kinds}
+        self._kept_ms = {kind: each for kind, each in kept_ms.items() if kind in kinds}
+        # Cells that are deleted already although their pane is there, and when it was last looked for more.
+        self._deleted: set[CellKey] = set()
+        self._looked_at_hour = -1
         self._highest: defaultdict[tuple[str, int], dict[tuple[str, str], int]] = defaultdict(dict)
         self.stored: set[Pane] = set()
         self._new: defaultdict[tuple[str, int], defaultdict[tuple[str, str], int]] = defaultdict(
@@ -128,10 +144,36 @@ class Sums:
 
     def _panes(self, kind: str, start_ms: int, high_ms: int) -> Iterator[Pane]:
         """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up."""
+        kept_ms = self._kept_ms.get(kind)
         for size in self._sizes_of.get(kind.partition(":")[0], self.sizes):
             pane = Pane(size, size.start_of(start_ms))
-            if size.is_written(pane.start_ms, high_ms):
+            if size.is_written(pane.start_ms, high_ms) and (
+                kept_ms is None or not has_outlived(pane, kept_ms, high_ms)
+            ):
                 yield pane
+
+    def take_outlived(self, high_ms: int) -> list[CellKey]:
+        """Hashes of cells that go now although their pane stays; the youngest first, as others may be gone.
+
+        Panes and times that they are kept for are of whole hours: more go only with another hour.
+        """
+        hour = high_ms // HOUR_MS
+        if not self._kept_ms or hour == self._looked_at_hour:
+            return []
+        outlived = [
+            (kind, pane)
+            for kind, kept_ms in self._kept_ms.items()
+            for pane in self.stored
+            if pane.size in self._sizes_of.get(kind, self.sizes)
+            and has_outlived(pane, kept_ms, high_ms)
+            and (kind, pane) not in self._deleted
+        ]
+        outlived.sort(key=lambda key: -key[1].start_ms)
+        del outlived[EXPIRED_PANES_MAX:]
+        if len(outlived) < EXPIRED_PANES_MAX:
+            self._looked_at_hour = hour
+        self._deleted = {key for key in self._deleted if key[1] in self.stored}.union(outlived)
+        return outlived
 
     def _roll_up(
         self,

@@ -7,7 +7,7 @@ unbounded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
@@ -19,7 +19,7 @@ from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Meta, Request, cells
 from streams.reading import Moment, View
 from streams.rooms import viewers_now
-from streams.scopes import ALL, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE
+from streams.scopes import ALL, BOUGHT_FROM, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE, UNATTRIBUTED
 from streams.sheet import Sheet
 from streams.trust import Trust
 from streams.window import WindowError, named_range
@@ -27,8 +27,11 @@ from streams.window import WindowError, named_range
 WINDOWS = ("5m", "30m")
 RANKING_WINDOW = "30m"
 VERDICTS_WINDOW = "1h"
+# A day's figures move slowly and are made of many panes: of few scopes, and to be read seldom.
+DAY_WINDOW = "24h"
 # Kinds whose values are a closed list, and kinds of which the largest values are named.
 CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
+DAY_KINDS = (ALL.name, PLATFORM.name)
 RANKED_KINDS = ("gateway", LIVE.name, "product")
 
 # One gauge per event type and named id would be the bulk of all series; those are asked of the API.
@@ -75,11 +78,27 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
             if kind in model.kinds:
                 tally = await ranking.tally(kind, asked.panes, view.metas)
                 top[kind] = tally.named(top_k)
+                # What belongs to no live is told as that, not among the rest of them.
+                if kind in BOUGHT_FROM and any(UNATTRIBUTED in of_values for of_values in tally.gmv.values()):
+                    top[kind].append(UNATTRIBUTED)
     except WindowError:
         top = {}
     windows = [await _window(model, ranking, window, top) for window in WINDOWS]
-    verdicts, viewers, metas = await _pipeline(model, top.get(LIVE.name, []))
+    verdicts, viewers, metas = await _pipeline(model, _rooms(top))
     return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
+
+
+async def read_day(model: ReadModel, ranking: Ranking) -> WindowSurvey | None:
+    """The last day of the whole shop and of platforms; None if the settings don't keep it.
+
+    Raises StoreUnavailableError.
+    """
+    return await _window(model, ranking, DAY_WINDOW, {}, DAY_KINDS)
+
+
+def _rooms(top: Mapping[str, Sequence[str]]) -> list[str]:
+    """The named lives that are lives of somebody."""
+    return [of for of in top.get(LIVE.name, ()) if of != UNATTRIBUTED]
 
 
 async def _pipeline(
@@ -102,11 +121,18 @@ async def _pipeline(
 class _WindowPlan:
     """What is read of one window. Raises WindowError if it is not kept."""
 
-    def __init__(self, model: ReadModel, window: str, top: Mapping[str, list[str]], moment: Moment) -> None:
+    def __init__(
+        self,
+        model: ReadModel,
+        window: str,
+        top: Mapping[str, list[str]],
+        closed_kinds: Collection[str],
+        moment: Moment,
+    ) -> None:
         self.range = model.range(named_range(window, moment.now_ms), moment)
         self.currencies = moment.currencies
         panes = self.range.panes
-        self.closed = {kind: cells(kind, panes) for kind in CLOSED_KINDS if kind in model.kinds}
+        self.closed = {kind: cells(kind, panes) for kind in closed_kinds if kind in model.kinds}
         self.named: dict[str, HashRequest] = {}
         for kind, values in top.items():
             measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
@@ -115,7 +141,7 @@ class _WindowPlan:
             self.named[kind] = cells(kind, panes if values else (), fields)
         # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
-        with_users += [(LIVE.name, of) for of in top.get(LIVE.name, [])]
+        with_users += [(LIVE.name, of) for of in _rooms(top)]
         self.sheets = {
             (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, of in dict.fromkeys(with_users)
@@ -123,7 +149,7 @@ class _WindowPlan:
         }
         self.caps = {
             kind: cells(kind, panes, capped)
-            for kind in model.kinds
+            for kind in (model.kinds if closed_kinds is CLOSED_KINDS else closed_kinds)
             if (capped := capped_cells(kind, model.figures))
         }
 
@@ -146,10 +172,14 @@ class _WindowPlan:
 
 
 async def _window(
-    model: ReadModel, ranking: Ranking, window: str, top: Mapping[str, list[str]]
+    model: ReadModel,
+    ranking: Ranking,
+    window: str,
+    top: Mapping[str, list[str]],
+    closed_kinds: Collection[str] = CLOSED_KINDS,
 ) -> WindowSurvey | None:
     try:
-        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, moment))
+        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, closed_kinds, moment))
     except WindowError:
         return None
     scopes: list[ScopeTotals] = []

@@ -68,14 +68,19 @@ def judge(
 ) -> Trust:
     """The trust in figures over [from, to), from the watermarks of all topic-partitions that they read."""
     from_ms, to_ms = range_ms
-    known = [watermark for watermark in watermarks if watermark is not None]
-    as_of_ms = min(known) if len(known) == len(watermarks) else None
+    as_of = as_of_ms(watermarks)
     return Trust(
-        as_of_ms=as_of_ms,
+        as_of_ms=as_of,
         completeness=completeness(watermarks, from_ms, to_ms, now_ms),
-        state=_state(as_of_ms, to_ms, now_ms, bool(silent_topics)),
+        state=_state(as_of, to_ms, now_ms, bool(silent_topics)),
         silent_topics=frozenset(silent_topics),
     )
+
+
+def as_of_ms(watermarks: Sequence[int | None]) -> int | None:
+    """The lowest watermark; None while one is not known, or there is none."""
+    known = [watermark for watermark in watermarks if watermark is not None]
+    return min(known, default=None) if len(known) == len(watermarks) else None
 
 
 def completeness(watermarks: Sequence[int | None], from_ms: int, to_ms: int, now_ms: int) -> float | None:

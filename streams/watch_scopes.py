@@ -28,7 +28,17 @@ from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import cells
 from streams.rooms import STEP_MAX_MS, Room
-from streams.scopes import ALL, CREATOR, LIVE, OTHER, PLATFORM, PLATFORM_GATEWAY, PLATFORM_SURFACE, pair_value
+from streams.scopes import (
+    ALL,
+    CREATOR,
+    LIVE,
+    NO_NAMES,
+    OTHER,
+    PLATFORM,
+    PLATFORM_GATEWAY,
+    PLATFORM_SURFACE,
+    pair_value,
+)
 from streams.survey import RANKING_WINDOW
 from streams.watch_tables import Cell
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, Pane, PaneSize
@@ -116,7 +126,7 @@ class WatchedScopes:
         tally = await self._ranking.tally(LIVE.name, asked.panes, view.metas)
         largest = heapq.nsmallest(
             self._model.settings.top_k,
-            (live for live in tally.views if live != OTHER),
+            (live for live in tally.views if live not in NO_NAMES),
             key=lambda live: (-tally.views[live], live),
         )
         if not largest:

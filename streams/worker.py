@@ -24,6 +24,7 @@ from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
 from streams.agents import create_app
 from streams.batch import Batch, LogRecord
+from streams.commission import Settlement
 from streams.errors import PulseError
 from streams.fleet import Fleet
 from streams.kafka_log import partition_counts
@@ -72,6 +73,9 @@ def rules_of(settings: Settings) -> Rules:
         unknown_order_wait_ms=settings.unknown_order_wait_ms,
         scope_values_max=settings.scope_values_max,
         cohort_horizon_ms=settings.cohort_horizon_ms,
+        settlement=Settlement.of_days(
+            settings.commission_final_after_delivery_days, settings.commission_final_after_purchase_days
+        ),
     )
 
 

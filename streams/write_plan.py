@@ -103,6 +103,8 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     _plan_sketches(operations, keys, write)
     _plan_cells(operations, keys, write.cells)
     _plan_expired(operations, keys, figures, write.expired_panes)
+    for kind, outlived in write.outlived:
+        operations.add("U", keys.cells(kind, outlived))
     for topic, by_minute in write.new_ids.items():
         for minute, packed in by_minute.items():
             operations.add("A", keys("ids", topic, minute), [packed])

@@ -66,6 +66,8 @@ class Saved:
             self.panes.discard(pane)
             for key in [key for key in self.cells if key[1] == pane]:
                 del self.cells[key]
+        for key in write.outlived:
+            self.cells.pop(key, None)
         self._save_identities(write)
         self._trim(state, write)
         self._save_sketches(state, write)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from tests.scenario_kit import Scenario
+from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_caps import CAPS
+from tests.scenarios_commission import COMMISSION
 from tests.scenarios_funnels import FUNNELS
 from tests.scenarios_money import PURCHASES
 from tests.scenarios_pairs import PAIRS
@@ -19,5 +21,6 @@ from tests.scenarios_verdicts import VERDICTS
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
-    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *REDIRECTS),
+    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *ATTRIBUTION, *COMMISSION),
+    *REDIRECTS,
 )

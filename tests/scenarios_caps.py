@@ -97,7 +97,7 @@ CAPS = (
         cells=dict(
             [
                 *(cell("orders:USD", 1, f"{of}{n}") for of in ("product:p", "country:c") for n in range(3)),
-                cell("orders:USD", 3, "gateway:adyen"),
+                *(cell("orders:USD", 3, of) for of in ("gateway:adyen", "live:unattributed")),
                 *(cell("pay.attempts", 1, f"gateway:g{n}") for n in range(3)),
                 *(cell("events.payment", 1, f"{of}{n}") for of in ("gateway:g", "live:L") for n in range(3)),
             ]

@@ -29,7 +29,7 @@ from streams.answer import (
 )
 from streams.figures import STORY_KPIS
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.scopes import ON_ORDERS, SCOPES, pair_value
+from streams.scopes import EVERYWHERE, ON_ORDERS, SCOPES, pair_value
 
 ALL_FIGURES = FIGURE_SETS["all"]
 KINDS = tuple(SCOPES)
@@ -45,8 +45,7 @@ CONTRACT_BODY = """
  "orders": 0, "items": 0,
  "money": {"USD": {"gmv_paid_minor": 0, "buyer_paid_minor": 0, "refunds_minor": 0,
                    "refunds_of_purchases_minor": 0, "gmv_net_minor": 0, "commission_minor": 0,
-                   "aov_minor": null, "gmv_per_1000_view_events_minor": null,
-                   "gmv_per_buyer_minor": null}},
+                   "aov_minor": null, "gmv_per_1000_view_events_minor": null}},
  "ratios": {"tag_taps_per_view_events": null, "orders_per_tag_tap": null,
             "purchases_per_view_sessions": null, "tag_taps_per_view_sessions": null,
             "add_to_carts_per_tag_tap_sessions": null, "purchases_per_add_to_cart_sessions": null,
@@ -162,8 +161,13 @@ def test_an_empty_answer_is_the_contracts() -> None:
     by_type = answer.pop("events_by_type")
     assert isinstance(by_type, dict)
     assert set(by_type.values()) == {0}
+    money = answer["money"]
+    assert isinstance(money, dict)
     for kpi in STORY_KPIS:
-        answer.pop(kpi.path.partition(".")[0], None)
+        if kpi.per_currency:
+            money["USD"].pop(kpi.path.removeprefix("money.*."), None)
+        else:
+            answer.pop(kpi.path.partition(".")[0], None)
     assert json.dumps(answer) == json.dumps(json.loads(CONTRACT_BODY))
 
 
@@ -185,7 +189,7 @@ def test_without_a_currency_there_is_no_money() -> None:
     assert body("all", NOTHING, {}, (), ALL_FIGURES)["money"] == {}
 
 
-@pytest.mark.parametrize("kind", SCOPES)
+@pytest.mark.parametrize("kind", sorted(EVERYWHERE))
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     """Line-level scopes have no payments, apps neither; unattributed refunds belong to all and platform."""
     answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
@@ -195,19 +199,20 @@ def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     assert ("unattributed_refunds_minor" in money.get("EUR", {})) is (kind in {"all", "platform"})
 
 
-def test_an_app_has_no_sales_to_tell_of() -> None:
-    """What is not kept for the kind of scope is null, never 0; its own figures follow the complete days."""
-    days = {1: {"users.active": 5}, 30: {"users.active": 70}}
-    answer = body("app", Totals({"events.active": 9}, days=days), {}, ("EUR",), ALL_FIGURES)
-    assert answer["active_users"] == {"day": 5, "month": 70}
-    assert answer["events_by_type"] == {"active": 9}
-    assert (answer["orders"], answer["items"], answer["money"]) == (None, None, {})
-    for group in ("events", "ratios", "users", "sessions"):
-        figures = answer[group]
-        assert isinstance(figures, dict)
-        assert set(figures.values()) == {None}
-    unknown = body("app", Totals({}), {}, (), ALL_FIGURES)
-    assert unknown["active_users"] == {"day": None, "month": None}
+def test_commission_adds_up_and_take_is_its_parts() -> None:
+    """Earned = reversed + estimated + final; take = fees + commission + ads; each per currency."""
+    own = {"commission:EUR": 60, "clawed_back:EUR": 10, "reversed:EUR": 30, "final:EUR": 45}
+    own |= {"fees:EUR": 7, "ads:EUR": 5, "claw_backs:EUR": 4}
+    answer = body("all", Totals(own), {}, ("EUR",), ALL_FIGURES)
+    assert answer["commission"] == {
+        "EUR": {
+            "earned_minor": 100, "reversed_minor": 30, "estimated_minor": 25, "final_minor": 45,
+            "clawed_back_minor": 10, "claw_backs_minor": 4,
+        }
+    }  # fmt: skip
+    assert answer["take"] == {
+        "EUR": {"fees_minor": 7, "commission_minor": 60, "ads_minor": 5, "total_minor": 72}
+    }
 
 
 def test_figures_follow_their_formulas() -> None:
@@ -274,6 +279,15 @@ def test_buyers_of_several_currencies_are_not_told_apart() -> None:
     assert (flat["money.USD.gmv_per_buyer_minor"], flat["money.EUR.gmv_per_buyer_minor"]) == (None, None)
 
 
+def test_buyers_of_a_live_are_those_of_lines_that_name_it() -> None:
+    """What taps gave to a live has no buyers in its sketches, and is no part of GMV a buyer there."""
+    users = {"users.purchase": 3, "gmv_paid:USD": 1000, "attribution.gmv_own:USD": 400, "orders:USD": 4}
+    for kind in ("live", "creator"):
+        flat = flat_figures(kind, Totals({}, users), ("USD",), ALL_FIGURES)
+        assert flat["money.USD.gmv_own_per_buyer_minor"] == 133
+        assert "money.USD.gmv_per_buyer_minor" not in flat
+
+
 def test_viewers_over_nothing_are_not_zero() -> None:
     """Without a heartbeat nobody knows how many watched; with one the highest and the average are known."""
     flat = _flat("live", {})
@@ -286,7 +300,7 @@ def test_viewers_over_nothing_are_not_zero() -> None:
 def _known_figures(capped: frozenset[Group]) -> set[str]:
     every = {measure: 4 for measure in stored_measures("live", ALL_FIGURES, ("USD",))}
     users = {f"users.{step}": 2 for step in ("view", "purchase")}
-    users |= {"gmv_paid:USD": 4, "orders:USD": 1}
+    users |= {"attribution.gmv_own:USD": 4, "orders:USD": 1}
     flat = flat_figures("live", Totals(every, users, capped), ("USD",), ALL_FIGURES)
     return {path for path, figure in flat.items() if figure is not None}
 
@@ -301,12 +315,12 @@ def test_a_met_cap_spoils_shares_and_leaves_counts_and_money() -> None:
     ratios = {path for path in paths if path.startswith("ratios.")}
     assert spoilt == ratios | {
         "money.USD.gmv_per_1000_view_events_minor",
-        "money.USD.gmv_per_buyer_minor",
+        "money.USD.gmv_own_per_buyer_minor",
         "time_to_convert.p50_seconds",
         "time_to_convert.p90_seconds",
         "reviews.mean_rating",
     }
-    of_users = {"money.USD.gmv_per_buyer_minor"}
+    of_users = {"money.USD.gmv_own_per_buyer_minor"}
     assert paths - _known_figures(frozenset({Group.USERS})) == of_users
     of_sessions = {path for path in spoilt if "sessions" in path or path.startswith("time_to")}
     assert paths - _known_figures(frozenset({Group.SESSIONS})) == of_sessions

@@ -80,7 +80,8 @@ def test_an_order_is_booked_where_it_has_a_value_and_the_measure_is_kept() -> No
 
 
 def test_lines_add_up_in_each_value() -> None:
-    """Lines of the same value share a cell; a line without the value is in none."""
+    """Lines of the same value share a cell; a line without the value is in none, but those of no live and of
+    no creator are counted as such."""
     sums = Sums(FIGURE_SETS["all"], SIZES)
     books = Books(FIGURE_SETS["all"], sums)
     lines = [_line("p", live="L"), _line("q", live="L", brand="b"), _line("p")]
@@ -102,6 +103,10 @@ def test_lines_add_up_in_each_value() -> None:
         ("product", "orders:USD|p"): 1,
         ("product", "orders:USD|q"): 1,
         ("live", "orders:USD|L"): 1,
+        ("live", "items|unattributed"): 300,
+        ("live", "orders:USD|unattributed"): 1,
+        ("creator", "items|unattributed"): 321,
+        ("creator", "orders:USD|unattributed"): 1,
         ("brand", "orders:USD|b"): 1,
     }
 

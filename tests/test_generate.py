@@ -193,6 +193,23 @@ def test_refunds_never_exceed_their_order() -> None:
     assert {bool(refund.items) for refund in of(events.Refund)} == {True, False}
 
 
+def test_lines_name_their_seller_or_leave_it_to_the_tap() -> None:
+    """Most lines name a live or creator; of those that don't, most follow a tap that does, the rest none."""
+    tapped: dict[tuple[str, str], bool] = {}
+    lines: Counter[str] = Counter()
+    for _, event in an_hour():
+        if isinstance(event, events.TagTap):
+            named = event.live_id is not None or event.creator_id is not None
+            tapped[event.user_id, event.product_id] = named
+        elif isinstance(event, events.Purchase):
+            for line in event.items:
+                own = line.live_id is not None or line.creator_id is not None
+                direct = tapped.get((event.user_id, line.product_id), False)
+                lines["own" if own else "direct" if direct else "unattributed"] += 1
+    assert lines["own"] > lines["direct"] > lines.total() / 10
+    assert lines["unattributed"] > lines.total() / 50
+
+
 def test_live_rooms_tell_their_viewers_often_enough_while_on_air() -> None:
     """Heartbeats are at most 10 s apart from the start to the end of a room, and viewers come and go."""
     beats: defaultdict[str, list[int]] = defaultdict(list)

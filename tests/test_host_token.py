@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streams.answer import QuestionError, parse_scope
 from streams.errors import PulseError
-from streams.scopes import SCOPES
+from streams.scopes import NO_NAMES, OTHER, SCOPES
 from streams.web.access import live_of
 from streams.web.host_token import MAX_MS, MIN_MS, HostTokens
 from streams.web.host_view import for_host
@@ -91,13 +91,14 @@ def test_any_scope_is_of_one_live_or_of_none(scope: str) -> None:
 
 
 @pytest.mark.parametrize("kind", list(SCOPES))
-def test_what_is_above_a_cap_is_of_no_live(kind: str) -> None:
-    """`other` of any kind can be asked for by the operator, and is nobody's own."""
+@pytest.mark.parametrize("value", sorted(NO_NAMES))
+def test_what_is_nobodys_is_of_no_live(kind: str, value: str) -> None:
+    """`other` and `unattributed` of any kind can be asked for by the operator, and are nobody's own."""
     try:
-        parse_scope(f"{kind}:other", SCOPES)
+        parse_scope(f"{kind}:{value}", SCOPES)
     except QuestionError:
-        assert kind == "all"
-    assert live_of(f"{kind}:other", SCOPES) is None
+        assert kind == "all" or ("," in kind and value != OTHER)
+    assert live_of(f"{kind}:{value}", SCOPES) is None
 
 
 def test_a_host_is_shown_no_figure_of_the_shop() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.events import Purchase, PurchaseItem, Refund, RefundItem
+from streams.attribution import AttributionBook
 from streams.batch import PlainRecord
 from streams.booking import Books
 from streams.kpis import FIGURE_SETS
@@ -48,8 +49,13 @@ def _refund(amount: int, refund_id: str = "r", **fields: Any) -> Refund:
 def _book(wait_ms: int = 7 * DAY) -> OrderBook:
     figures = FIGURE_SETS["all"]
     books = Books(figures, Sums(figures, rules_of(Settings()).sizes))
-    book = OrderBook(books, Ledger("orders", Order), 90, wait_ms)
+    orders = Ledger("orders", Order)
+    attribution = AttributionBook(
+        books, orders, enabled=False, lateness_ms=0, purchase_lateness_ms=0, taps_read_ms=lambda: NOON
+    )
+    book = OrderBook(books, orders, attribution, 90, wait_ms)
     book.orders.load({"o": None, "o2": None})
+    book.deliveries.records.load({"o": None, "o2": None})
     return book
 
 

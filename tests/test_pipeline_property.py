@@ -18,7 +18,7 @@ IDS = st.sampled_from(["a", "b", "c"])
 SMALL = st.integers(1, 9)
 # Steps in time: mostly small, now and then past a horizon (lateness, dedupe, waiting refunds, retention).
 STEPS = st.sampled_from(
-    (0, 1, SECOND, 11 * SECOND, MINUTE, 6 * MINUTE, 3 * 60 * MINUTE, DAY, 7 * DAY, 8 * DAY)
+    (0, 1, SECOND, 11 * SECOND, MINUTE, 6 * MINUTE, 3 * 60 * MINUTE, DAY, 7 * DAY, 8 * DAY, 40 * DAY)
 )
 # Event time against Kafka's: at once, a little late, on the limits, too late, ahead, too far ahead.
 BEHIND = (0, 0, 0, SECOND, 30 * SECOND, 5 * MINUTE, 5 * MINUTE + 1, DAY, 7 * DAY, 7 * DAY + 1)
@@ -35,6 +35,8 @@ def items(draw: st.DrawFn) -> list[dict[str, Any]]:
             "quantity": draw(SMALL),
             "unit_price_minor": draw(st.integers(0, 30)),
             "commission_bps": draw(st.sampled_from([0, 333, 10_000])),
+            "platform_fee_bps": draw(st.sampled_from([0, 999])),
+            "affiliate_id": draw(st.sampled_from([None, "a1", "a2"])),
             "platform_discount_minor": draw(st.integers(0, 3)),
             "live_id": draw(st.sampled_from([None, "L1", "L2"])),
         }
@@ -45,7 +47,8 @@ def items(draw: st.DrawFn) -> list[dict[str, Any]]:
 @st.composite
 def order_events(draw: st.DrawFn) -> dict[str, Any]:
     """One event of the order service, about one of few orders."""
-    kind = draw(st.sampled_from(["purchase", "refund", "refund", "payment", "order_status"]))
+    kinds = ["purchase", "purchase", "refund", "refund", "payment", "order_status", "order_status"]
+    kind = draw(st.sampled_from(kinds))
     event: dict[str, Any] = {"event_type": kind, "order_id": draw(IDS)}
     if kind == "purchase":
         event |= {"gateway": "g", "currency": draw(st.sampled_from(["USD", "USD", "EUR"]))}
@@ -63,7 +66,7 @@ def order_events(draw: st.DrawFn) -> dict[str, Any]:
             st.sampled_from(["started", "authorised", "declined", "error", "timeout", "cancelled_by_user"])
         )
     else:
-        event["status"] = "shipped"
+        event["status"] = draw(st.sampled_from(["shipped", "delivered", "delivered"]))
     return event
 
 

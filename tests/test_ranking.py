@@ -31,6 +31,14 @@ def test_values_are_ordered_by_gmv_then_views_then_name() -> None:
     assert _tally({"events.view|z": 1, "events.view|y": 1}).order(5) == ["y", "z"]
 
 
+def test_what_is_nobodys_has_no_name() -> None:
+    """What is above a cap, and what belongs to no live, is ordered like the rest and takes no place among
+    the named."""
+    tally = _tally({f"gmv_paid:USD|{of}": n for n, of in enumerate(["c", "b", "other", "a", "unattributed"])})
+    assert tally.order(3) == ["unattributed", "a", "other"]
+    assert tally.named(2) == ["a", "b"]
+
+
 def test_the_currency_with_most_orders_goes_first() -> None:
     """Amounts of different currencies are never compared: yen do not outrank dollars by their number."""
     orders = {"orders:USD|a": 3, "orders:JPY|b": 1}

@@ -89,8 +89,8 @@ def test_dirty_counts_cells_and_records() -> None:
     assert cells > 0
     # By minute, hour and day, in the whole shop, the platform and the product.
     assert users == 9
-    # The order, its buyer and its session.
-    assert state.dirty == cells + users // 3 + 3
+    # The order, its buyer, its session, and two days of its user whose taps it waits for.
+    assert state.dirty == cells + users // 3 + 5
     state.take()
     assert state.dirty == 0
 
@@ -156,7 +156,8 @@ def test_records_go_when_no_rule_asks_for_them() -> None:
     assert state.take().trims == {}
     _feed(state, purchase("o", NOON, line("p", 1, 100)), payment("e", "o", NOON, "started"))
     assert _filed(state.take()) == {
-        name: {DAY_OF_NOON} for name in ("identities", "orders", "attempts", "buyers", "sessions")
+        **{name: {DAY_OF_NOON} for name in ("identities", "orders", "attempts", "buyers", "sessions")},
+        "taps": {DAY_OF_NOON - 1, DAY_OF_NOON},
     }
     _feed(state, tick("t1", NOON + 8 * DAY))
     assert DAY_OF_NOON not in _trims_until_idle(state).get("identities", [])
@@ -165,8 +166,17 @@ def test_records_go_when_no_rule_asks_for_them() -> None:
     _feed(state, tick("t3", NOON + 90 * DAY))
     assert not {"orders", "attempts"} & _trims_until_idle(state).keys()
     _feed(state, tick("t4", NOON + 91 * DAY))
-    days = _trims_until_idle(state)
-    assert days["orders"] == days["attempts"] == [DAY_OF_NOON]
+    assert _trims_until_idle(state)["attempts"] == [DAY_OF_NOON]
+    # Taps that are not read yet may change an order, however long ago it was.
+    _feed(state, _heartbeat("tag-taps", NOON, NOON))
+    assert not {"orders", "taps"} & _trims_until_idle(state).keys()
+    _feed(state, _heartbeat("tag-taps", NOON + DAY, NOON + DAY))
+    assert _trims_until_idle(state)["orders"][-1] == DAY_OF_NOON
+    # Up to 7 days late one may be bought a day after a tap.
+    _feed(state, _heartbeat("tag-taps", NOON + 8 * DAY, NOON + 8 * DAY))
+    assert DAY_OF_NOON not in _trims_until_idle(state).get("taps", [])
+    _feed(state, _heartbeat("tag-taps", NOON + 9 * DAY, NOON + 9 * DAY))
+    assert _trims_until_idle(state)["taps"][-1] == DAY_OF_NOON
 
 
 def test_a_first_write_that_spans_months_leaves_nothing_behind() -> None:
@@ -175,6 +185,7 @@ def test_a_first_write_that_spans_months_leaves_nothing_behind() -> None:
     for day in range(0, 130, 10):
         _feed(state, purchase(f"o{day}", NOON + day * DAY, line("p", 1, 1)))
         _feed(state, tick(f"t{day}", NOON + day * DAY))
+        _feed(state, _heartbeat("tag-taps", NOON + day * DAY, NOON + day * DAY))
     first = state.take()
     filed = _filed(first)
     days = _trims_until_idle(state)
@@ -182,6 +193,7 @@ def test_a_first_write_that_spans_months_leaves_nothing_behind() -> None:
         days.setdefault(name, []).append(day)
     last = DAY_OF_NOON + 120
     assert {day for day in filed["orders"] if day < last - 90} <= set(days["orders"])
+    assert {day for day in filed["taps"] if day < last - 8} <= set(days["taps"])
     assert {day for day in filed["identities"] if day < last - 8} <= set(days["identities"])
 
 
@@ -233,6 +245,7 @@ def test_a_replay_of_what_is_older_than_all_that_was_trimmed_leaves_nothing_behi
     _feed(state, purchase("o", NOON, line("p", 1, 100)))
     state.take()
     _feed(state, tick("t", NOON + 92 * DAY))
+    _feed(state, _heartbeat("tag-taps", NOON + 92 * DAY, NOON + 92 * DAY))
     assert DAY_OF_NOON in _trims_until_idle(state)["orders"]
 
 

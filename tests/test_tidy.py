@@ -31,10 +31,9 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "core": tuple(
         f"streams.{name}"
         for name in (
-            "batch window identity verdict ledger refunds sums admission booking order_entries orders "
-            "payments fold steps funnel users rooms products redirects signs order_service story progress "
-            "trimming "
-            "state"
+            "batch window identity verdict ledger refunds sums admission commission booking order_entries "
+            "attribution deliveries ads orders payments fold steps funnel users rooms products redirects "
+            "signs order_service story progress trimming state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
@@ -44,8 +43,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "answer trust read_store reading users_range sheet since stock details read_model series "
-            "gathered comparison past_lives room_facts room_view ranking survey "
+            "answer trust read_store reading users_range finals statements sheet since stock details "
+            "read_model series gathered comparison past_lives room_facts room_view ranking survey "
             "room_gauges changes uplift guardrails stops redirection redirect_gauges shortfall "
             "underperforming"
         ).split()

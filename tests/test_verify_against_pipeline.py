@@ -33,11 +33,12 @@ TYPES = {
     "purchase": "purchases",
     "live_join": "livestreams",
     "live_heartbeat": "livestreams",
+    "ad_charge": "ads",
 }
 # What the types ask for beside the envelope: fields that a type does not know are ignored.
 OWN: dict[str, Any] = {
     "mini_program_id": "m1", "entry": "search", "quantity": 1, "unit_price_minor": 3, "currency": "USD",
-    "gateway": "g1",
+    "gateway": "g1", "amount_minor": 7,
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ ENVELOPE = st.fixed_dictionaries(
         "session_id": few("s", 2),
         "creator_id": MAYBE,
         "product_id": few("p"),
+        "campaign_id": few("c"),
         "concurrent_viewers": st.integers(0, 9),
         "order_id": few("o"),
         "outcome": st.sampled_from(["started", "authorised"]),
@@ -65,7 +67,7 @@ ENVELOPE = st.fixed_dictionaries(
 
 @st.composite
 def logs(draw: st.DrawFn) -> list[LogRecord]:
-    """The logs of five topics, in the order in which they were written."""
+    """The logs of six topics, in the order in which they were written."""
     steps = st.sampled_from(draw(st.sampled_from([BUSY, SLOW])))
     moments = st.tuples(steps, st.sampled_from(BEHIND), st.sampled_from(list(TYPES)), MAYBE, ENVELOPE)
     ends = dict.fromkeys(TYPES.values(), 0)

@@ -27,7 +27,7 @@ def test_capped_answers_have_no_ratios() -> None:
     wanted = told({"users": {"purchase": 1, "repeat_purchase": 0}}, ("live", "L1"), CAPPED, "")
     assert {name: wanted[name] for name in ratios} == ratios
     assert (wanted["capped"], wanted["money.USD.aov_minor"]) == ("True", "900")
-    assert wanted["money.USD.gmv_per_buyer_minor"] == wanted["time_to_convert.p50_seconds"] == "None"
+    assert wanted["money.USD.gmv_own_per_buyer_minor"] == wanted["time_to_convert.p50_seconds"] == "None"
     assert wanted["money.USD.gmv_per_1000_view_events_minor"] == "None"
     assert wanted["sessions.view"] == "1"
     assert told({}, ALL, CAPPED, "capped", "payments.success", "ratios.tag_taps_per_view_events") == {

@@ -131,6 +131,9 @@ def test_how_far_gone_records_reach() -> None:
         ("pipeline", "sessions_expired|carts", "views", 3 * DAY + 15 * MINUTE),
         ("live", "watch_ms|L1", "livestreams", MINUTE),
         ("live", "capped|carts", "carts", 0),
+        *((kind, "gmv_paid:USD|v", "tag-taps", DAY) for kind in ("live", "creator", "live,product")),
+        ("room:v", "items|pv", "tag-taps", DAY),
+        ("platform", "attribution.orders_direct|v", "tag-taps", DAY),
     ],
 )
 def test_how_far_figures_of_gone_records_reach(kind: str, field: str, topic: str, reach: int) -> None:

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+from unittest.mock import patch
 
-from tests.scenario_kit import NOON
+import pytest
+
+from streams import attribution as pipeline
+from tests.driver import run
+from tests.scenario_kit import DAY, NOON
+from tests.scenarios_attribution import ATTRIBUTION
+from tests.scenarios_commission import COMMISSION
 from tests.scenarios_redirects import REDIRECTS
 from tests.scenarios_reviews import REVIEWS
-from tests.test_verify_api import DAY_RANGE, totals_of
-from verify import apps, reviews
+from tests.test_verify_api import ALL, DAY_RANGE, told, totals_of
+from verify import ads, apps, attribution, commission, reviews
 from verify.answers import expected_answer
 from verify.asked import Asked, Near
 from verify.model import Scope
+from verify.recompute import recompute
+from verify.rules import Rules
+
+MIXED = next(each for each in ATTRIBUTION if each.name == "orders_by_attribution")
+OF = ("own", "direct", "unattributed")
 
 
-def _asked(of: Any, scope: Scope) -> Asked:
-    return Asked(totals_of(of), scope, DAY_RANGE, {}, DAY_RANGE.from_ms)
+def _asked(of: Any, scope: Scope, money: Mapping[str, Any] | None = None) -> Asked:
+    return Asked(totals_of(of), scope, DAY_RANGE, {"money": money or {}}, DAY_RANGE.from_ms)
 
 
 def test_reviews_are_counted_by_their_stars() -> None:
@@ -44,11 +57,94 @@ def test_an_app_has_nothing_of_sales() -> None:
     """Orders, items and events of an app are null: the kind of scope does not keep them."""
     totals = totals_of(REDIRECTS[0])
     said = expected_answer(totals, ("app", "shop"), DAY_RANGE, {"events_by_type": {"active": 3}}, NOON)
-    nothing = ("orders", "items", "events.view", "sessions.view", "users.view", "ratios.orders_per_tag_tap")
-    assert [said[name] for name in nothing] == [None] * 6
+    nothing = ("orders", "items", "events", "sessions.view", "users.view")
+    assert [said[name] for name in nothing] == [None] * 5
     assert said["events_by_type.active"] == 3
 
 
 def test_gateways_have_no_reviews() -> None:
     """No review names a gateway: the key is absent there."""
     assert reviews.answer(_asked(REVIEWS[0], ("gateway", "adyen"))) == {"reviews": "absent"}
+
+
+def test_attribution_is_told_by_orders_and_by_currency() -> None:
+    """Of three orders' four lines one is its own, two are direct, one is unattributed."""
+    said = attribution.answer(_asked(MIXED, ("all", ""), {"USD": {}, "EUR": {}}))
+    assert said == {
+        "attribution.own_orders": 1,
+        "attribution.direct_orders": 2,
+        "attribution.unattributed_orders": 1,
+        "money.USD.gmv_own_minor": 7,
+        "money.USD.gmv_direct_minor": 100,
+        "money.USD.gmv_unattributed_minor": 30,
+        "money.EUR.gmv_own_minor": 0,
+        "money.EUR.gmv_direct_minor": 100,
+        "money.EUR.gmv_unattributed_minor": 0,
+    }
+    assert attribution.answer(_asked(MIXED, ("gateway", "adyen"))) == {"attribution": "absent"}
+
+
+@pytest.mark.parametrize("number", ["attribution.direct_orders", "gmv_direct_minor", "gmv_own_minor"])
+def test_a_wrong_number_of_an_answer_is_found(number: str) -> None:
+    """Whatever an answer says of attribution: one more than it is, is a difference."""
+    totals = totals_of(MIXED)
+    money = {f"gmv_{of}_minor": totals.of(ALL, DAY_RANGE)[f"attribution.gmv_{of}:USD"] for of in OF}
+    orders = {f"{of}_orders": totals.of(ALL, DAY_RANGE)[f"attribution.orders_{of}"] for of in OF}
+    right: dict[str, Any] = {"money": {"USD": money}, "attribution": orders}
+    heads = ("attribution.", "money.USD.gmv_own_m", "money.USD.gmv_d", "money.USD.gmv_un")
+    assert told(right, ALL, MIXED, *heads) == {}
+    place = orders if number.startswith("attribution.") else money
+    place[number.removeprefix("attribution.")] += 1
+    assert [name.endswith(number) for name in told(right, ALL, MIXED, *heads)] == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("WINDOW_MS", DAY - 1),
+        ("TAPS_MAX", 0),
+    ],
+)
+def test_a_pipeline_that_gives_a_line_to_another_is_found(name: str, broken: int) -> None:
+    """With one number of the pipeline broken its cells are not what sorting gives."""
+    taps = next(each for each in ATTRIBUTION if each.name == "a_tap_speaks_for_24_hours")
+    assert run(taps.log()).cells() == recompute(taps.log(), Rules(partitions=1)).cells
+    with patch.object(pipeline, name, broken):
+        assert run(taps.log()).cells() != recompute(taps.log(), Rules(partitions=1)).cells
+
+
+def _scenario(name: str) -> Any:
+    return next(each for each in COMMISSION if each.name == name)
+
+
+def test_commission_is_split_by_the_answers_own_as_of() -> None:
+    """Clawed back 80 of the 89 that are final from noon 16 days later on; 1 ms before, all is estimated."""
+    of = _scenario("refund_at_final_is_clawed_back")
+    for as_of_ms, final in ((None, 0), (NOON + 16 * DAY - 1, 0), (NOON + 16 * DAY, 89)):
+        asked = Asked(totals_of(of), ("all", ""), DAY_RANGE, {"as_of_ms": as_of_ms}, NOON)
+        said = commission.answer(asked)
+        assert {name: n for name, n in said.items() if name.startswith("commission.")} == {
+            "commission.USD.earned_minor": 100,
+            "commission.USD.reversed_minor": 11,
+            "commission.USD.estimated_minor": 89 - final,
+            "commission.USD.final_minor": final,
+            "commission.USD.clawed_back_minor": 80,
+            "commission.USD.claw_backs_minor": 0,
+        }
+
+
+def test_take_is_fees_commission_and_ads() -> None:
+    """Of the shop and its platforms; what a campaign was charged is its own, and part of both."""
+    fees = commission.answer(_asked(_scenario("fees_follow_what_is_left"), ("platform", "tiktok")))
+    assert (fees["take.USD.fees_minor"], fees["take.USD.total_minor"]) == (93, 93)
+    charged = _scenario("charges_of_campaigns")
+    assert commission.answer(_asked(charged, ("all", "")))["take.EUR.total_minor"] == 7
+    assert commission.answer(_asked(charged, ("campaign", "c1"))) == {
+        "commission": "absent",
+        "take": "absent",
+    }
+    assert ads.answer(_asked(charged, ("campaign", "c1"))) == {
+        "ads.USD.charged_minor": 500,
+        "ads.EUR.charged_minor": 7,
+    }
+    assert ads.answer(_asked(charged, ("creator", "k1"))) == {"ads": "absent"}

@@ -161,6 +161,13 @@ def test_an_expired_pane_goes_with_all_kinds() -> None:
         ]
 
 
+def test_short_lived_cells_go_and_their_pane_stays() -> None:
+    """One hash is deleted; the index of panes still has the pane."""
+    assert list(_read(plan(KEYS, FIGURES, _write(outlived=[("live", PANE)])))) == [
+        ("U", "sp:{3}:cells:live:1m:60000", [])
+    ]
+
+
 def test_an_expired_hour_goes_with_its_rooms() -> None:
     """The pane leaves the index of panes by the sweep of its rooms, and only kinds kept at its size go."""
     minutely = ScopeKind("minutely", (), Level.LINE, frozenset({"1m"}))

@@ -17,7 +17,7 @@ from verify.model import Scope
 from verify.rules import DAY_MS, SECOND_MS
 from verify.scopes import (
     LINE_KINDS,
-    OWN_FIELD,
+    OWN_KINDS,
     WITH_REPEAT_BUYERS,
     WITH_SESSIONS,
     WITH_USERS,
@@ -51,13 +51,16 @@ def expected_answer(
         "from_ms": span.from_ms,
         "to_ms": span.to_ms,
         "capped": asked.events_capped or asked.sessions_capped or asked.users_capped,
-        "orders": sum(n for measure, n in asked.sums.items() if measure.startswith("orders:")),
-        "items": asked.sums["items"],
     }
-    if asked.kind in OWN_FIELD:
-        expected |= {"orders": None, "items": None}
-    expected |= _events(asked) | _money(asked) | _sessions(asked) | _users(asked) | _ratios(asked)
-    if asked.kind not in LINE_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
+    expected |= _sessions(asked) | _users(asked)
+    if asked.kind in OWN_KINDS:
+        expected |= {"orders": None, "items": None, "events": None, "money": ABSENT, "ratios": ABSENT}
+        expected |= _events_by_type(asked)
+    else:
+        expected["orders"] = sum(n for measure, n in asked.sums.items() if measure.startswith("orders:"))
+        expected["items"] = asked.sums["items"]
+        expected |= _events(asked) | _events_by_type(asked) | _money(asked) | _ratios(asked)
+    if asked.kind not in LINE_KINDS + OWN_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
         expected |= {f"payments.{state}": asked.sums[f"pay.{state}"] for state in PAYMENTS}
         attempts = asked.sums["pay.attempts"]
         expected["payments.success_rate"] = asked.sums["pay.authorised"] / attempts if attempts else None
@@ -73,13 +76,12 @@ def expected_answer(
 def _events(asked: Asked) -> dict[str, Any]:
     expected: dict[str, Any] = {}
     for name in {*ANSWER_EVENTS, *asked.part("events")}:
-        if asked.kind in OWN_FIELD:
-            expected[f"events.{name}"] = None
-            continue
         expected[f"events.{name}"] = asked.views if name == "view" else asked.sums[f"events.{name}"]
-    for name in asked.part("events_by_type"):
-        expected[f"events_by_type.{name}"] = asked.sums[f"events.{name}"]
     return expected
+
+
+def _events_by_type(asked: Asked) -> dict[str, int]:
+    return {f"events_by_type.{name}": asked.sums[f"events.{name}"] for name in asked.part("events_by_type")}
 
 
 def _money(asked: Asked) -> dict[str, Any]:
@@ -90,7 +92,7 @@ def _money(asked: Asked) -> dict[str, Any]:
         # Views by gateway do not exist, and with a cap not all are told: nothing can be said per view.
         views = 0 if asked.kind in WITHOUT_TRAFFIC or asked.events_capped else asked.views
         amounts = money(sums, currency, views)
-        amounts["gmv_per_buyer_minor"] = _gmv_per_buyer(asked, currency)
+        amounts |= _gmv_per_buyer(asked, currency)
         said = asked.part("money").get(currency, {})
         for name, amount in amounts.items():
             if name not in MONEY_WHERE_GIVEN or name in said:
@@ -123,15 +125,22 @@ def half_even(amount: int, count: int) -> int | None:
     return whole + (2 * rest > count or (2 * rest == count and whole % 2 == 1))
 
 
-def _gmv_per_buyer(asked: Asked, currency: str) -> int | None:
-    """By the answer's own estimate of buyers, which is held to the truth by itself; of one currency alone."""
+def _gmv_per_buyer(asked: Asked, currency: str) -> dict[str, int | None]:
+    """By the answer's own estimate of buyers, which is held to the truth by itself; of one currency alone.
+
+    Of lives and creators those lines alone that name them: only these have buyers.
+    """
+    name, measure = "gmv_per_buyer_minor", "gmv_paid"
+    if asked.kind in ("live", "creator"):
+        name, measure = "gmv_own_per_buyer_minor", "attribution.gmv_own"
     buyers = asked.part("users").get("purchase")
     if asked.users_capped or asked.users_range is None or not isinstance(buyers, int):
-        return None
+        return {name: None}
     same = asked.users_range[:2] == asked.span[:2]
     sums = asked.sums if same else asked.totals.of(asked.scope, asked.users_range)
-    paid_in = {measure for measure, n in sums.items() if measure.startswith("orders:") and n}
-    return half_even(sums[f"gmv_paid:{currency}"], buyers) if paid_in == {f"orders:{currency}"} else None
+    paid_in = {each for each, n in sums.items() if each.startswith("orders:") and n}
+    told = paid_in == {f"orders:{currency}"}
+    return {name: half_even(sums[f"{measure}:{currency}"], buyers) if told else None}
 
 
 def _sessions(asked: Asked) -> dict[str, Any]:

@@ -36,17 +36,17 @@ class ReadService:
 
     def kpis(self, scope: Scope, span: Range) -> Any:
         """The answer as read from JSON, or the text of a 400."""
-        query = urllib.parse.urlencode(
-            {"scope": scope_text(*scope), "from_ms": span.from_ms, "to_ms": span.to_ms}
-        )
-        return self._get(f"/api/v1/kpis?{query}")
+        query = {"scope": scope_text(*scope), "from_ms": str(span.from_ms), "to_ms": str(span.to_ms)}
+        return self.ask("/api/v1/kpis", query)
 
     def redirection(self, rule_id: str) -> Any:
         """The answer about a rule, likewise."""
-        return self._get(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}")
+        return self.ask(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}", {})
 
-    def _get(self, address: str) -> Any:
-        request = urllib.request.Request(f"{self._base_url}{address}", headers=self._headers)
+    def ask(self, path: str, query: Mapping[str, str]) -> Any:
+        """The answer as read from JSON, or the text of a 400."""
+        address = f"{self._base_url}{path}?{urllib.parse.urlencode(query)}"
+        request = urllib.request.Request(address, headers=self._headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.load(response)
@@ -99,7 +99,7 @@ def compare_redirections(
             return
         now_ms = round(time.time() * 1_000)
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
-        _compare_flat(single, where, with_named_ends(answer), asked.expected())
+        check_flat(single, where, asked.expected(), with_named_ends(answer))
 
     _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
 
@@ -138,10 +138,11 @@ def compare_answer(
     if not isinstance(answer, dict):
         report.check("answer", where, "figures", answer)
         return
-    _compare_flat(report, where, answer, expected_answer(totals, scope, span, answer, now_ms))
+    check_flat(report, where, expected_answer(totals, scope, span, answer, now_ms), answer)
 
 
-def _compare_flat(report: Report, where: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+def check_flat(report: Report, where: str, expected: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    """An answer against flat names and what they must be."""
     flat = dict(_flat("", answer))
     for name, want in expected.items():
         have = flat.get(name, ABSENT)

@@ -64,6 +64,11 @@ class Asked:
         """View events."""
         return sum(self.sums[f"events.{name}"] for name in VIEW_EVENTS)
 
+    def currencies(self, *groups: str) -> set[str]:
+        """Those in which the scope has an amount, and those that the answer names in these groups."""
+        booked = {measure.partition(":")[2] for measure, n in self.sums.items() if ":" in measure and n}
+        return booked.union(*(self.part(group) for group in groups))
+
     def part(self, name: str) -> Mapping[str, Any]:
         """An object in the answer; empty when there is none."""
         found = self.answer.get(name)

@@ -31,6 +31,7 @@ from verify.recompute import PartitionReplay
 from verify.redis_cells import RedisCells, Snapshot
 from verify.rules import Rules, rules_from
 from verify.sketches import compare_users
+from verify.statements import compare_statements
 from verify.totals import Totals
 
 SHOWN = 20
@@ -214,7 +215,7 @@ async def _verify_partition(
         )
     totals.add(expected)
     # The panes are the bulk, and what is left to compare is in `totals`.
-    expected.panes, expected.users = {}, {}
+    expected.panes, expected.users, expected.due = {}, {}, []
     run.parts.append(expected)
     run.offsets[partition] = found.offsets
 
@@ -268,6 +269,8 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
     compare_redirections(report, totals, service.redirection)
+    if not compare_statements(report, totals, service.ask):
+        run.notes.append("statements were not asked: the log reaches over more days than one has")
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(

@@ -52,7 +52,7 @@ class Traffic(NamedTuple):
     """One accepted, real event of a traffic topic, as far as it is counted anywhere.
 
     `user` and `session` are numbers for the ids, 0 where the event says nothing about them; `parts` are the
-    measures that count it beside its type.
+    measures that count it beside its type. `charge` is what a campaign was charged: measure and amount.
     """
 
     topic: str
@@ -63,6 +63,7 @@ class Traffic(NamedTuple):
     user: int = 0
     session: int = 0
     parts: tuple[str, ...] = ()
+    charge: tuple[str, int] | None = None
 
 
 class Booking(NamedTuple):
@@ -71,6 +72,16 @@ class Booking(NamedTuple):
     time_ms: int
     scopes: tuple[Scope, ...]
     amounts: tuple[tuple[str, int], ...]
+
+
+class Due(NamedTuple):
+    """Commission of an order bought at `time_ms` that becomes final in an hour (since 1970), of one scope."""
+
+    scope: Scope
+    time_ms: int
+    hour: int
+    currency: str
+    amount: int
 
 
 class StockSet(NamedTuple):
@@ -112,7 +123,7 @@ class PartitionExpected:
     `h` is the highest accepted event time (None: nothing was accepted), `ingest` and `highest` the ingest
     time and the highest accepted event time per topic. `waiting` are refunds whose order has not come:
     a record of the log that is not yet applied may still make dead letters of them. `stock` is by (product,
-    sku or empty).
+    sku or empty). `due` is what commission becomes final when, also of panes that don't tell any more.
     """
 
     partition: int
@@ -124,6 +135,7 @@ class PartitionExpected:
     stock: dict[tuple[str, str], StockSet] = field(default_factory=dict)
     titles: dict[str, Title] = field(default_factory=dict)
     redirections: dict[str, Rule] = field(default_factory=dict)
+    due: list[Due] = field(default_factory=list)
     dead_letters: set[DeadLetter] = field(default_factory=set)
     late: set[RecordId] = field(default_factory=set)
     waiting: set[RecordId] = field(default_factory=set)

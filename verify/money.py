@@ -1,13 +1,14 @@
 """Orders, refunds and commission: the ledger of the purchases topic of one partition.
 
 Second step of a recomputation: fed with accepted and excluded purchases and refunds in log order, it leaves
-bookings. Which verdict a refund gets against its order is asked here too.
+orders with all that was refunded of them, which `order_bookings` puts into figures once it is known to whom
+their lines belong. Which verdict a refund gets against its order is asked here too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from verify.model import Booking, Scope
@@ -17,17 +18,23 @@ from verify.scopes import ALL, PRODUCT_SKU, ROOM_HEAD, of_line, order_level, pai
 
 @dataclass
 class Line:
-    """One line of an order; `left_minor` is its value less what was refunded of it."""
+    """One line of an order; `left_minor` is its value less what was refunded of it.
+
+    `attribution` is `own`, `direct` or `unattributed`; empty where the figures do not have it.
+    """
 
     product_id: str
     sku_id: str
     live_id: str | None
+    creator_id: str | None
     quantity: int
     value_minor: int
     buyer_paid_minor: int
     commission_bps: int
+    fee_bps: int
     scopes: tuple[Scope, ...]
     left_minor: int
+    attribution: str = ""
 
     @property
     def commission_minor(self) -> int:
@@ -37,14 +44,20 @@ class Line:
 
 @dataclass
 class Order:
-    """What is remembered of a purchase."""
+    """What is remembered of a purchase.
 
+    `refunds` are (time, amount of each line) in log order, `deliveries` the times at which it was delivered.
+    """
+
+    user_id: str
     time_ms: int
     currency: str
     excluded: bool
     shipping_minor: int
     scopes: tuple[Scope, ...]
     lines: list[Line]
+    refunds: list[tuple[int, list[int]]] = field(default_factory=list)
+    deliveries: list[int] = field(default_factory=list)
 
     @property
     def left_minor(self) -> int:
@@ -61,16 +74,24 @@ class WaitingRefund(NamedTuple):
 
 
 class Ledger:
-    """Orders and waiting refunds of one partition; `bookings` grows."""
+    """Orders and waiting refunds of one partition.
+
+    `sold` are the orders that count, in log order; `bookings` are of refunds whose order never came.
+    """
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self.bookings: list[Booking] = []
+        self.sold: list[Order] = []
         # In log order, which is the order of ingest time too.
         self.waiting: list[WaitingRefund] = []
         self.order_count = 0
         self.gmv_paid_minor: dict[str, int] = {}
+        # Every order that counts in figures, also one whose id came again.
+        self.booked: list[Order] = []
         self._orders: dict[str, Order] = {}
+        # (ingest day, time) by order that was not known then.
+        self._deliveries: dict[str, list[tuple[int, int]]] = {}
 
     def expire_waiting(self, ingest_ms: int) -> None:
         """Books refunds that waited too long, in `all` and their platform; to be called for each record."""
@@ -91,14 +112,19 @@ class Ledger:
         return order is not None and not fits(refund, order)
 
     def add_purchase(self, event: Mapping[str, Any], ingest_ms: int) -> list[WaitingRefund]:
-        """Remembers and books an accepted or excluded purchase, then judges the refunds that waited for it.
+        """Remembers an accepted or excluded purchase, then judges the refunds that waited for it.
 
         Returns those that do not fit, in log order.
         """
         order = read_order(event)
         self._orders[event["order_id"]] = order
+        told = self._deliveries.get(event["order_id"], [])
+        order.deliveries = waiting_deliveries(told, ingest_ms // DAY_MS, self.rules.order_horizon_days)
         if not order.excluded:
-            self._book_purchase(order)
+            self.sold.append(order)
+            self.order_count += 1
+            value = sum(line.value_minor for line in order.lines)
+            self.gmv_paid_minor[order.currency] = self.gmv_paid_minor.get(order.currency, 0) + value
         refused = []
         for refund in [w for w in self.waiting if w.event["order_id"] == event["order_id"]]:
             self.waiting.remove(refund)
@@ -109,7 +135,7 @@ class Ledger:
         return refused
 
     def add_refund(self, event: Mapping[str, Any], offset: int, ingest_ms: int) -> None:
-        """Books an accepted refund, or lets it wait for its order. An excluded one does nothing."""
+        """Takes an accepted refund from its order, or lets it wait for that. An excluded one does nothing."""
         if event["traffic"] != "real":
             return
         order = self.order(event["order_id"], ingest_ms)
@@ -118,56 +144,41 @@ class Ledger:
         else:
             self._apply(event, order)
 
-    def _book_purchase(self, order: Order) -> None:
-        shipped = order.shipping_minor
-        amounts = _purchase_amounts(order.currency, order.lines, shipped)
-        self.bookings.append(Booking(order.time_ms, order.scopes, amounts))
-        for scope, lines in lines_by_scope(order).items():
-            self.bookings.append(
-                Booking(order.time_ms, (scope,), _purchase_amounts(order.currency, lines, 0))
-            )
-        self.bookings += _sold_units(order)
-        self.bookings += _sold_in_rooms(order)
-        value = sum(line.value_minor for line in order.lines)
-        self.order_count += 1
-        self.gmv_paid_minor[order.currency] = self.gmv_paid_minor.get(order.currency, 0) + value
+    def add_delivery(self, event: Mapping[str, Any], ingest_ms: int) -> None:
+        """A real order status: notes that the order was delivered, or lets that wait for it."""
+        if event["status"] != "delivered":
+            return
+        order = self.order(event["order_id"], ingest_ms)
+        if order is None:
+            told = (ingest_ms // DAY_MS, event["event_time_ms"])
+            self._deliveries.setdefault(event["order_id"], []).append(told)
+        else:
+            order.deliveries.append(event["event_time_ms"])
 
     def _apply(self, refund: Mapping[str, Any], order: Order) -> None:
-        """Takes the refund from the order's lines; books it unless the order is excluded."""
+        """Takes the refund from the order's lines."""
         parts = split_refund(refund, order.lines)
-        commission_before = [line.commission_minor for line in order.lines]
         for line, part in zip(order.lines, parts, strict=True):
             line.left_minor -= part
-        if order.excluded:
-            return
-        changes = [
-            line.commission_minor - before
-            for line, before in zip(order.lines, commission_before, strict=True)
-        ]
-        time_ms = refund["event_time_ms"]
-        self._book_refund(time_ms, order, order.scopes, sum(parts), sum(changes))
-        by_scope: dict[Scope, list[int]] = {}
-        for number, line in enumerate(order.lines):
-            for scope in line.scopes:
-                by_scope.setdefault(scope, []).append(number)
-        for scope, numbers in by_scope.items():
-            amount = sum(parts[n] for n in numbers)
-            self._book_refund(time_ms, order, (scope,), amount, sum(changes[n] for n in numbers))
-
-    def _book_refund(
-        self, time_ms: int, order: Order, scopes: tuple[Scope, ...], amount: int, commission_change: int
-    ) -> None:
-        currency = order.currency
-        self.bookings.append(Booking(time_ms, scopes, ((f"refunds:{currency}", amount),)))
-        of_purchases = (f"refunds_of_purchases:{currency}", amount)
-        commission = (f"commission:{currency}", commission_change)
-        self.bookings.append(Booking(order.time_ms, scopes, (of_purchases, commission)))
+        order.refunds.append((refund["event_time_ms"], parts))
 
     def _book_unattributed(self, refund: Mapping[str, Any]) -> None:
         currency, amount = refund["currency"], refund["amount_minor"]
         amounts = ((f"refunds:{currency}", amount), (f"unattributed_refunds:{currency}", amount))
         scopes = (ALL, ("platform", refund["platform"]))
         self.bookings.append(Booking(refund["event_time_ms"], scopes, amounts))
+
+
+def waiting_deliveries(told: Sequence[tuple[int, int]], day: int, horizon_days: int) -> list[int]:
+    """Of deliveries (ingest day, time) of an unknown order, those that are not given up on `day`: each must
+    have been followed within the horizon by the next, and the last one by that day."""
+    found = []
+    for told_on, time_ms in reversed(told):
+        if day - told_on > horizon_days:
+            break
+        found.append(time_ms)
+        day = told_on
+    return found
 
 
 def fits(refund: Mapping[str, Any], order: Order) -> bool:
@@ -186,15 +197,18 @@ def read_order(event: Mapping[str, Any]) -> Order:
                 product_id=item["product_id"],
                 sku_id=item.get("sku_id", ""),
                 live_id=item.get("live_id", event.get("live_id")),
+                creator_id=item.get("creator_id", event.get("creator_id")),
                 quantity=item["quantity"],
                 value_minor=value,
                 buyer_paid_minor=buyer_paid,
                 commission_bps=item.get("commission_bps", 0),
+                fee_bps=item.get("platform_fee_bps", 0),
                 scopes=of_line(item, event),
                 left_minor=value,
             )
         )
     return Order(
+        user_id=event["user_id"],
         time_ms=event["event_time_ms"],
         currency=event["currency"],
         excluded=event["traffic"] != "real",
@@ -209,25 +223,39 @@ def line_value_minor(item: Mapping[str, Any]) -> int:
     return int(item["quantity"] * item["unit_price_minor"] - item.get("seller_discount_minor", 0))
 
 
-def lines_by_scope(order: Order) -> dict[Scope, list[Line]]:
-    """The lines of each line-level scope of the order."""
-    found: dict[Scope, list[Line]] = {}
-    for line in order.lines:
+def order_bookings(order: Order) -> Iterator[Booking]:
+    """All that an order comes to, once its refunds are taken and its lines have their scopes."""
+    time_ms, currency, lines = order.time_ms, order.currency, order.lines
+    by_scope: dict[Scope, list[int]] = {}
+    for number, line in enumerate(lines):
         for scope in line.scopes:
-            found.setdefault(scope, []).append(line)
-    return found
+            by_scope.setdefault(scope, []).append(number)
+    whole = range(len(lines))
+    for scopes, numbers, shipped in (
+        (order.scopes, whole, order.shipping_minor),
+        *(((scope,), numbers, 0) for scope, numbers in by_scope.items()),
+    ):
+        ours = [lines[number] for number in numbers]
+        yield Booking(time_ms, scopes, _purchase_amounts(currency, ours, shipped))
+        for refund_ms, parts in order.refunds:
+            taken = sum(parts[number] for number in numbers)
+            yield Booking(refund_ms, scopes, ((f"refunds:{currency}", taken),))
+    yield from _sold_units(order)
+    yield from _sold_in_rooms(order)
 
 
 def _purchase_amounts(
     currency: str, lines: Sequence[Line], shipping_minor: int
 ) -> tuple[tuple[str, int], ...]:
+    gmv = sum(line.value_minor for line in lines)
     amounts = (
         ("events.purchase", 1),
         (f"orders:{currency}", 1),
         ("items", sum(line.quantity for line in lines)),
-        (f"gmv_paid:{currency}", sum(line.value_minor for line in lines)),
+        (f"gmv_paid:{currency}", gmv),
         (f"buyer_paid:{currency}", sum(line.buyer_paid_minor for line in lines) + shipping_minor),
         (f"commission:{currency}", sum(line.commission_minor for line in lines)),
+        (f"refunds_of_purchases:{currency}", gmv - sum(line.left_minor for line in lines)),
     )
     return tuple((measure, amount) for measure, amount in amounts if amount)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from verify.rules import DAY_MS, FUTURE_MS, MINUTE_MS, PURCHASES, Rules
-from verify.scopes import RULE_ARM
+from verify.rules import DAY_MS, FUTURE_MS, MINUTE_MS, PURCHASES, TAP_HOLDS_MS, Rules
+from verify.scopes import ROOM_HEAD, RULE_ARM
 from verify.sessions import AGAIN_AFTER_MS, FUNNELS, GONE_AFTER_MS
 from verify.users import REMEMBERED_MS, STEP_OF_EVENT
 
@@ -42,6 +42,9 @@ class Origin(NamedTuple):
 
 # An event can begin a session, and with it change until when its ids belong to that one.
 OF_SESSIONS = Origin(SESSION_TOPICS, AGAIN_AFTER_MS + GONE_AFTER_MS)
+# A tap says to whom belongs what is bought within its window.
+OF_TAPS = Origin(frozenset({"tag-taps", PURCHASES}), TAP_HOLDS_MS)
+TAPS_GIVE = frozenset({"live", "creator", "live,product"})
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,9 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
         return Origin(frozenset({"redirects"}), ASSIGNED_MS)
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
-    return Origin(frozenset({TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)}))
+    topic = TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)
+    given = kind in TAPS_GIVE or kind.startswith(ROOM_HEAD) or measure.startswith("attribution.")
+    return OF_TAPS if topic == PURCHASES and given else Origin(frozenset({topic}))
 
 
 def origin_of_users(step: str) -> Origin:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import ROOM_HEAD, ROOM_SIZE, RULE_ARM
+from verify.scopes import DUE, DUE_SIZES, ROOM_HEAD, ROOM_SIZE, RULE_ARM, WITH_ADS
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -57,6 +57,9 @@ class PaneSums:
             kind, value = scope
             for each in (measure, *event.parts):
                 self._add((kind, size, start_ms), each, f"{each}|{value}", 1)
+            if event.charge is not None and kind in WITH_ADS:
+                charged, amount = event.charge
+                self._add((kind, size, start_ms), charged, f"{charged}|{value}", amount)
             if own != scope:
                 self._add((kind, size, start_ms), "capped", f"capped|{event.topic}", 1)
 
@@ -78,6 +81,10 @@ class PaneSums:
         """One field of one pane, which must be there."""
         if not is_figure(pane[0], pane[1], measure, self._rules.figures):
             return
+        if pane[0] == DUE and self._h is not None:
+            kind_end_ms = pane[2] + SIZE_MS[pane[1]] + self._rules.due_kept_ms
+            if kind_end_ms <= self._h:
+                return
         fields = self._panes.setdefault(pane, {})
         if measure.startswith(HIGHEST):
             fields[name] = max(fields.get(name, 0), change)
@@ -98,6 +105,6 @@ def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or (kind == RULE_ARM and size != "1d"):
         return False
     if figures == "all":
-        return True
+        return kind != DUE or size in DUE_SIZES
     business = kind == "live" and measure.startswith(("events.", "gmv_paid:"))
     return size == "1m" and (business or kind == "pipeline")

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from verify import payments
+from verify import commission, payments
 from verify.model import Booking, Expected, LogRecord, PartitionExpected, Scope, Traffic
-from verify.money import Ledger, line_value_minor
+from verify.money import Ledger, line_value_minor, order_bookings
 from verify.panes import PaneSums
 from verify.parts import parts_of
 from verify.rules import PURCHASES, TOPICS, Rules
@@ -95,11 +95,18 @@ class PartitionReplay:
         sets = UserSets(expected.h)
         sums.book(self._bookings)
         sums.book(self._ledger.bookings)
+        if self.rules.figures == "all":
+            self._stories.taps.attribute(self._ledger.sold)
+        for order in self._ledger.sold:
+            sums.book(order_bookings(order))
         sums.book(payments.attempt_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
         steps = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
+            sums.book(commission.bookings(self._ledger.sold, self.rules))
+            expected.due = list(commission.due(self._ledger.sold, self.rules))
+            sums.book(commission.due_bookings(expected.due))
             sums.book(session_bookings(steps + self._order_steps, self.rules))
             sums.book(self._stories.bookings())
             self._buyers.count(sets)
@@ -147,6 +154,8 @@ class PartitionReplay:
             scopes = tuple(dict.fromkeys(scopes + of_purchase(event, WITH_SESSIONS)))
         else:
             self._bookings.append(_event_booking(event, 1))
+        if kind == "order_status":
+            self._ledger.add_delivery(event, ingest_ms)
         if kind == "payment":
             self._payments.append(payments.AcceptedPayment(event, record.offset, ingest_ms))
         session = session_of(event, ingest_ms, self.rules)

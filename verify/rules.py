@@ -16,6 +16,9 @@ MINUTE_MS = 60_000
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 FUTURE_MS = 300_000
+TAP_HOLDS_MS = DAY_MS
+"""How long after a tap a purchase may be given to whom the tap names."""
+DUE_MARGIN_DAYS = 30
 
 TOPICS = (
     "views",
@@ -56,8 +59,16 @@ class Rules:
     retention_1d_ms: int = 69_120_000_000
     order_horizon_days: int = 90
     unknown_order_wait_ms: int = 604_800_000
+    commission_final_after_delivery_days: int = 15
+    commission_final_after_purchase_days: int = 45
     scope_values_max: int = 20_000
     cohort_horizon_ms: int = 900_000
+
+    @property
+    def due_kept_ms(self) -> int:
+        """How long after a pane it is kept by which hour its commission becomes final."""
+        days = self.commission_final_after_delivery_days + self.commission_final_after_purchase_days
+        return (days + DUE_MARGIN_DAYS) * DAY_MS
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""
@@ -100,6 +111,12 @@ def rules_from(environ: Mapping[str, str]) -> Rules:
         retention_1d_ms=_whole(environ, "retention_1d_ms", default.retention_1d_ms),
         order_horizon_days=_whole(environ, "order_horizon_days", default.order_horizon_days),
         unknown_order_wait_ms=_whole(environ, "unknown_order_wait_ms", default.unknown_order_wait_ms),
+        commission_final_after_delivery_days=_whole(
+            environ, "commission_final_after_delivery_days", default.commission_final_after_delivery_days
+        ),
+        commission_final_after_purchase_days=_whole(
+            environ, "commission_final_after_purchase_days", default.commission_final_after_purchase_days
+        ),
         scope_values_max=_whole(environ, "scope_values_max", default.scope_values_max),
         cohort_horizon_ms=_whole(environ, "cohort_horizon_ms", default.cohort_horizon_ms),
     )

@@ -27,19 +27,23 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-FIELD = dict(ORDER_LEVEL + LINE_LEVEL)
+OWN_LEVEL = (("campaign", "campaign_id"), ("app", "app"))
+"""Kinds in which no order counts: only the events that have the field."""
+FIELD = dict(ORDER_LEVEL + LINE_LEVEL + OWN_LEVEL)
 ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
 LINE_PAIRS = (("live", "product"),)
 
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
+OWN_KINDS = tuple(kind for kind, _ in OWN_LEVEL)
 PRODUCT_SKU = "product,sku"
-OWN_FIELD = {"app": "app"}
-"""Kinds of figures of their own, with the field of the events that tell of them."""
 RULE_ARM = "rule,arm"
 APP_RULE_ARM = "app,rule,arm"
 """Of the arms of a redirection rule there are sums by the day, and users of the app it leads to."""
-KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_FIELD, PRODUCT_SKU, RULE_ARM, "pipeline")
+DUE = "due"
+"""Commission by the hour in which it becomes final."""
+DUE_SIZES = ("1h", "1d")
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, DUE, RULE_ARM, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -49,9 +53,13 @@ WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_p
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_FIELD})
-"""Kinds for which shoppers' events are not counted, but those that tell of a kind of its own."""
+WITH_COMMISSION = frozenset({"all", "platform", "creator", "affiliate", "brand"})
+WITH_TAKE = frozenset({"all", "platform"})
+WITH_ADS = WITH_TAKE | {"campaign"}
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_KINDS})
 OTHER = "other"
+WITH_ATTRIBUTION = frozenset({"all", "platform", "surface", "live", "creator", "product", "live,product"})
+UNATTRIBUTED = "unattributed"
 
 
 def pair_value(first: str, second: str) -> str:
@@ -71,11 +79,11 @@ def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
-    """Every scope that the event carries, of both levels, and those of its own."""
+    """Every scope that the event carries, of both levels."""
     return (
         *order_level(event),
         *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])),
-        *_carried(OWN_FIELD.items(), (), lambda kind: event.get(OWN_FIELD[kind])),
+        *_carried(OWN_LEVEL, (), lambda kind: event.get(FIELD[kind])),
     )
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import apps, reviews
+from verify import ads, apps, attribution, commission, reviews
 from verify.asked import Asked
+from verify.attribution import Taps
 from verify.model import Booking
 from verify.redirects import Redirects
 from verify.rooms import Rooms
@@ -32,8 +33,9 @@ class Stories:
     def __init__(self) -> None:
         self.rooms = Rooms()
         self.shelves = Shelves()
+        self.taps = Taps()
         self.redirects = Redirects()
-        self._all: tuple[Story, ...] = (self.rooms, self.redirects)
+        self._all: tuple[Story, ...] = (self.rooms, self.taps, self.redirects)
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
@@ -47,4 +49,10 @@ class Stories:
             yield from story.bookings()
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer, apps.answer)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
+    reviews.answer,
+    attribution.answer,
+    commission.answer,
+    ads.answer,
+    apps.answer,
+)

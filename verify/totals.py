@@ -7,16 +7,28 @@ later is kept, since there are as many as products.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from verify.compare import scope_text
-from verify.model import PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
+from verify.model import Due, PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
-from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, OWN_FIELD, PRODUCT_SKU, RULE_ARM, pair_value
+from verify.rules import HOUR_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
+from verify.scopes import (
+    DUE_SIZES,
+    FIELD,
+    LINE_KINDS,
+    ORDER_KINDS,
+    OWN_KINDS,
+    PRODUCT_SKU,
+    RULE_ARM,
+    pair_value,
+)
 from verify.stock import Shelves
 
+NEVER_ASKED = (RULE_ARM, "pipeline")
+IN_FULL = (*ORDER_KINDS, "app", *NEVER_ASKED)
+"""Kinds of which every pane is kept: there are few values, or a month of days is asked for."""
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
 
@@ -43,6 +55,8 @@ class Totals:
         self._days: set[int] = set()
         self._capped: Counter[PaneKey] = Counter()
         self._units: dict[PaneKey, Counter[str]] = {}
+        # By scope and pane: (hour since 1970, currency, amount).
+        self._due: dict[tuple[Scope, str, int], list[tuple[int, str, int]]] = {}
         self._users: list[Users] = []
 
     def add(self, part: PartitionExpected) -> None:
@@ -51,6 +65,7 @@ class Totals:
         self.rooms.update(part.rooms)
         self.redirections.append(part.redirections)
         self._users.append(part.users)
+        self._add_due(part.due)
         for key, fields in part.panes.items():
             kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
@@ -58,10 +73,10 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
-            if kind in LINE_KINDS:
-                self._add_lines(key, fields)
-            elif kind in (*ORDER_KINDS, *OWN_FIELD, RULE_ARM, "pipeline"):
+            if kind in IN_FULL:
                 self._add_fields(key, fields)
+            elif kind in LINE_KINDS + OWN_KINDS:
+                self._add_lines(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
 
@@ -69,6 +84,22 @@ class Totals:
         for name, amount in fields.items():
             if name.startswith("items|"):
                 self._units.setdefault(key, Counter())[name] += amount
+
+    def _add_due(self, dues: Iterable[Due]) -> None:
+        for scope, time_ms, hour, currency, amount in dues:
+            for size in DUE_SIZES:
+                start_ms = pane_start(time_ms, size)
+                if is_kept_for_answers(start_ms, size, self._h, self._rules):
+                    self._due.setdefault((scope, size, start_ms), []).append((hour, currency, amount))
+
+    def final(self, scope: Scope, span: Range, as_of_ms: int | None) -> Counter[str]:
+        """The scope's commission over the range that is final by then, by currency."""
+        found: Counter[str] = Counter()
+        for start_ms in _starts(span) if as_of_ms is not None else ():
+            for hour, currency, amount in self._due.get((scope, span.size, start_ms), ()):
+                if as_of_ms is not None and hour * HOUR_MS <= as_of_ms:
+                    found[currency] += amount
+        return found
 
     def _add_lines(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         kind, size, start_ms = key
@@ -109,10 +140,10 @@ class Totals:
         """
         found: set[Scope] = set()
         for (kind, size, _), fields in self._panes.items():
-            if kind in (*ORDER_KINDS, *OWN_FIELD) and size == "1d":
+            if kind in IN_FULL and kind not in NEVER_ASKED and size == "1d":
                 values = (name.partition("|") for name in fields)
                 found.update((kind, value) for measure, _, value in values if measure != "capped")
-        for kind in LINE_KINDS:
+        for kind in LINE_KINDS + OWN_KINDS:
             ranked = sorted(
                 (scope for scope in self._lines if scope[0] == kind),
                 key=lambda scope: (-_weight(self._lines[scope]), scope),
@@ -123,7 +154,7 @@ class Totals:
     def of(self, scope: Scope, span: Range) -> Counter[str]:
         """The scope's sums per measure over the range; of `max.` measures the highest."""
         kind, wanted = scope
-        if kind in LINE_KINDS and span == self.whole():
+        if kind not in IN_FULL and span == self.whole():
             return self._lines.get(scope, Counter())
         total: Counter[str] = Counter()
         for start_ms in _starts(span):
@@ -204,7 +235,7 @@ def touched(span: Range, size: str) -> Range:
 
 def is_askable(scope: Scope) -> bool:
     """Whether a reader can write the scope down: no value may look like the second half of a pair."""
-    halves = sum(scope_text(*scope).count(f",{kind}:") for kind in (*FIELD, *OWN_FIELD))
+    halves = sum(scope_text(*scope).count(f",{kind}:") for kind in FIELD)
     return halves == scope[0].count(",")
 
 

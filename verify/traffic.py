@@ -13,7 +13,7 @@ from verify.model import Scope, Traffic
 from verify.panes import PaneSums, pane_start
 from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import OWN_FIELD, WITH_SESSIONS, WITH_USERS, of_event, of_kinds
+from verify.scopes import OWN_KINDS, WITH_SESSIONS, WITH_USERS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
 from verify.users import ON_DAYS, STEP_OF_EVENT, UserSets, number
 
@@ -30,6 +30,7 @@ def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) 
         user=number(event["user_id"]) if kind in STEP_OF_EVENT else 0,
         session=session_of(event, ingest_ms, rules),
         parts=parts_of(event),
+        charge=(f"ads:{event['currency']}", event["amount_minor"]) if kind == "ad_charge" else None,
     )
 
 
@@ -63,7 +64,7 @@ def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rul
             scopes = admission.scopes(event, size, start_ms)
             sums.count(event, scopes, size, start_ms)
             if user_step is not None:
-                kinds = frozenset(OWN_FIELD) if user_step in ON_DAYS else WITH_USERS
+                kinds = frozenset(OWN_KINDS) if user_step in ON_DAYS else WITH_USERS
                 sets.add(user_step, size, start_ms, of_kinds(scopes, kinds), event.user)
             of_the_day = scopes
         if event.session:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import apps, reviews
+from streams.figures import apps, attribution, commission, reviews, take
 from streams.kpi import Distinct, Kpi, Measure, Part
 
 _PARTS: tuple[Part, ...] = (*reviews.PARTS,)
@@ -28,6 +28,15 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *attribution.MEASURES,
+    *commission.MEASURES,
+    *take.MEASURES,
     *apps.MEASURES,
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *apps.KPIS)
+STORY_KPIS: tuple[Kpi, ...] = (
+    *reviews.KPIS,
+    *attribution.KPIS,
+    *commission.KPIS,
+    *take.KPIS,
+    *apps.KPIS,
+)

@@ -35,6 +35,8 @@ RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok
 ARMS: Final = ("treated", "held_out")
 USES_TARGET_OF_10: Final = {"treated": 7, "held_out": 4}
 CHANNELS: Final = ("chat", "story", "link")
+# Of one line in so many the order service is not told who sold it: then the shopper's tap says it.
+UNTOLD_ONE_IN: Final = 4
 # Some apps save energy: they send what was viewed up to so much later than what was tapped and bought.
 VIEW_TOPICS: Final = ("views", "livestreams")
 DELAYED_SHARE: Final = 0.03
@@ -89,7 +91,9 @@ class Session:
         if self.draw() < 0.08:
             self.put("carts", "remove_from_cart", more, 1_000)
         else:
-            self.cart.append(Line(product, sku, quantity, self.seller))
+            # Without a draw: what else happens stays as it was.
+            is_told = self.time_ms % UNTOLD_ONE_IN != 0
+            self.cart.append(Line(product, sku, quantity, self.seller if is_told else ""))
 
 
 class Shoppers:

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from streams.answer import QuestionError, parse_scope
-from streams.scopes import LIVE, LIVE_PRODUCT, OTHER, split_pair
+from streams.scopes import LIVE, LIVE_PRODUCT, NO_NAMES, split_pair
 from streams.web.host_token import HostToken, HostTokens
 
 # Unix milliseconds at which what let a request in expires; absent: never.
@@ -37,8 +37,8 @@ def by_token(service_token: str, kinds: Collection[str], clock: Callable[[], int
     hosts = HostTokens(service_token)
 
     def opens(token: HostToken, live: str | None) -> bool:
-        # Above a cap many lives are counted under one name: no link opens that, whoever made it.
-        return live is not None and live != OTHER and hosts.is_for(token, live)
+        # What many lives share, or none has, is counted under names of its own: no link opens these.
+        return live is not None and live not in NO_NAMES and hosts.is_for(token, live)
 
     def judge(request: web.Request) -> None:
         given = request.headers.get("Authorization", "")
@@ -93,8 +93,8 @@ def live_of(scope_text: str, kinds: Collection[str]) -> str | None:
         scope = parse_scope(scope_text, kinds)
     except QuestionError:
         return None
-    if scope.value == OTHER:
-        return None  # What is above a cap, also of pairs, belongs to many.
+    if scope.value in NO_NAMES:
+        return None  # What is above a cap, also of pairs, belongs to many; what is unattributed to none.
     if scope.kind == LIVE_PRODUCT.name:
         return split_pair(scope.value)[0]
     return scope.value if scope.kind == LIVE.name else None

@@ -16,7 +16,7 @@ import click
 
 from streams.answer import VALUE_CODE_POINTS_MAX
 from streams.errors import PulseError
-from streams.scopes import OTHER
+from streams.scopes import NO_NAMES
 from streams.settings import PREFIX, Settings, load
 from streams.web.host_token import MAX_MS, MIN_MS, HostTokens
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS
@@ -72,8 +72,10 @@ def _check_live(live_id: str) -> None:
         raise PulseError(
             f"--live {live_id}: browsers cut this out of every address; give the live another id"
         )
-    if live_id == OTHER:
-        raise PulseError(f"--live {OTHER} is no live's name: what is above a cap is counted under it")
+    if live_id in NO_NAMES:
+        raise PulseError(
+            f"--live {live_id} is no live's name: what many lives share, or none has, is counted under it"
+        )
 
 
 def _base(url: str) -> str:

@@ -148,7 +148,7 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
         own = "scope=live:L1&window=5m"
         refused = [
             *("/metrics", "/readyz", "/api/v1/scopes?kind=live&window=30m", "/nowhere", "/api/v1/lives/"),
-            f"/api/v1/comparison?{own}",
+            *(f"/api/v1/comparison?{own}", "/api/v1/statements/L1", "/api/v1/statements/L1?scope=live:L1"),
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),
             *("/api/v1/redirections", "/api/v1/redirections/L1", "/api/v1/products/underperforming"),
             *("/api/v1/lives/l1", "/api/v1/lives/L1%00", "/api/v1/kpis/", "/api/v1/kpis%3Fscope=live:L1"),
@@ -172,14 +172,15 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
                 403,
                 "this link opens its own live and nothing else",
             ), address
-        # What is above a cap is many lives', also for a link that was made for that name.
-        for live_id in ("L1", "other"):
-            for query in ("scope=live:other", "scope=live,product:other", "scope=live:other,product:p"):
-                for path in HOSTS_ADDRESSES:
-                    address = f"{path}?{query}&window={WINDOW[path]}"
+        # What many lives share, or none has, is nobody's, also for a link that was made for that name.
+        for name in ("other", "unattributed"):
+            queries = [f"scope=live:{name}", f"scope=live:{name},product:p", "scope=live,product:other"]
+            addresses = [
+                f"{path}?{query}&window={WINDOW[path]}" for path in HOSTS_ADDRESSES for query in queries
+            ]
+            for address in (*addresses, f"/api/v1/lives/{name}", f"/api/v1/stream?live={name}"):
+                for live_id in ("L1", name):
                     assert (await _get(client, address, _host(live_id)))[0] == 403, address
-        for address in ("/api/v1/lives/other", "/api/v1/stream?live=other"):
-            assert (await _get(client, address, _host("other")))[0] == 403
         for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
             response = await client.request(method, f"/api/v1/kpis?{own}", headers=_host("L1"))
             assert response.status == 403

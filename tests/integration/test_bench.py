@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import PulseError
-from tests.bench import sessions
+from tests.bench import memory, sessions, taps
 from tests.bench.columns import WAYS, measure
 from tests.bench.harness import expect_equal
 from tests.bench.report import spread
@@ -64,3 +64,25 @@ def test_sessions_in_small(tmp_path: Path) -> None:
     """Every funnel is what was sent, or the bench fails; every reading has its row."""
     result = sessions.measure(tmp_path, 300)
     assert sessions.as_table(result).count("\n|") == 5
+
+
+def test_memory_in_small(tmp_path: Path) -> None:
+    """Every record is counted, or the bench fails; what is stored of each part has its place in Redis."""
+    result = memory.measure(tmp_path, 0.001)
+    grew = [set(each["by_key_bytes"]) for each in result["parts"].values()]
+    wanted: list[set[str]] = [
+        {"products"},
+        {"rooms", "creators"},
+        {"sessions"},
+        {"ids"},
+        {"orders", "buyers"},
+    ]
+    assert [want - found for want, found in zip(wanted, grew, strict=True)] == [set()] * 5
+    assert memory.as_table(result).count("\n|") == 6
+
+
+def test_taps_in_small(tmp_path: Path) -> None:
+    """Every live has the GMV that taps give it, or the bench fails; a user's taps are a few hundred bytes."""
+    result = taps.measure(tmp_path, 300)
+    assert 100 < result["taps_bytes_per_100k_users"] / taps.PER_USERS < 1_000
+    assert "GMV by live right" in taps.as_line(result)

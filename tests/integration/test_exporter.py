@@ -14,10 +14,11 @@ from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.rooms import Heartbeat, Room
-from streams.scopes import OTHER
+from streams.scopes import OTHER, UNATTRIBUTED
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 @pytest.fixture
@@ -59,6 +60,17 @@ def test_a_value_named_other_is_part_of_the_rest(shop: Shop) -> None:
     assert _scopes(_scrape(shop), "shop_pulse_gmv_paid_minor", "live", "5m") == {"L1": 1, OTHER: 100}
 
 
+def test_what_belongs_to_no_live_is_told_as_that(shop: Shop) -> None:
+    """It takes no place of a live and is no part of the rest; it has sales, and nobody who watches."""
+    shop.book(NOON_MS - 1, "live", UNATTRIBUTED, gmv_paid__USD=100, orders__USD=4)
+    for live, gmv in (("L1", 9), ("L2", 8), ("L3", 7)):
+        shop.book(NOON_MS - 1, "live", live, gmv_paid__USD=gmv)
+    text = _scrape(shop)
+    told = {"L1": 9, "L2": 8, UNATTRIBUTED: 100, OTHER: 7}
+    assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "5m") == told
+    assert UNATTRIBUTED not in _scopes(text, "shop_pulse_users_view", "live", "5m")
+
+
 def test_a_flood_of_ids_adds_no_series(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of values that a client made up are one series, what is remembered of them is bounded; the
     largest values keep their names, and the cap is said."""
@@ -85,7 +97,8 @@ def test_a_flood_of_ids_adds_no_series(shop: Shop, monkeypatch: pytest.MonkeyPat
 def test_people_are_counted_for_few_scopes(shop: Shop) -> None:
     """Users of the whole shop, of platforms and of the largest lives; viewers now of these lives."""
     for kind, value in (("all", ""), ("platform", "tiktok"), ("live", "L1"), ("product", "p1")):
-        shop.book(NOON_MS - 1, kind, value, gmv_paid__USD=10, orders__USD=1, sessions__view=3)
+        amounts = {"gmv_paid__USD": 10, "attribution.gmv_own__USD": 8, "orders__USD": 1, "sessions__view": 3}
+        shop.book(NOON_MS - 1, kind, value, **amounts)
         shop.users(NOON_MS - 1, "purchase", kind, value, "u1", "u2")
     shop.record(0, "rooms", "L1", Room(20_000, heartbeats=[Heartbeat(NOON_MS - 1, 1, 42)]))
     text = _scrape(shop)
@@ -93,7 +106,8 @@ def test_people_are_counted_for_few_scopes(shop: Shop) -> None:
     assert _scopes(text, "shop_pulse_users_purchase", "platform", "30m") == {"tiktok": 2}
     assert _scopes(text, "shop_pulse_users_purchase", "live", "5m") == {"L1": 2}
     assert _scopes(text, "shop_pulse_users_purchase", "product", "5m") == {}
-    assert _scopes(text, "shop_pulse_gmv_per_buyer_minor", "live", "5m") == {"L1": 5}
+    assert _scopes(text, "shop_pulse_gmv_per_buyer_minor", "platform", "5m") == {"tiktok": 5}
+    assert _scopes(text, "shop_pulse_gmv_own_per_buyer_minor", "live", "5m") == {"L1": 4}
     assert _scopes(text, "shop_pulse_sessions_view", "live", "5m") == {"L1": 3, OTHER: 0}
     assert b'viewers_now{scope="L1",scope_kind="live"} 42.0' in text
 
@@ -187,3 +201,22 @@ def test_without_redis_a_scrape_says_so(new_redis: Callable[..., RedisServer]) -
     text = shop.ask(ask)
     assert b"shop_pulse_redis_up 0" in text
     assert b"gmv" not in text
+
+
+def test_a_day_is_told_of_the_shop_and_its_platforms(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last 24 hours have no series of lives, and are read anew only once a minute."""
+    shop.book(NOON_MS - 10 * HOUR_MS, "all", "", gmv_paid__USD=7)
+    shop.book(NOON_MS - 10 * HOUR_MS, "platform", "tiktok", gmv_paid__USD=7)
+    shop.book(NOON_MS - 10 * HOUR_MS, "live", "L1", gmv_paid__USD=7)
+    monkeypatch.setattr("streams.exporter.CACHED_S", 0.0)
+
+    async def ask(model: ReadModel) -> list[bytes]:
+        exporter = Exporter(model, Ranking(model.store), 2)
+        first = await exporter.render()
+        shop.book(NOON_MS - 10 * HOUR_MS, "all", "", gmv_paid__USD=1)
+        return [first, await exporter.render()]
+
+    for text in shop.ask(ask):
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "all", "24h") == {"": 7}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "platform", "24h") == {"tiktok": 7}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "24h") == {}

@@ -84,13 +84,14 @@ def test_rooms_on_air_are_named_and_those_that_fell_silent(shop: Shop) -> None:
 
 
 def test_rooms_that_are_not_on_air_are_not_missed(shop: Shop) -> None:
-    """Rooms that ended, never began, have no heartbeats, are long over, and what is above a cap."""
+    """Rooms that ended, never began, have no heartbeats, are long over, and what is nobody's."""
     _live(shop, "ended", _room(latest_end=(NOON_MS - MINUTE_MS, 9)), 5)
     _live(shop, "again", _room(latest_end=(NOON_MS - 2 * HOUR_MS, 9)), 5)
     _live(shop, "never began", _room(start_ms=None), 5)
     _live(shop, "no heartbeats", _room(None), 5)
     _live(shop, "long over", _room(NOON_MS - LOST_AFTER_MS - 1), 5)
-    _live(shop, "other", _room(), 5)
+    for nobodys in ("other", "unattributed"):
+        _live(shop, nobodys, _room(), 5)
     shop.book(NOON_MS - 1, "live", "no room", orders__USD=1, gmv_paid__USD=9)
     assert list(_read(shop, top_k=20)["live_heartbeat_timestamp_seconds"]) == [("again",)]
 

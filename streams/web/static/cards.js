@@ -15,6 +15,9 @@ const GATEWAYS = 6;
 const PAIRS = 100;
 const PLATFORMS = 9;
 
+// Values that are no live's: what stands there is told, and leads to no live's page.
+const NO_LIVES = { unattributed: "Of no live", other: "Further lives" };
+
 const charts = new WeakMap();
 
 const askKpis = (scope, window) => ask("api/v1/kpis", { scope, window });
@@ -128,7 +131,10 @@ export function showLives(part, window, teller) {
   keyed(at("lives"), ids, (id) => id, () => card(), (node, id) => {
     const parts = partsOf(node);
     const { value: each, missing } = part(`live:${id}`);
-    if (parts.title.firstElementChild === null) {
+    const nobodys = Object.hasOwn(NO_LIVES, id);
+    if (nobodys) {
+      show(parts.title, NO_LIVES[id]);
+    } else if (parts.title.firstElementChild === null) {
       const address = new URL(`live/${encodeURIComponent(id)}`, ROOT);
       parts.title.append(make("a", { href: address.href }, id));
     }
@@ -136,8 +142,10 @@ export function showLives(part, window, teller) {
     show(parts.hero, teller.amounts(sold));
     pairs(parts.figures, [
       ["Orders", teller.count(each?.answer.orders)],
-      ["Viewers now", teller.count(each?.answer.viewers?.now)],
-      ["Taps", teller.count(each?.answer.events?.tag_tap)],
+      ...(nobodys ? [] : [
+        ["Viewers now", teller.count(each?.answer.viewers?.now)],
+        ["Taps", teller.count(each?.answer.events?.tag_tap)],
+      ]),
     ]);
     // A week ago this live was not on air.
     const comparison = each?.comparison && { ...each.comparison, last_week: null };
