@@ -51,6 +51,8 @@ PITFALLS = MappingProxyType(
         "users.tag_tap": _ESTIMATED,
         "users.add_to_cart": _ESTIMATED,
         "users.purchase": _ESTIMATED,
+        "active_users.day": "The last day that is over, not today; whatever range is asked.",
+        "active_users.month": "Of 30 days that are over: a user of one day counts as one of every day.",
         "viewers.peak": "Of heartbeats: a peak between two of them is not seen.",
         "viewers.average": "Over the time that heartbeats cover, not over the range.",
         "time_to_convert.p50_seconds": "Of those who bought: sessions that are not over yet are left out.",

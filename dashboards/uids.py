@@ -8,4 +8,5 @@ from __future__ import annotations
 OVERVIEW = "shop-pulse-overview"
 LIVES = "shop-pulse-lives"
 PAYMENTS = "shop-pulse-payments"
+REDIRECTION = "shop-pulse-redirection"
 PIPELINE = "shop-pulse-pipeline"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
@@ -149,6 +149,13 @@ _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
         for kpi in (*KPIS, *QUALITY)
     }
 )
+# Steps whose users are told of complete days alone.
+_OF_DAYS = frozenset(
+    measure.name.removeprefix("users.")
+    for kpi in KPIS
+    if kpi.complete_days
+    for measure in measures_of(kpi.formula)
+)
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
 _NEVER_ZERO = frozenset(
     measure.name for measure in MEASURES if measure.keeping in {Keeping.MAX, Keeping.AGED}
@@ -170,11 +177,14 @@ class Totals:
         users: over the users' range: estimates of distinct users, and what is set against them; None where
             nothing is known about users.
         capped: figures of which a part is counted under ``other`` because a cap was met.
+        days: by the number of complete days, distinct users over them; without those of which nothing is
+            known.
     """
 
     own: Mapping[str, int]
     users: Mapping[str, int] | None = None
     capped: frozenset[Group] = frozenset()
+    days: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 def stored_measures(
@@ -195,12 +205,23 @@ def stored_measures(
 
 @lru_cache(maxsize=256)
 def sketches_of(kind: str, figures: FigureSet) -> Mapping[str, Measure]:
-    """The sketches of users that are kept for the kind of scope, by step."""
+    """The sketches of users that are told of the kind of scope over the users' range, by step."""
     return {
         step: measure
         for step, measure in SKETCHES.items()
-        if kind in measure.kinds and measure.name in figures.measures
+        if kind in measure.kinds and measure.name in figures.measures and step not in _OF_DAYS
     }
+
+
+@lru_cache(maxsize=256)
+def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, ...]]:
+    """By the number of complete days over which KPIs of the kind of scope are taken, the steps they read."""
+    found: dict[int, tuple[str, ...]] = {}
+    for kpi in KPIS:
+        if kpi.complete_days and kind in kpi.kinds and _is_in_set(kpi, figures):
+            steps = [measure.name.removeprefix("users.") for measure in _READS[kpi.path]]
+            found[kpi.complete_days] = tuple(dict.fromkeys((*found.get(kpi.complete_days, ()), *steps)))
+    return found
 
 
 def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
@@ -230,6 +251,8 @@ def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
 def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figure:
     """One KPI of which every measure is in the figure set."""
     of = totals.users if kpi.over_users_range else totals.own
+    if kpi.complete_days:
+        of = totals.days.get(kpi.complete_days)
     if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
         return None
     if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
@@ -301,7 +324,7 @@ def body(
         "ratios": kept.pop("ratios", {}),
         "users_from_ms": from_ms,
         "users_to_ms": to_ms,
-        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms else None,
+        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms or totals.days else None,
         **nest(of_quality),
         **kept,
     }

@@ -16,7 +16,7 @@ from schemas.events import TYPES_OF_TOPIC, Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, Level
+from streams.kpi import FigureSet, Level, Part
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
@@ -33,7 +33,11 @@ class EventCounter:
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
         # By name of the count of the whole, what its events are counted by beside that.
-        self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
+        self._parts = {
+            self._names[cls]: kept
+            for cls, parts in PARTS.items()
+            if cls in self._names and (kept := [part for part in parts if _is_kept(part, figures)])
+        }
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -137,6 +141,10 @@ class EventCounter:
                 into[name, OTHER] += amount
                 if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
+
+
+def _is_kept(part: Part, figures: FigureSet) -> bool:
+    return figures.measures.issuperset(measure.name for measure in part.measures.values())
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:

@@ -198,6 +198,8 @@ class Kpi:
         kinds: scope kinds whose answers carry it; elsewhere the key is absent.
         over_users_range: taken over ``users_from_ms`` to ``users_to_ms``, the whole panes of sketches that
             the asked range touches.
+        complete_days: taken over so many whole UTC days, the last that are over by the end of the asked
+            range; 0: over the range.
     """
 
     path: str
@@ -207,6 +209,7 @@ class Kpi:
     source: str
     kinds: frozenset[str]
     over_users_range: bool = False
+    complete_days: int = 0
 
     @property
     def gauge(self) -> str:

@@ -56,6 +56,7 @@ from streams.scopes import (
     PRODUCT_SKU,
     REFUND_REASON,
     ROOM,
+    RULE_ARM,
     WITH_SESSIONS,
     WITH_UNKNOWN_ORDERS,
 )
@@ -309,7 +310,10 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES, PRODUCT_SKU, *_REASONS, ROOM, DUE, PIPELINE),
+            kinds=(
+                *(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES),
+                *(PRODUCT_SKU, *_REASONS, ROOM, DUE, RULE_ARM, PIPELINE),
+            ),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),

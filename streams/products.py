@@ -39,6 +39,7 @@ class ProductRecord(msgspec.Struct, array_like=True):
         listed: (event time in ms, offset) of the latest `product_listed`, from which title, brand, category
             and price (minor units of the currency) are; the title is empty while there was none.
         stocks: by SKU; empty for a `stock_set` without `sku_id`.
+        platform: of that listing; at the end, since older records end before it.
     """
 
     filed_day: int = -1
@@ -49,6 +50,7 @@ class ProductRecord(msgspec.Struct, array_like=True):
     unit_price_minor: int = 0
     currency: str = ""
     stocks: dict[str, Stock] = {}
+    platform: str | None = None
 
 
 class ProductBook:
@@ -93,6 +95,7 @@ def _list(record: ProductRecord, event: ProductListed, offset: int) -> bool:
         return False
     record.listed = listed
     record.title, record.brand_id, record.category = event.title, event.brand_id, event.category
+    record.platform = event.platform
     record.unit_price_minor, record.currency = event.unit_price_minor, event.currency
     return True
 

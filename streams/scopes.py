@@ -40,9 +40,10 @@ SINGLE_LINE_SCOPES = (
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
-# Campaigns are in no order: what they were charged is their own figure.
+# Kinds of figures of their own, in which no order counts: the field stands in the events that tell of them.
 CAMPAIGN = ScopeKind("campaign", ("campaign_id",), Level.OWN)
-OWN_SCOPES = (CAMPAIGN,)
+APP = ScopeKind("app", ("app",), Level.OWN)
+OWN_SCOPES = (CAMPAIGN, APP)
 # The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
@@ -54,6 +55,10 @@ REFUND_REASON = ScopeKind("refund,reason", ("kind", "reason"), Level.INTERNAL)
 # What a live sold, minute by minute and product by product: one hash per live and hour, so that it can be
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))
+# Who was assigned to an arm of a redirection rule.
+RULE_ARM = ScopeKind("rule,arm", ("rule_id", "arm"), Level.INTERNAL, frozenset({"1d"}))
+# Sketches of the users of an app by arm; of these there are no cells. See `app_arm_value`.
+APP_RULE_ARM = "app,rule,arm"
 
 # Commission by the hour in which it becomes final: see `commission.due_value`. Only old panes are asked for
 # it, which are of an hour or a day.
@@ -66,6 +71,7 @@ ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
 ON_PIPELINE = frozenset({PIPELINE.name})
 # No shopper event but a payment and a purchase names a gateway.
 ON_TRAFFIC = EVERYWHERE - {GATEWAY.name, PLATFORM_GATEWAY.name}
+ON_APPS = frozenset({APP.name})
 # Who is paid a commission, and who pays it.
 WITH_COMMISSION = frozenset({ALL.name, PLATFORM.name, CREATOR.name, "affiliate", "brand"})
 WITH_TAKE = frozenset({ALL.name, PLATFORM.name})
@@ -101,6 +107,11 @@ def room_kind(live_id: str) -> str:
 def pair_value(first: str, second: str) -> str:
     """How a pair's value is stored; the length keeps any two pairs of ids apart."""
     return f"{len(first)}:{first}{second}"
+
+
+def app_arm_value(app: str, rule_id: str, arm: str) -> str:
+    """How the users of an app who are in an arm of a rule are stored."""
+    return pair_value(app, pair_value(rule_id, arm))
 
 
 def split_pair(stored: str) -> tuple[str, str]:

@@ -93,6 +93,9 @@ class Settings:
         "values of a kind of scope (products, lives, …) that a topic counts apart, by partition and pane; "
         "what is above is counted under `other`",
     )
+    held_out_percent: int = _count(
+        50, "share of the users of a redirection rule that are meant to be held out, in percent", high=99
+    )
     max_dirty_cells: int = _count(20_000, "cells that may wait for a guarded write before reading pauses")
     watchdog_ms: int = _count(60_000, "lag without progress for so long ends the worker")
     session_timeout_ms: int = _count(

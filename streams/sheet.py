@@ -18,13 +18,15 @@ from streams.answer import (
     by_measure,
     capped_cells,
     sketches_of,
+    sketches_of_days,
 )
+from streams.figures import SKETCHES
 from streams.finals import Finals
 from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
 from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
-from streams.users_range import UsersRange, sizes_of, users_range
+from streams.users_range import UsersRange, complete_days, sizes_of, users_range
 from streams.window import DAY_MS, Pane, WindowError
 
 
@@ -66,8 +68,10 @@ class Sheet:
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
         self._aged = AgedParts(reader, scope, range_ms, moment)
+        self._of_days = self._ask_days(range_ms[1])
         asked = (
             *(self._cells, self._quality, self._sketches, self._beside),
+            *(request for _, request in self._of_days.values()),
             *(each for _, each in self._caps),
             *self._finals.requests,
             *self._aged.requests,
@@ -92,6 +96,17 @@ class Sheet:
             for start_ms in range(size.start_of(self.range.from_ms), self.range.to_ms, size.size_ms)
         ]
 
+    def _ask_days(self, to_ms: int) -> dict[int, tuple[tuple[str, ...], SketchRequest]]:
+        """By a number of complete days before `to_ms`, the steps whose users are counted over them."""
+        found: dict[int, tuple[tuple[str, ...], SketchRequest]] = {}
+        newest_ms = max(self._moment.now_ms, self._moment.high_ms)
+        for days, steps in sketches_of_days(self.scope.kind, self._reader.figures).items():
+            span = complete_days(days, to_ms, newest_ms)
+            if span is not None:
+                found[days] = steps, distinct(steps, self.scope.kind, self.scope.value, span.panes)
+                self._watch_caps(Group.USERS, span.panes)
+        return found
+
     def _money_beside(self, users: UsersRange) -> HashRequest | None:
         """The money of the users' range; None where it is not kept in these borders."""
         if (users.from_ms, users.to_ms) == self.range_ms:
@@ -114,7 +129,11 @@ class Sheet:
             users = {measure.name: n for measure, n in zip(self._steps.values(), counts, strict=True)}
             if self._beside is not None:
                 users |= view.values(self._beside).get(self.scope.value, {})
-        return Totals(self._aged.added_to(own, view), users, self.capped(view))
+        days = {
+            number: {SKETCHES[step].name: n for step, n in zip(steps, view.counts(request), strict=True)}
+            for number, (steps, request) in self._of_days.items()
+        }
+        return Totals(self._aged.added_to(own, view), users, self.capped(view), days)
 
     def capped(self, view: View) -> frozenset[Group]:
         """The figures of which a part is counted under ``other``."""

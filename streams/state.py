@@ -33,6 +33,7 @@ from streams.ledger import Ledger, LedgerWrite, Order, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
+from streams.redirects import RedirectBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.scopes import DUE
 from streams.signs import is_canary, source_ms
@@ -170,6 +171,7 @@ class PartitionState:
             self._attribution,
             AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
             AdBook(figures, self.sums, self.service.currencies),
+            RedirectBook(figures, self.sums, self.users),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS

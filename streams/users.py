@@ -78,7 +78,6 @@ class _Step:
     def __init__(self, distinct: Distinct, kinds: Iterable[ScopeKind]) -> None:
         self.name = distinct.step
         self.events = distinct.events
-        self.sizes = distinct.sizes or _ALL_SIZES
         self.fields = _fields(kind for kind in kinds if kind.name in distinct.measure.kinds)
         named = [field for field in self.fields.values() if field is not None]
         self.columns: Callable[[Event], Any] = attrgetter("event_time_ms", "user_id", *named)
@@ -111,13 +110,17 @@ class UserSketches:
         self._fields = _fields(kinds)
         self._order_kinds = [kind.name for kind in kinds if kind.level is Level.ORDER]
         self._line_kinds = [kind.name for kind in kinds if kind.level is Level.LINE]
-        self._recent = [(size, _Recent()) for size in self.sizes]
+        recent = [(size, _Recent()) for size in self.sizes]
+        self._recent = {step: recent for step in SKETCHES}
+        for distinct in DISTINCT:
+            if distinct.sizes:
+                self._recent[distinct.step] = [each for each in recent if each[0].name in distinct.sizes]
         # Users to be added, by value of each (pane, step, kind).
         self._waiting: defaultdict[tuple[Pane, str, str], defaultdict[str, set[str]]] = defaultdict(
             lambda: defaultdict(set)
         )
-        # Buyers come one by one: those of a (step, kind, start of a minute) are offered together, when taken.
-        self._bought: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
+        # Those who come one by one, by (step, kind, start of a minute): offered together, when taken.
+        self._single: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
         self._stored: dict[Pane, None] = {}
         # Users that the next write adds to sketches, at most.
         self.dirty = 0
@@ -148,12 +151,12 @@ class UserSketches:
             for kind, field in step.fields.items():
                 place = topic, step.name, kind
                 if field is None:
-                    self._offer(place, minute_ms, zip(repeat(""), part_users), step.sizes)
+                    self._offer(place, minute_ms, zip(repeat(""), part_users))
                     continue
                 column = next(values)
                 if any(column):  # no id is empty: a value that is there is true
                     rows = zip(column, part_users, strict=True)
-                    self._offer(place, minute_ms, compress(rows, column), step.sizes)
+                    self._offer(place, minute_ms, compress(rows, column))
 
     def add_purchase(self, event: Purchase, lines: Sequence[OrderLine], repeated: bool) -> None:
         """Adds the buyer of an accepted, real purchase; `repeated`: who had bought before."""
@@ -174,19 +177,20 @@ class UserSketches:
     ) -> None:
         rows = [(value, user) for value in values if value is not None]
         for step in self._purchase_steps[repeated]:
-            self._bought[step, kind, minute_ms] += rows
+            self._single[step, kind, minute_ms] += rows
             self.dirty += len(rows) * len(self.sizes)
 
-    def _offer(
-        self, place: Place, minute_ms: int, rows: Iterable[Row], sizes: frozenset[str] = _ALL_SIZES
-    ) -> None:
+    def add_one(self, step: str, kind: str, time_ms: int, value: str, user: str) -> None:
+        """Adds one user to the sketches of a step, at a value that the caller bounds: no cap is asked."""
+        self._single[step, kind, time_ms - time_ms % MINUTE_MS].append((value, user))
+        self.dirty += len(self._recent[step])
+
+    def _offer(self, place: Place, minute_ms: int, rows: Iterable[Row]) -> None:
         """What is new to the minute is offered to the hour, and what is new there to the day."""
         topic, step, kind = place
         by_hash = {hash(row): row for row in rows}
         fresh = set(by_hash)
-        for size, recent in self._recent:
-            if size.name not in sizes:
-                continue
+        for size, recent in self._recent[step]:
             start_ms = size.start_of(minute_ms)
             fresh = recent.new((place, start_ms), fresh)
             if not fresh:
@@ -204,9 +208,9 @@ class UserSketches:
         `high_ms` is the partition's highest accepted event time: what falls into panes past their retention
         is dropped. Such panes are named in every write until `forget` is called.
         """
-        for (step, kind, minute_ms), rows in self._bought.items():
+        for (step, kind, minute_ms), rows in self._single.items():
             self._offer((_TOPIC, step, kind), minute_ms, rows)
-        self._bought.clear()
+        self._single.clear()
         members: dict[tuple[Pane, str], list[str]] = {}
         for (pane, step, kind), sketches in self._waiting.items():
             if pane.size.is_written(pane.start_ms, high_ms):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from streams.figures import DISTINCT
 from streams.read_store import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
-from streams.window import Pane, PaneSize
+from streams.window import DAY_MS, Pane, PaneSize
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +48,17 @@ def users_range(
             if len(starts_ms) <= SKETCHES_MAX:
                 return UsersRange(first_ms, end_ms, tuple(Pane(size, start_ms) for start_ms in starts_ms))
     return None
+
+
+def complete_days(days: int, end_ms: int, newest_ms: int) -> UsersRange | None:
+    """The last so many whole UTC days that are over at `end_ms`; None where not all are kept.
+
+    `newest_ms` as for `users_range`.
+    """
+    size = SKETCH_SIZES[-1]
+    until_ms = size.start_of(end_ms)
+    from_ms = until_ms - days * DAY_MS
+    if from_ms < max(newest_ms - size.retention_ms, 0):
+        return None
+    starts_ms = range(from_ms, until_ms, DAY_MS)
+    return UsersRange(from_ms, until_ms, tuple(Pane(size, start_ms) for start_ms in starts_ms))

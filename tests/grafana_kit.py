@@ -21,6 +21,7 @@ from streams.exporter import PREFIX, families
 from streams.kpi import is_kept
 from streams.kpis import FIGURE_SETS, KPIS
 from streams.read_store import Meta
+from streams.redirect_gauges import INTERVAL, TOLD
 from streams.survey import Survey, WindowSurvey
 from streams.trust import State as Trusted
 from streams.trust import Trust
@@ -53,6 +54,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "oversold_units": ("product",),
     "payment_failures": ("window", "outcome", "reason"),
     "refunds_by_reason": ("window", "refund_kind", "reason"),
+    **{f"redirection_{name}": ("rule",) for name in (*TOLD, *INTERVAL)},
     "canary_timestamp_seconds": ("topic", "partition"),
     "change_timestamp_seconds": ("kind", "title"),
     "flagged_until_timestamp_seconds": ("kind", "title"),

@@ -13,6 +13,7 @@ from tests.scenarios_pairs import PAIRS
 from tests.scenarios_panes import PANES
 from tests.scenarios_payments import PAYMENTS
 from tests.scenarios_reasons import REASONS
+from tests.scenarios_redirects import REDIRECTS
 from tests.scenarios_refunds import REFUNDS
 from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_rooms import ROOMS
@@ -23,5 +24,5 @@ from tests.scenarios_verdicts import VERDICTS
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
     *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *ATTRIBUTION, *COMMISSION),
-    *(*AFTER_PURCHASE, *REASONS),
+    *(*AFTER_PURCHASE, *REASONS, *REDIRECTS),
 )

@@ -37,6 +37,16 @@ REVIEWS = (
         ),
     ),
     Scenario(
+        name="reviews_in_the_bench_set",
+        fact="Where only events are kept, a review's stars are not.",
+        records=(_review("e1", 5, live_id="L1"),),
+        kinds=("live",),
+        sizes=("1m",),
+        measures=("reviews.", "events."),
+        cells=dict([cell("events.review", 1, "live:L1", "1m", NOON)]),
+        settings={"figures": "funnel-gmv"},
+    ),
+    Scenario(
         name="reviews_of_capped_products",
         fact="What has no place of its own is `other` with its stars; that it was moved counts once.",
         records=(_review("e1", 5), _review("e2", 4, product_id="p2")),

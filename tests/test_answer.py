@@ -30,7 +30,7 @@ from streams.answer import (
 )
 from streams.figures import STORY_KPIS
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.scopes import EVERYWHERE, SCOPES, pair_value
+from streams.scopes import EVERYWHERE, ON_ORDERS, SCOPES, pair_value
 
 ALL_FIGURES = FIGURE_SETS["all"]
 KINDS = tuple(SCOPES)
@@ -196,13 +196,12 @@ def test_without_a_currency_there_is_no_money() -> None:
 
 @pytest.mark.parametrize("kind", sorted(EVERYWHERE))
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
-    """Line-level scopes have no payments; unattributed refunds belong to all and platform."""
+    """Line-level scopes have no payments, apps neither; unattributed refunds belong to all and platform."""
     answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
-    line_level = kind in {"product", "creator", "live", "brand", "merchant", "affiliate", "live,product"}
-    assert ("payments" in answer) is not line_level
+    assert ("payments" in answer) is (kind in ON_ORDERS)
     money = answer["money"]
     assert isinstance(money, dict)
-    assert ("unattributed_refunds_minor" in money["EUR"]) is (kind in {"all", "platform"})
+    assert ("unattributed_refunds_minor" in money.get("EUR", {})) is (kind in {"all", "platform"})
 
 
 def test_figures_follow_their_formulas() -> None:

@@ -57,7 +57,14 @@ def test_every_reason_of_rejection_is_counted() -> None:
 def test_no_stored_name_contains_a_separator() -> None:
     """Fields are ``measure|value`` and amounts ``measure:CUR``: neither sign may be part of a name."""
     assert [m.name for m in figures.MEASURES if {"|", ":", " "} & set(m.name)] == []
-    kinds = (*scopes.SCOPES.values(), scopes.PIPELINE, scopes.PRODUCT_SKU, *REASONS, scopes.ROOM)
+    kinds = (
+        *scopes.SCOPES.values(),
+        scopes.PIPELINE,
+        scopes.PRODUCT_SKU,
+        *REASONS,
+        scopes.ROOM,
+        scopes.RULE_ARM,
+    )
     for kind in kinds:
         parts = kind.name.split(",")
         assert all(part.replace("_", "").isalpha() for part in parts)
@@ -92,14 +99,17 @@ def test_each_kpi_is_explained() -> None:
 
 def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     """No measure is kept for a kind of scope that no reader can name, and each business measure is shown."""
-    known = {*scopes.SCOPES, scopes.PIPELINE.name, scopes.PRODUCT_SKU.name, *(kind.name for kind in REASONS)}
+    inner = (scopes.PIPELINE, scopes.PRODUCT_SKU, scopes.RULE_ARM, *REASONS)
+    known = {*scopes.SCOPES, *(kind.name for kind in inner)}
     assert [m.name for m in figures.MEASURES if not m.kinds <= known] == []
     shown = {m.name for kpi in kpis.KPIS for m in measures_of(kpi.formula)}
     business = {m.name for m in figures.MEASURES if scopes.PIPELINE.name not in m.kinds}
     # `capped` is the answer's own key. Prompt steps are for alerts; reasons have an address of their own.
     prompt = {measure.name for measure in catalogue.PROMPT_STEPS}
     by_reason = {m.name for m in figures.MEASURES if m.kinds & {kind.name for kind in REASONS}}
-    assert business - shown == {"capped", *prompt, *by_reason}
+    # Assignments are told by `/api/v1/redirections`.
+    told_elsewhere = {"assigned", "contradicted"}
+    assert business - shown == {"capped", *prompt, *by_reason, *told_elsewhere}
 
 
 def test_payments_belong_to_order_level_scopes_only() -> None:

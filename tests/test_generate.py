@@ -240,6 +240,31 @@ def test_a_live_names_its_creator_and_shows_one_product_at_a_time() -> None:
     assert max(pins.values()) > 5
 
 
+def test_both_arms_of_each_rule_are_there_and_each_user_stays_in_one() -> None:
+    """Half of a rule's users are held out; who is sent uses the target more often; assigned before active."""
+    arms: dict[tuple[str, str], set[str]] = defaultdict(set)
+    uses: Counter[tuple[str, bool]] = Counter()
+    targets: dict[str, str | None] = {}
+    before: Counter[bool] = Counter()
+    for _, event in an_hour():
+        match event:
+            case events.Redirect():
+                arms[event.rule_id, event.arm].add(event.user_id)
+                targets[event.rule_id] = event.to_app
+                assert event.to_product_id and event.creator_id
+            case events.Active(assignments=(assigned,)):
+                before[event.user_id in arms[assigned.rule_id, assigned.arm]] += 1
+                uses[assigned.arm, event.app == targets[assigned.rule_id]] += 1
+    # Visits of one shopper may overlap.
+    assert before[False] < 0.02 * before[True]
+    for rule_id in targets:
+        treated, held_out = arms[rule_id, "treated"], arms[rule_id, "held_out"]
+        assert not treated & held_out
+        assert 0.4 < len(treated) / len(treated | held_out) < 0.6
+    shares = {arm: uses[arm, True] / (uses[arm, True] + uses[arm, False]) for arm in ("treated", "held_out")}
+    assert shares["treated"] > shares["held_out"] + 0.1
+
+
 def test_products_follow_zipf() -> None:
     """The first product of a market is shown about ten times as often as the tenth."""
     shown = Counter(

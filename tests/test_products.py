@@ -94,6 +94,7 @@ def _plain(log: list[Logged], product_id: str) -> ProductRecord | None:
         if isinstance(event, ProductListed):
             record.listed = (event.event_time_ms, offset)
             record.title, record.unit_price_minor, record.currency = event.title, len(event.title), "USD"
+            record.platform = "other"
         else:
             record.stocks.pop(event.sku_id or "", None)
             record.stocks[event.sku_id or ""] = Stock(event.event_time_ms, offset, event.units)

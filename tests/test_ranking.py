@@ -46,6 +46,14 @@ def test_the_currency_with_most_orders_goes_first() -> None:
     assert tally.order(5) == ["a", "b"]
 
 
+def test_the_most_tapped_go_by_taps_alone() -> None:
+    """Taps of several panes are added; a tie goes by name, and what was never tapped is not there."""
+    tally = _tally({"events.tag_tap|a": 1, "events.tag_tap|b": 5, "gmv_paid:USD|c": 99})
+    tally.add(_tally({"events.tag_tap|a": 4, "events.tag_tap|d": 2}))
+    assert tally.most_tapped(9) == ["a", "b", "d"]
+    assert tally.most_tapped(1) == ["a"]
+
+
 def test_highest_values_and_caps_have_no_total() -> None:
     """The rest of several lives has no peak of its own, and a met cap is no figure of a value."""
     tally = _tally({"max.viewers|a": 5, "capped|views": 7, "watch_ms|a": 2, "watch_ms|b": 3})

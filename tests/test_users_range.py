@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from streams.read_store import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
-from streams.users_range import sizes_of, users_range
+from streams.users_range import complete_days, sizes_of, users_range
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS
 
 NOON = 20_000 * DAY_MS + 12 * HOUR_MS
@@ -87,3 +87,21 @@ def test_sellers_have_sketches_of_days_only() -> None:
     assert found is not None
     assert (found.from_ms, found.to_ms - found.from_ms) == (NOON - NOON % DAY_MS, DAY_MS)
     assert found.panes == ((size, found.from_ms),)
+
+
+@pytest.mark.parametrize(("end_ms", "until_ms"), [(NOON, NOON - 12 * HOUR_MS), (NOON - 12 * HOUR_MS,) * 2])
+def test_complete_days_end_with_the_last_that_is_over(end_ms: int, until_ms: int) -> None:
+    """At noon that is midnight; at midnight the day that ends there is over."""
+    found = complete_days(30, end_ms, NOON)
+    assert found is not None
+    assert (found.from_ms, found.to_ms) == (until_ms - 30 * DAY_MS, until_ms)
+    assert [pane.start_ms for pane in found.panes] == list(range(found.from_ms, until_ms, DAY_MS))
+    assert {pane.size.name for pane in found.panes} == {"1d"}
+
+
+def test_complete_days_are_all_kept_or_none() -> None:
+    """Where the first of them is more than 400 days back nothing is said; nor before 1970."""
+    midnight = NOON - 12 * HOUR_MS
+    assert complete_days(30, midnight - 370 * DAY_MS, midnight) is not None
+    assert complete_days(30, midnight - 370 * DAY_MS, midnight + 1) is None
+    assert complete_days(30, 29 * DAY_MS, 29 * DAY_MS) is None

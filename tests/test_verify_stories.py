@@ -13,10 +13,12 @@ from tests.driver import run
 from tests.scenario_kit import DAY, NOON
 from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_commission import COMMISSION
+from tests.scenarios_redirects import REDIRECTS
 from tests.scenarios_reviews import REVIEWS
 from tests.test_verify_api import ALL, DAY_RANGE, told, totals_of
-from verify import ads, attribution, commission, reviews
-from verify.asked import Asked
+from verify import ads, apps, attribution, commission, reviews
+from verify.answers import expected_answer
+from verify.asked import Asked, Near
 from verify.model import Scope
 from verify.recompute import recompute
 from verify.rules import Rules
@@ -39,8 +41,25 @@ def test_reviews_are_counted_by_their_stars() -> None:
 
 def test_a_met_cap_leaves_counts_and_no_mean() -> None:
     """Where reviews are counted under `other`, nothing is said of their mean."""
-    said = reviews.answer(_asked(REVIEWS[1], ("product", "p1")))
+    said = reviews.answer(_asked(REVIEWS[2], ("product", "p1")))
     assert (said["reviews.count"], said["reviews.mean_rating"]) == (1, None)
+
+
+def test_users_of_an_app_are_those_of_complete_days() -> None:
+    """At the end of Monday: its two users, and the same of the month; apps that are no app have none."""
+    said = apps.answer(_asked(REDIRECTS[0], ("app", "shop")))
+    counted = {"active_users.day": Near(2), "active_users.month": Near(2)}
+    assert said == counted | {"users_standard_error": 0.0081}
+    assert apps.answer(_asked(REDIRECTS[0], ("all", ""))) == {"active_users": "absent"}
+
+
+def test_an_app_has_nothing_of_sales() -> None:
+    """Orders, items and events of an app are null: the kind of scope does not keep them."""
+    totals = totals_of(REDIRECTS[0])
+    said = expected_answer(totals, ("app", "shop"), DAY_RANGE, {"events_by_type": {"active": 3}}, NOON)
+    nothing = ("orders", "items", "events", "sessions.view", "users.view")
+    assert [said[name] for name in nothing] == [None] * 5
+    assert said["events_by_type.active"] == 3
 
 
 def test_gateways_have_no_reviews() -> None:

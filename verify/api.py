@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from verify import VerifyError
 from verify.answers import expected_answer
@@ -16,6 +16,7 @@ from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
 from verify.reason_answers import compare_reasons
+from verify.redirect_answers import RuleAsked, rules_of, with_named_ends
 from verify.totals import Range, Totals
 
 ATTEMPTS = 6
@@ -24,6 +25,7 @@ TIMEOUT_SECONDS = 20.0
 TOP = 20
 
 Ask = Callable[[Scope, Range], Any]
+Q = TypeVar("Q")
 
 
 class ReadService:
@@ -41,6 +43,10 @@ class ReadService:
         """What an address says of a scope over a range."""
         query = {"scope": scope_text(*scope), "from_ms": str(span.from_ms), "to_ms": str(span.to_ms)}
         return self.ask(f"/api/v1/{address}", query)
+
+    def redirection(self, rule_id: str) -> Any:
+        """The answer about a rule, likewise."""
+        return self.ask(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}", {})
 
     def ask(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer as read from JSON, or the text of a 400."""
@@ -82,22 +88,56 @@ def compare_answers(
     *,
     reasons_of: str = "",
 ) -> None:
-    """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts.
+    """Every answer to these questions.
 
     `reasons_of`: what is asked for are reasons, of `payments` or `refunds`.
     """
-    left = asked
+
+    def compare(single: Report, question: tuple[Scope, Range]) -> None:
+        answer = ask(*question)
+        if reasons_of:
+            compare_reasons(single, totals, *question, answer, of=reasons_of)
+        else:
+            compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
+
+    _compare_until_agreed(report, asked, compare, pause)
+
+
+def compare_redirections(
+    report: Report, totals: Totals, ask: Callable[[str], Any], pause: float = PAUSE_SECONDS
+) -> None:
+    """What is said of every redirection rule."""
+    rules = rules_of(totals)
+
+    def compare(single: Report, rule_id: str) -> None:
+        where, answer = f"api redirection {rule_id}", ask(rule_id)
+        if not isinstance(answer, dict):
+            single.check("answer", where, "figures", answer)
+            return
+        now_ms = round(time.time() * 1_000)
+        asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
+        check_flat(single, where, asked.expected(), with_named_ends(answer))
+
+    _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+
+
+def is_path_part(text: str) -> bool:
+    """Whether an address can hold the text as one part; of dots alone everybody makes another address."""
+    return text not in (".", "..")
+
+
+def _compare_until_agreed(
+    report: Report, asked: Sequence[Q], compare: Callable[[Report, Q], None], pause: float
+) -> None:
+    """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""
+    left = list(asked)
     for attempt in range(ATTEMPTS):
         again = []
-        for scope, span in left:
+        for question in left:
             single = Report()
-            answer = ask(scope, span)
-            if reasons_of:
-                compare_reasons(single, totals, scope, span, answer, of=reasons_of)
-            else:
-                compare_answer(single, totals, scope, span, answer, now_ms=round(time.time() * 1_000))
+            compare(single, question)
             if single.differences and attempt < ATTEMPTS - 1:
-                again.append((scope, span))
+                again.append(question)
             else:
                 report.compared += single.compared
                 report.differences += single.differences

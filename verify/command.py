@@ -23,7 +23,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from verify import VerifyError, reason_answers
-from verify.api import ReadService, compare_answers, questions
+from verify.api import ReadService, compare_answers, compare_redirections, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
 from verify.log import Extent, KafkaLog
 from verify.model import PartitionExpected
@@ -269,6 +269,7 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     report = Report()
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
+    compare_redirections(report, totals, service.redirection)
     if not compare_statements(report, totals, service.ask):
         run.notes.append("statements were not asked: the log reaches over more days than one has")
     for of in ("payments", "refunds"):

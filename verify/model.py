@@ -100,6 +100,14 @@ class Title(NamedTuple):
     title: str
 
 
+class Rule(NamedTuple):
+    """What redirects say of a rule: the earliest one's time, and by field (time, offset, value) of the
+    earliest that has it."""
+
+    first_ms: int
+    said: Mapping[str, tuple[int, int, str]]
+
+
 class Room(NamedTuple):
     """What a live's own events say last: heartbeat (time, viewers), and since when each product is pinned."""
 
@@ -126,6 +134,7 @@ class PartitionExpected:
     rooms: dict[str, Room] = field(default_factory=dict)
     stock: dict[tuple[str, str], StockSet] = field(default_factory=dict)
     titles: dict[str, Title] = field(default_factory=dict)
+    redirections: dict[str, Rule] = field(default_factory=dict)
     due: list[Due] = field(default_factory=list)
     dead_letters: set[DeadLetter] = field(default_factory=set)
     late: set[RecordId] = field(default_factory=set)

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from verify.rules import DAY_MS, FUTURE_MS, MINUTE_MS, PURCHASES, TAP_HOLDS_MS, Rules
-from verify.scopes import ROOM_HEAD
+from verify.scopes import ROOM_HEAD, RULE_ARM
 from verify.sessions import AGAIN_AFTER_MS, FUNNELS, GONE_AFTER_MS
 from verify.users import REMEMBERED_MS, STEP_OF_EVENT
+
+# An assignment to an arm of a redirection rule holds for so long.
+ASSIGNED_MS = 400 * DAY_MS
 
 EVENTS_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
     "views": ("view", "product_impression", "product_view", "mini_program_open", "mini_program_action"),
@@ -84,6 +87,8 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
         return Origin(frozenset({PURCHASES, "engagement"}), DAY_MS)
     if measure.startswith("reviews."):
         return Origin(frozenset({"engagement"}))
+    if kind == RULE_ARM:
+        return Origin(frozenset({"redirects"}), ASSIGNED_MS)
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
     topic = TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)
@@ -95,5 +100,7 @@ def origin_of_users(step: str) -> Origin:
     """Where a set of users comes from."""
     if step == "repeat_purchase":
         return Origin(frozenset({PURCHASES}), REMEMBERED_MS)
+    if step == "active":
+        return Origin(frozenset({"redirects"}), ASSIGNED_MS)
     topics = frozenset(TOPIC_OF_EVENT[event] for event, of in STEP_OF_EVENT.items() if of == step)
     return Origin(topics or frozenset({PURCHASES}))

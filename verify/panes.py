@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import DUE, DUE_SIZES, ROOM_HEAD, ROOM_SIZE, WITH_ADS
+from verify.scopes import DUE, DUE_SIZES, ROOM_HEAD, ROOM_SIZE, RULE_ARM, WITH_ADS
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -102,7 +102,7 @@ class PaneSums:
 
 def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
-    if kind.startswith(ROOM_HEAD) and size != ROOM_SIZE:
+    if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or (kind == RULE_ARM and size != "1d"):
         return False
     if figures == "all":
         return kind != DUE or size in DUE_SIZES

@@ -111,10 +111,12 @@ class PartitionReplay:
             sums.book(session_bookings(steps + self._order_steps, self.rules))
             sums.book(self._stories.bookings())
             self._buyers.count(sets)
+            self._stories.redirects.count(sets)
             expected.users = sets.users()
         expected.panes = sums.panes()
         shelves = self._stories.shelves
         expected.rooms = self._stories.rooms.rooms()
+        expected.redirections = self._stories.redirects.rules()
         expected.stock, expected.titles = shelves.stock, shelves.titles
 
     def _against_order(self, verdict: Verdict, ingest_ms: int) -> Verdict:

@@ -27,7 +27,7 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-OWN_LEVEL = (("campaign", "campaign_id"),)
+OWN_LEVEL = (("campaign", "campaign_id"), ("app", "app"))
 """Kinds in which no order counts: only the events that have the field."""
 FIELD = dict(ORDER_LEVEL + LINE_LEVEL + OWN_LEVEL)
 ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
@@ -37,13 +37,16 @@ ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_P
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
 OWN_KINDS = tuple(kind for kind, _ in OWN_LEVEL)
 PRODUCT_SKU = "product,sku"
+RULE_ARM = "rule,arm"
+APP_RULE_ARM = "app,rule,arm"
+"""Of the arms of a redirection rule there are sums by the day, and users of the app it leads to."""
 DUE = "due"
 """Commission by the hour in which it becomes final."""
 DUE_SIZES = ("1h", "1d")
 PAYMENT_REASON = "payment,reason"
 REFUND_REASON = "refund,reason"
 REASONS = (PAYMENT_REASON, REFUND_REASON)
-KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *REASONS, DUE, "pipeline")
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *REASONS, DUE, RULE_ARM, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import ads, after_purchase, attribution, commission, payments, reach, reviews
+from verify import ads, after_purchase, apps, attribution, commission, payments, reach, reviews
 from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.attribution import Taps
 from verify.model import Booking
 from verify.reasons import Reasons
+from verify.redirects import Redirects
 from verify.rooms import Rooms
 from verify.rules import Rules
 from verify.stock import Shelves
@@ -37,7 +38,11 @@ class Stories:
         self.shelves = Shelves()
         self.taps = Taps()
         self.reasons = Reasons()
-        self._all: tuple[Story, ...] = (self.rooms, self.taps, self.reasons, AfterPurchase(rules))
+        self.redirects = Redirects()
+        self._all: tuple[Story, ...] = (
+            *(self.rooms, self.taps, self.reasons, self.redirects),
+            AfterPurchase(rules),
+        )
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
@@ -59,4 +64,5 @@ ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
     after_purchase.answer,
     payments.answer,
     reach.answer,
+    apps.answer,
 )

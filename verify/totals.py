@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from verify.compare import scope_text
-from verify.model import Due, PaneKey, PartitionExpected, Room, Scope, Users, put_together
+from verify.model import Due, PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import HOUR_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
 from verify.scopes import (
@@ -22,10 +22,14 @@ from verify.scopes import (
     OWN_KINDS,
     PRODUCT_SKU,
     REASONS,
+    RULE_ARM,
     pair_value,
 )
 from verify.stock import Shelves
 
+NEVER_ASKED = (RULE_ARM, *REASONS, "pipeline")
+IN_FULL = (*ORDER_KINDS, "app", *NEVER_ASKED)
+"""Kinds of which every pane is kept: there are few values, or a month of days is asked for."""
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
 
@@ -44,6 +48,7 @@ class Totals:
     def __init__(self, h: int, rules: Rules) -> None:
         self.shelves = Shelves()
         self.rooms: dict[str, Room] = {}
+        self.redirections: list[Mapping[str, Rule]] = []
         self._h = h
         self._rules = rules
         self._panes: dict[PaneKey, Counter[str]] = {}
@@ -59,6 +64,7 @@ class Totals:
         """What one partition amounts to."""
         self.shelves.merge(part)
         self.rooms.update(part.rooms)
+        self.redirections.append(part.redirections)
         self._users.append(part.users)
         self._add_due(part.due)
         for key, fields in part.panes.items():
@@ -68,10 +74,10 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
-            if kind in LINE_KINDS + OWN_KINDS:
-                self._add_lines(key, fields)
-            elif kind in ORDER_KINDS or kind in REASONS or kind == "pipeline":
+            if kind in IN_FULL:
                 self._add_fields(key, fields)
+            elif kind in LINE_KINDS + OWN_KINDS:
+                self._add_lines(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
 
@@ -129,13 +135,13 @@ class Totals:
         ]
 
     def scopes(self, top: int | None) -> list[Scope]:
-        """Every order-level scope, and of each line-level kind the `top` with most events (None: all).
+        """Every order-level scope and app; of each line-level kind the `top` with most events (None: all).
 
         Without those that a reader can't write down.
         """
         found: set[Scope] = set()
         for (kind, size, _), fields in self._panes.items():
-            if kind in ORDER_KINDS and size == "1d":
+            if kind in IN_FULL and kind not in NEVER_ASKED and size == "1d":
                 values = (name.partition("|") for name in fields)
                 found.update((kind, value) for measure, _, value in values if measure != "capped")
         for kind in LINE_KINDS + OWN_KINDS:
@@ -149,7 +155,7 @@ class Totals:
     def of(self, scope: Scope, span: Range) -> Counter[str]:
         """The scope's sums per measure over the range; of `max.` measures the highest."""
         kind, wanted = scope
-        if kind in LINE_KINDS + OWN_KINDS and span == self.whole():
+        if kind not in IN_FULL and span == self.whole():
             return self._lines.get(scope, Counter())
         total: Counter[str] = Counter()
         for start_ms in _starts(span):

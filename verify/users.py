@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from verify.model import Scope, Users
 from verify.panes import is_kept, pane_start
 from verify.rules import DAY_MS, SKETCH_KEPT_MS
-from verify.scopes import WITH_REACH, WITH_REPEAT_BUYERS, WITH_USERS, of_kinds, of_purchase
+from verify.scopes import APP_RULE_ARM, WITH_REACH, WITH_REPEAT_BUYERS, WITH_USERS, of_kinds, of_purchase
 
 REACH = "reach"
 STEP_OF_EVENT: Mapping[str, str] = {
@@ -25,8 +25,11 @@ STEP_OF_EVENT: Mapping[str, str] = {
     "add_to_cart": "add_to_cart",
     "product_impression": REACH,
     "product_view": REACH,
+    "active": "active",
 }
 """Traffic only; a purchase counts by its lines."""
+KINDS_OF_STEP = {REACH: WITH_REACH, "active": frozenset({"app", APP_RULE_ARM})}
+"""Steps whose users are kept by the day alone, of kinds of their own."""
 REMEMBERED_MS = 400 * DAY_MS
 
 STANDARD_ERROR = 0.0081
@@ -59,10 +62,9 @@ class UserSets:
 
     def add(self, step: str, size: str, start_ms: int, scopes: Iterable[Scope], user: int) -> None:
         """In this pane the user did the step in those of the scopes that are kept for it."""
-        if not self.keeps(size, start_ms) or (step == REACH and size != "1d"):
+        if not self.keeps(size, start_ms) or (step in KINDS_OF_STEP and size != "1d"):
             return
-        kept = WITH_REACH if step == REACH else WITH_USERS
-        for kind, value in of_kinds(scopes, kept):
+        for kind, value in of_kinds(scopes, KINDS_OF_STEP.get(step, WITH_USERS)):
             sets = self._sets.setdefault((size, start_ms), {})
             sets.setdefault(f"{step}:{kind}:{value}", set()).add(user)
 

@@ -14,6 +14,7 @@ from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
 from streams.figures import (
     after_purchase,
+    apps,
     attribution,
     commission,
     payments_more,
@@ -29,7 +30,7 @@ PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
 # Of traffic; buyers are added order by order (`users`).
-DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *reach.DISTINCT)
+DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *reach.DISTINCT, *apps.DISTINCT)
 # Every sketch of users, by step.
 SKETCHES: Mapping[str, Measure] = MappingProxyType(
     {**USERS, **{each.step: each.measure for each in DISTINCT}}
@@ -38,10 +39,10 @@ MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
     *(each.measure for each in DISTINCT if each.step not in USERS),
-    *(*attribution.MEASURES, *commission.MEASURES, *take.MEASURES),
+    *(*attribution.MEASURES, *commission.MEASURES, *take.MEASURES, *apps.MEASURES),
     *(*after_purchase.MEASURES, *payments_more.MEASURES, *refund_rate.MEASURES),
 )
 STORY_KPIS: tuple[Kpi, ...] = (
-    *(*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS),
+    *(*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS, *apps.KPIS),
     *(*after_purchase.KPIS, *payments_more.KPIS, *refund_rate.KPIS, *reach.KPIS),
 )

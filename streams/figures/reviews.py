@@ -8,12 +8,12 @@ from streams.kpi import Kpi, Mean, Measure, Part
 from streams.scopes import ON_TRAFFIC
 
 _SOURCE = "TikTok Shop: product rating"
-_BY_RATING = {
+BY_RATING = {
     stars: Measure(name=f"reviews.{stars}", help=f"Reviews with {stars} of 5 stars.", kinds=ON_TRAFFIC)
     for stars in range(1, 6)
 }
 
-PARTS = (Part(Review, "rating", _BY_RATING),)
+PARTS = (Part(Review, "rating", BY_RATING),)
 KPIS = (
     Kpi(
         path="reviews.count",
@@ -25,7 +25,7 @@ KPIS = (
     ),
     Kpi(
         path="reviews.mean_rating",
-        formula=Mean(tuple(_BY_RATING.items())),
+        formula=Mean(tuple(BY_RATING.items())),
         unit="ratio",
         help="Mean of the stars that reviews give, 1 to 5.",
         source=_SOURCE,
@@ -40,6 +40,6 @@ KPIS = (
             source=_SOURCE,
             kinds=ON_TRAFFIC,
         )
-        for stars, measure in _BY_RATING.items()
+        for stars, measure in BY_RATING.items()
     ),
 )

@@ -31,6 +31,9 @@ ENTRIES: Final = ("explore", "qr_code", "shared_link", "search")
 LIVE_SHARE: Final = 0.35
 MINI_PROGRAM_SHARE: Final = 0.12
 RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok_shop"))
+# Half of the users are held out, as SHOP_PULSE_HELD_OUT_PERCENT expects.
+ARMS: Final = ("treated", "held_out")
+USES_TARGET_OF_10: Final = {"treated": 7, "held_out": 4}
 CHANNELS: Final = ("chat", "story", "link")
 # Of one line in so many the order service is not told who sold it: then the shopper's tap says it.
 UNTOLD_ONE_IN: Final = 4
@@ -105,9 +108,12 @@ class Shoppers:
         rooms: Rooms,
         orders: Orders,
         incidents: Incidents,
+        start_ms: int,
         delays_from_ms: int | None,
     ) -> None:
-        """Sessions that begin at `delays_from_ms` or later may send views late; None: none does."""
+        """What happens before `start_ms` is not sent. Sessions that begin at `delays_from_ms` or later may
+        send views late; None: none does."""
+        self._start_ms = start_ms
         self._world = world
         self._calendar = calendar
         self._rooms = rooms
@@ -230,11 +236,15 @@ class Shoppers:
     def _note_activity(self, session: Session, shopper: Shopper) -> None:
         """The shopper is in a redirection rule: assigned once, then active with its assignment."""
         rule, from_app, to_app = RULES[shopper.number % len(RULES)]
-        arm = "held_out" if shopper.number % 10 == 0 else "treated"
+        arm = ARMS[shopper.number // len(RULES) % len(ARMS)]
         assigned = f'"rule_id":"{rule}","arm":"{arm}"'
         if session.key not in self._assigned:
-            self._assigned.add(session.key)
-            more = f',{assigned},"from_app":"{from_app}","to_app":"{to_app}"'
-            session.put("redirects", "redirect", more, 500)
-        app = to_app if arm == "treated" else from_app
+            if session.time_ms >= self._start_ms:  # what comes before is never sent
+                self._assigned.add(session.key)
+            product = self._world.products[session.market.name][0].product_id
+            creator = self._world.creators[session.market.name][0].creator_id
+            more = f',{assigned},"from_app":"{from_app}","to_app":"{to_app}","to_product_id":"{product}"'
+            session.put("redirects", "redirect", f'{more},"creator_id":"{creator}"', 500)
+        # Who is not sent may find the way, and who is sent may turn back.
+        app = to_app if self._sessions % 10 < USES_TARGET_OF_10[arm] else from_app
         session.put("redirects", "active", f',"app":"{app}","assignments":[{{{assigned}}}]', 500)

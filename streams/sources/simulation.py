@@ -83,6 +83,7 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
         rooms=rooms,
         orders=orders,
         incidents=incidents,
+        start_ms=config.start_ms,
         # Where disorder is asked for, it alone decides how late a record is sent.
         delays_from_ms=None if config.faults.disorder_ms else config.start_ms,
     )
@@ -136,13 +137,14 @@ class _Background:
         time_ms = max(second * 1000, self._config.start_ms)
         if not self._listed:
             self._listed = True
-            for product in self._products:
+            for number, product in enumerate(self._products):
                 self._calendar.put(
                     "catalogue",
                     "product_listed",
                     time_ms,
                     product.product_id.encode(),
-                    f'"platform":"other",{product.fragment},"title":"{product.title}","category":"{product.category}",'
+                    f'"platform":"{product.market.platforms[number % len(product.market.platforms)]}",'
+                    f'{product.fragment},"title":"{product.title}","category":"{product.category}",'
                     f'"unit_price_minor":{product.price_minor},"currency":"{product.market.currency}"',
                 )
             self._stock.open(time_ms + 1)

@@ -22,6 +22,7 @@ from streams.gathered import Gathered
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.reason_gauges import ReasonGauges
+from streams.redirect_gauges import RedirectGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
@@ -31,6 +32,7 @@ from streams.web import (
     access,
     change_routes,
     reason_routes,
+    redirect_routes,
     routes,
     statement_routes,
     stream,
@@ -75,10 +77,12 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.ROOMS] = rooms
     app[routes.EXPORTER] = exporter
     exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
+    exporter.add_reading(RedirectGauges(model, settings.top_k).families)
     exporter.add_reading(changes.families)
     exporter.add_reading(ReasonGauges(model).families)
     app[stream.HUB] = hub
     change_routes.install(app, changes)
+    redirect_routes.install(app)
     statement_routes.install(app)
     reason_routes.install(app)
     app.add_routes(

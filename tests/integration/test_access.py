@@ -151,6 +151,7 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
             *(f"/api/v1/{of}/reasons?{own}" for of in ("payments", "refunds")),
             *(f"/api/v1/comparison?{own}", "/api/v1/statements/L1", "/api/v1/statements/L1?scope=live:L1"),
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),
+            *("/api/v1/redirections", "/api/v1/redirections/L1", "/api/v1/products/underperforming"),
             *("/api/v1/lives/l1", "/api/v1/lives/L1%00", "/api/v1/kpis/", "/api/v1/kpis%3Fscope=live:L1"),
         ]
         for path in HOSTS_ADDRESSES:
