@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
 
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, TYPES_OF_TOPIC
 from streams.catalogue import (
     CAPPED,
     CHECKOUT_STEPS,
@@ -126,7 +126,12 @@ class Group(StrEnum):
 
 _GROUP_OF: Mapping[str, Group] = MappingProxyType(
     {
-        **{measure.name: Group.EVENTS for measure in EVENT_COUNTS.values()},
+        # The order service's events are money, and never capped.
+        **{
+            measure.name: Group.EVENTS
+            for cls, measure in EVENT_COUNTS.items()
+            if cls not in TYPES_OF_TOPIC["purchases"]
+        },
         **{
             measure.name: Group.EVENTS
             for parts in PARTS.values()

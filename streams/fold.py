@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -16,7 +17,7 @@ from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet
+from streams.kpi import FigureSet, Part
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
@@ -33,7 +34,11 @@ class EventCounter:
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
         # By name of the count of the whole, what its events are counted by beside that.
-        self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
+        self._parts = {
+            self._names[cls]: kept
+            for cls, parts in PARTS.items()
+            if cls in self._names and (kept := _kept(parts, figures))
+        }
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -57,37 +62,44 @@ class EventCounter:
         self._count_as(names, events, times_ms)
         for name in self._parts.keys() & names if self._parts else ():
             for part in self._parts[name]:
-                found = [
-                    (measure.name, event, time_ms)
-                    for event, time_ms in zip(events, times_ms, strict=True)
-                    if event.__class__ is part.event
-                    and (measure := part.measures.get(getattr(event, part.field))) is not None
-                ]
-                if found:
-                    self._count_as(*zip(*found, strict=True))
+                self._count_part(part, events, times_ms)
+
+    def _count_part(self, part: Part, events: Sequence[Event], times_ms: Sequence[int]) -> None:
+        of_kinds: dict[frozenset[str], list[tuple[str, Event, int]]] = {}
+        cls, field, measure_of = part.event, attrgetter(part.field), part.measures.get
+        for event, time_ms in zip(events, times_ms, strict=True):
+            if event.__class__ is cls and (measure := measure_of(field(event))) is not None:
+                of_kinds.setdefault(measure.kinds, []).append((measure.name, event, time_ms))
+        for kinds, found in of_kinds.items():
+            names, counted, at_ms = zip(*found, strict=True)
+            self._count_as(names, counted, at_ms, kinds)
 
     def _count_as(
-        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int]
+        self,
+        names: Sequence[str | None],
+        events: Sequence[Event],
+        times_ms: Sequence[int],
+        kinds: frozenset[str] = ON_TRAFFIC,
     ) -> None:
-        """Adds 1 per event and scope to the measure that stands for the event in `names`."""
+        """Adds 1 per event and scope of these kinds to the measure that stands for the event in `names`."""
         size_ms = self._sums.finest.size_ms
         starts = [time_ms - time_ms % size_ms for time_ms in times_ms]
         # Each pair of pane and measure as a small number: what is counted below then hashes faster.
         numbers: dict[tuple[int, Any], int] = {}
         heads = [numbers.setdefault(pair, len(numbers)) for pair in zip(starts, names, strict=True)]
         pairs = list(numbers)
-        if self._keeps_all:
+        if self._keeps_all and ALL.name in kinds:
             self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
         columns = dict(zip(self._fields, self._columns(events), strict=True))
         # No value is empty: one that is there is true.
         columns = {field: column for field, column in columns.items() if any(column)}
         for kind in self._singles:
             column = columns.get(kind.fields[0])
-            if column is not None:
+            if column is not None and kind.name in kinds:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
         for kind in self._pairs:
             first, second = map(columns.get, kind.fields)
-            if first is not None and second is not None:
+            if first is not None and second is not None and kind.name in kinds:
                 counts = Counter(zip(heads, first, second, strict=True))
                 self._add(
                     kind.name,
@@ -126,6 +138,20 @@ class EventCounter:
                 into[name, OTHER] += amount
                 if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
+
+
+def _kept(parts: Iterable[Part], figures: FigureSet) -> list[Part]:
+    """The parts with those of their measures that the figure set has."""
+    kept = [
+        replace(
+            part,
+            measures={
+                value: measure for value, measure in part.measures.items() if measure.name in figures.measures
+            },
+        )
+        for part in parts
+    ]
+    return [part for part in kept if part.measures]
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:

@@ -6,15 +6,20 @@ before and books what it is worth after: so no figure can forget one of the ways
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from schemas.events import Purchase
 from streams import catalogue
 from streams.booking import Books, Entry
+from streams.figures import ORDER_PARTS
 from streams.ledger import Order, OrderLine
+from streams.scopes import SINGLE_ORDER_SCOPES
 
 BPS = 10_000
+_PLACES = {kind.name: place for place, kind in enumerate(SINGLE_ORDER_SCOPES)}
+# With the place of the scope's value in `Order.scopes`.
+_PARTS = tuple((_PLACES[part.scope], part) for part in ORDER_PARTS)
 
 
 class Booking(NamedTuple):
@@ -41,21 +46,29 @@ def bookings(order: Order) -> Iterator[Booking]:
     quantities = [line.quantity for line in lines]
     commissions = [commission_minor(line) for line in lines]
     refunded = [line.value_minor - line.left_minor for line in lines]
-    yield Booking(
-        order.time_ms,
-        (
-            Entry(catalogue.EVENT_COUNTS[Purchase], 1),
-            Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
-            Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
-            Entry(catalogue.GMV_PAID, sum(values), currency, values),
-            Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
-            Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
-            Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
-        ),
+    entries = (
+        Entry(catalogue.EVENT_COUNTS[Purchase], 1),
+        Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
+        Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
+        Entry(catalogue.GMV_PAID, sum(values), currency, values),
+        Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
+        Entry(catalogue.COMMISSION, sum(commissions), currency, commissions),
+        Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
     )
+    yield Booking(order.time_ms, (*entries, *_of_parts(order, entries)))
     for taken in order.refunds:
         by_line = taken.by_line_minor
         yield Booking(taken.time_ms, (Entry(catalogue.REFUNDS, sum(by_line), currency, by_line),))
+
+
+def _of_parts(order: Order, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """What the order adds a second time because of a value that its envelope carries."""
+    for place, part in _PARTS:
+        if order.scopes[place] == part.value:
+            for entry in entries:
+                measure = part.measures.get(entry.measure.name)
+                if measure is not None:
+                    yield entry._replace(measure=measure)
 
 
 def commission_minor(line: OrderLine) -> int:

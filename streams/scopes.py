@@ -31,12 +31,14 @@ LIVE = ScopeKind("live", ("live_id",), Level.LINE)
 CREATOR = ScopeKind("creator", ("creator_id",), Level.LINE)
 PRODUCT = ScopeKind("product", ("product_id",), Level.LINE)
 LIVE_PRODUCT = ScopeKind("live,product", ("live_id", "product_id"), Level.LINE)
+BRAND = ScopeKind("brand", ("brand_id",), Level.LINE)
+MERCHANT = ScopeKind("merchant", ("merchant_id",), Level.LINE)
 SINGLE_LINE_SCOPES = (
     PRODUCT,
     CREATOR,
     LIVE,
-    ScopeKind("brand", ("brand_id",), Level.LINE),
-    ScopeKind("merchant", ("merchant_id",), Level.LINE),
+    BRAND,
+    MERCHANT,
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
@@ -60,6 +62,8 @@ WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
 )
 WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUCT.name, "mini_program"})
+# Sellers, whose showcase it is.
+WITH_SHOWCASE = frozenset({CREATOR.name, BRAND.name, MERCHANT.name})
 # Who bought again: of whole orders. One for each product of each order would be most of all sketches.
 WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 

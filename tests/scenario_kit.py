@@ -22,6 +22,8 @@ Sum = tuple[CellKey, int]
 
 OF_SESSIONS = ("sessions.", "prompt.", "checkouts.", "time_to_convert.")
 """Every view begins a session: only scenarios that name these measures speak of them."""
+BESIDE = (*OF_SESSIONS, "showcase.", "recommended.", "in_stream.")
+"""The same of what a surface counts a second time."""
 
 
 TOPIC_OF = {
@@ -61,7 +63,7 @@ class Scenario:
     """Records and what comes of them.
 
     `cells` are all cells that are not zero among those of `kinds`, `sizes` and measures that begin with one
-    of `measures`, added up over the partitions; no word of `measures` means all but those of sessions.
+    of `measures`, added up over the partitions; no word of `measures` means all but those of `BESIDE`.
     `users` are numbers of distinct users, likewise, with a step as measure; None says nothing of users.
     `settings` are fields of the settings that differ from their defaults.
     """
@@ -105,7 +107,7 @@ class Scenario:
         return {key: n for key, n in users.items() if key[0] in self.kinds and key[2] in self.sizes}
 
     def _speaks_of(self, measure: str) -> bool:
-        return measure.startswith(self.measures) if self.measures else not measure.startswith(OF_SESSIONS)
+        return measure.startswith(self.measures) if self.measures else not measure.startswith(BESIDE)
 
 
 def pair(kinds: str, first: str, second: str) -> str:

@@ -12,11 +12,12 @@ from tests.scenarios_payments import PAYMENTS
 from tests.scenarios_refunds import REFUNDS
 from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_rooms import ROOMS
+from tests.scenarios_sellers import SELLERS
 from tests.scenarios_sessions import SESSIONS
 from tests.scenarios_users import USERS
 from tests.scenarios_verdicts import VERDICTS
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
-    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS),
+    *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *SELLERS),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from tests.scenarios_reviews import REVIEWS
+from tests.scenarios_sellers import SELLERS
 from tests.test_verify_api import DAY_RANGE, totals_of
-from verify import reviews
+from verify import reviews, sellers
 from verify.asked import Asked
 from verify.model import Scope
 
@@ -32,3 +33,37 @@ def test_a_met_cap_leaves_counts_and_no_mean() -> None:
 def test_gateways_have_no_reviews() -> None:
     """No review names a gateway: the key is absent there."""
     assert reviews.answer(_asked(REVIEWS[0], ("gateway", "adyen"))) == {"reviews": "absent"}
+
+
+def _sellers(name: str, scope: Scope, answer: dict[str, Any] | None = None) -> dict[str, Any]:
+    [scenario] = [each for each in SELLERS if each.name == name]
+    return sellers.answer(Asked(totals_of(scenario), scope, DAY_RANGE, answer or {}, DAY_RANGE.from_ms))
+
+
+def test_recommendations_are_held_against_everything_else() -> None:
+    """2 cards, 1 tap, 1 order of 10.01 recommended; 1 card, 1 tap, 1 order of 7.00 not."""
+    said = _sellers("recommended_against_the_rest", ("all", ""), {"money": {"USD": {}}})
+    assert said["recommendations.impressions"] == 2
+    assert said["recommendations.tag_taps_per_impression"] == 0.5
+    assert said["recommendations.tag_taps_per_impression_of_the_rest"] == 1
+    assert said["recommendations.orders_per_tag_tap"] == 1
+    assert said["recommendations.orders_per_tag_tap_of_the_rest"] == 1
+    assert said["money.USD.recommended_gmv_paid_minor"] == 1_001
+    assert said["money.USD.recommended_gmv_per_gmv_paid"] == 1_001 / 1_701
+    assert _sellers("recommended_against_the_rest", ("product", "p1"))["recommendations"] == "absent"
+
+
+def test_a_lives_orders_are_split_by_their_surface() -> None:
+    """Of two orders with lines of L1 one was bought in the stream: 5.00 of 14.00."""
+    said = _sellers("bought_in_the_stream", ("live", "L1"), {"money": {"USD": {}}})
+    assert (said["in_stream.orders"], said["in_stream.orders_per_order"]) == (1, 0.5)
+    assert said["money.USD.in_stream_gmv_per_gmv_paid"] == 500 / 1_400
+
+
+def test_a_met_cap_leaves_showcases_and_no_ratio_of_cards() -> None:
+    """Counts of a showcase are told, ratios over events are not; other kinds have no showcase."""
+    said = _sellers("showcase_of_capped_brands", ("brand", "b1"))
+    assert said["showcase.views"] == 0
+    assert said["ratios.orders_per_product_view"] is None
+    assert _sellers("showcase_of_sellers", ("brand", "b1"))["showcase.impressions"] == 1
+    assert _sellers("showcase_of_sellers", ("all", ""))["showcase"] == "absent"

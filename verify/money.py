@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from verify.model import Booking, Scope
+from verify.parts import of_order
 from verify.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from verify.scopes import ALL, PRODUCT_SKU, ROOM_HEAD, of_line, order_level, pair_value
 
@@ -120,12 +121,10 @@ class Ledger:
 
     def _book_purchase(self, order: Order) -> None:
         shipped = order.shipping_minor
-        amounts = _purchase_amounts(order.currency, order.lines, shipped)
+        amounts = _purchase_amounts(order, order.lines, shipped)
         self.bookings.append(Booking(order.time_ms, order.scopes, amounts))
         for scope, lines in lines_by_scope(order).items():
-            self.bookings.append(
-                Booking(order.time_ms, (scope,), _purchase_amounts(order.currency, lines, 0))
-            )
+            self.bookings.append(Booking(order.time_ms, (scope,), _purchase_amounts(order, lines, 0)))
         self.bookings += _sold_units(order)
         self.bookings += _sold_in_rooms(order)
         value = sum(line.value_minor for line in order.lines)
@@ -219,16 +218,18 @@ def lines_by_scope(order: Order) -> dict[Scope, list[Line]]:
 
 
 def _purchase_amounts(
-    currency: str, lines: Sequence[Line], shipping_minor: int
+    order: Order, lines: Sequence[Line], shipping_minor: int
 ) -> tuple[tuple[str, int], ...]:
-    amounts = (
+    currency = order.currency
+    amounts = [
         ("events.purchase", 1),
         (f"orders:{currency}", 1),
         ("items", sum(line.quantity for line in lines)),
         (f"gmv_paid:{currency}", sum(line.value_minor for line in lines)),
         (f"buyer_paid:{currency}", sum(line.buyer_paid_minor for line in lines) + shipping_minor),
         (f"commission:{currency}", sum(line.commission_minor for line in lines)),
-    )
+    ]
+    amounts += of_order(dict(order.scopes).get("surface"), amounts)
     return tuple((measure, amount) for measure, amount in amounts if amount)
 
 

@@ -26,6 +26,7 @@ EVENTS_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
 TOPIC_OF_EVENT = {event: topic for topic, events in EVENTS_OF_TOPIC.items() for event in events}
 SESSION_TOPICS = frozenset({"views", "tag-taps", "carts", "livestreams", PURCHASES})
 SESSION_HEADS = (*(f"{funnel}." for funnel in FUNNELS), "prompt.", "time_to_convert.")
+COUNTS_OF_EVENTS = frozenset({"events", "showcase", "recommended"})
 VIEWERS = ("max.viewers", "watch_ms", "covered_ms")
 
 
@@ -77,7 +78,9 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
         return Origin(frozenset({value}))
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
-    return Origin(frozenset({TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)}))
+    head, _, event = measure.partition(".")
+    event = event if head in COUNTS_OF_EVENTS else {"reviews": "review"}.get(head, "")
+    return Origin(frozenset({TOPIC_OF_EVENT.get(event, PURCHASES)}))
 
 
 def origin_of_users(step: str) -> Origin:

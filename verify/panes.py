@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
+from verify.parts import is_kept as is_kept_part
 from verify.rules import SIZE_MS, Rules
 from verify.scopes import ROOM_HEAD, ROOM_SIZE
 
@@ -95,7 +96,7 @@ class PaneSums:
 
 def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
-    if kind.startswith(ROOM_HEAD) and size != ROOM_SIZE:
+    if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or not is_kept_part(measure, kind):
         return False
     if figures == "all":
         return True

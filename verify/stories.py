@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import reviews
+from verify import reviews, sellers
 from verify.asked import Asked
 from verify.model import Booking
 from verify.rooms import Rooms
@@ -45,4 +45,4 @@ class Stories:
             yield from story.bookings()
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer,)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer, sellers.answer)

@@ -1,8 +1,8 @@
 """The stories' figures: one module each, in which everything about them is declared once.
 
-A story's module names its own measures and, as `KPIS`, what people read. Two kinds of measures need no code
-beside their declaration: `PARTS`, counts of events by a field, and `DISTINCT`, sketches of users. Everything
-else is derived: Redis fields, answers, gauges, the reference.
+A story's module names its own measures and, as `KPIS`, what people read. Some kinds of measures need no code
+beside their declaration: `PARTS`, counts of events by a field (`ORDER_PARTS`, of orders by a scope), and
+`DISTINCT`, sketches of users. Everything else is derived: Redis fields, answers, gauges, the reference.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import reviews
-from streams.kpi import Distinct, Kpi, Measure, Part
+from streams.figures import in_stream, recommendations, reviews, showcase
+from streams.kpi import Distinct, Kpi, Measure, OrderPart, Part
 
-_PARTS: tuple[Part, ...] = (*reviews.PARTS,)
+_PARTS: tuple[Part, ...] = (*reviews.PARTS, *showcase.PARTS, *recommendations.PARTS)
 PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
+ORDER_PARTS: tuple[OrderPart, ...] = (*recommendations.ORDER_PARTS, *in_stream.ORDER_PARTS)
 # Of traffic; buyers are added order by order (`users`).
 DISTINCT: tuple[Distinct, ...] = (*USER_STEPS,)
 # Every sketch of users, by step.
@@ -28,5 +29,11 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *(measure for order_part in ORDER_PARTS for measure in order_part.measures.values()),
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)
+STORY_KPIS: tuple[Kpi, ...] = (
+    *reviews.KPIS,
+    *showcase.KPIS,
+    *recommendations.KPIS,
+    *in_stream.KPIS,
+)
