@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from itertools import repeat
 from operator import attrgetter
 from typing import Any
@@ -17,7 +16,7 @@ from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, Part
+from streams.kpi import FigureSet, Measure
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
@@ -33,12 +32,13 @@ class EventCounter:
         self._names = {
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
-        # By name of the count of the whole, what its events are counted by beside that.
-        self._parts = {
-            self._names[cls]: kept
-            for cls, parts in PARTS.items()
-            if cls in self._names and (kept := _kept(parts, figures))
-        }
+        # By field, type and value: what counts an event beside its type. A field is looked at once.
+        self._parts: dict[str, dict[type[Event], dict[Any, list[Measure]]]] = {}
+        for part in (each for cls, parts in PARTS.items() if cls in self._names for each in parts):
+            for value, measure in part.measures.items():
+                if measure.name in figures.measures:
+                    of_type = self._parts.setdefault(part.field, {}).setdefault(part.event, {})
+                    of_type.setdefault(value, []).append(measure)
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -60,16 +60,26 @@ class EventCounter:
         if not events:
             return
         self._count_as(names, events, times_ms)
-        for name in self._parts.keys() & names if self._parts else ():
-            for part in self._parts[name]:
-                self._count_part(part, events, times_ms)
+        if self._parts:
+            classes = {event.__class__ for event in events}
+            for field, of_types in self._parts.items():
+                if not classes.isdisjoint(of_types):
+                    self._count_parts(field, of_types, events, times_ms)
 
-    def _count_part(self, part: Part, events: Sequence[Event], times_ms: Sequence[int]) -> None:
+    def _count_parts(
+        self,
+        field: str,
+        of_types: Mapping[type[Event], Mapping[Any, Iterable[Measure]]],
+        events: Sequence[Event],
+        times_ms: Sequence[int],
+    ) -> None:
         of_kinds: dict[frozenset[str], list[tuple[str, Event, int]]] = {}
-        cls, field, measure_of = part.event, attrgetter(part.field), part.measures.get
+        value_of = attrgetter(field)
         for event, time_ms in zip(events, times_ms, strict=True):
-            if event.__class__ is cls and (measure := measure_of(field(event))) is not None:
-                of_kinds.setdefault(measure.kinds, []).append((measure.name, event, time_ms))
+            measures_of = of_types.get(event.__class__)
+            if measures_of is not None:
+                for measure in measures_of.get(value_of(event), ()):
+                    of_kinds.setdefault(measure.kinds, []).append((measure.name, event, time_ms))
         for kinds, found in of_kinds.items():
             names, counted, at_ms = zip(*found, strict=True)
             self._count_as(names, counted, at_ms, kinds)
@@ -138,20 +148,6 @@ class EventCounter:
                 into[name, OTHER] += amount
                 if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
-
-
-def _kept(parts: Iterable[Part], figures: FigureSet) -> list[Part]:
-    """The parts with those of their measures that the figure set has."""
-    kept = [
-        replace(
-            part,
-            measures={
-                value: measure for value, measure in part.measures.items() if measure.name in figures.measures
-            },
-        )
-        for part in parts
-    ]
-    return [part for part in kept if part.measures]
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:
