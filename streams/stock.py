@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
+from msgspec.structs import replace
+
 from schemas.events import Purchase
 from streams.catalogue import EVENT_COUNTS, ITEMS
 from streams.products import ProductRecord
@@ -56,7 +58,7 @@ def merged(records: Iterable[ProductRecord]) -> ProductRecord | None:
     for record in known[:-1]:
         for sku, stock in record.stocks.items():
             stocks[sku] = max(stock, stocks.get(sku, stock))
-    return ProductRecord(listed=latest.listed, title=latest.title, stocks=stocks)
+    return replace(latest, stocks=stocks)
 
 
 class Stocks:

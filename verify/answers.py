@@ -226,14 +226,27 @@ def _pinned(asked: Asked) -> dict[str, Any]:
         wanted = [of for of, at_ms in pinned.items() if at_ms > first_ms or of in shown]
     borders = {of: asked.totals.border_before(pinned[of]) for of in wanted}
     expected: dict[str, Any] = {f"pinned.{of}.since_ms": ABSENT for of in shown if of not in pinned}
-    return expected | {f"pinned.{of}.since_ms": border and border[0] for of, border in borders.items()}
+    for of, border in borders.items():
+        expected[f"pinned.{of}.since_ms"] = border and border[0]
+        expected |= _listed(asked, of, f"pinned.{of}.")
+    return expected
+
+
+def _listed(asked: Asked, product_id: str, head: str = "") -> dict[str, Any]:
+    """What a product is called and costs, as it was listed last; null while it was not."""
+    listed = asked.totals.shelves.titles.get(product_id)
+    return {
+        f"{head}title": listed and listed.title,
+        f"{head}unit_price_minor": listed and listed.unit_price_minor,
+        f"{head}currency": listed and listed.currency,
+    }
 
 
 def _stock(asked: Asked) -> dict[str, Any]:
     totals, product_id = asked.totals, asked.value
     expected: dict[str, Any] = {}
     if product_id in totals.shelves.titles:
-        expected["title"] = totals.shelves.titles[product_id].title
+        expected |= _listed(asked, product_id)
     left: list[int] = []
     borders: list[int] = []
     for sku_id, stock in totals.shelves.of(product_id):

@@ -14,6 +14,7 @@ from yarl import URL
 
 from streams.comparison import read_comparison
 from streams.local.redis import RedisServer
+from streams.products import ProductRecord
 from streams.read_model import ReadModel
 from streams.room_view import RoomViews
 from streams.scopes import pair_value
@@ -137,13 +138,19 @@ def test_a_wrong_question_is_a_400_of_one_line(shop: Shop, path: str, reason: st
 
 
 def test_the_largest_values_are_listed(shop: Shop) -> None:
-    """By GMV, then views, over both partitions; at most 100."""
+    """By GMV, then views, over both partitions; at most 100. Products with title and price."""
+    cup = ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR")
+    shop.record(1, "products", "p118", cup)
     for number in range(120):
         shop.book(NOON_MS - 1, "product", f"p{number:03}", p=number % 2, events__view=1, gmv_paid__USD=number)
     shop.book(NOON_MS - 1, "product", "p119", p=0, events__view=1, gmv_paid__USD=0)
     answer = _get(shop, "/api/v1/scopes?kind=product&window=30m")
     assert (answer["kind"], answer["to_ms"], len(answer["scopes"])) == ("product", NOON_MS, 100)
-    assert answer["scopes"][0] == {"scope": "product:p119", "gmv_paid_minor": {"USD": 119}, "views": 2}
+    unlisted = {"title": None, "unit_price_minor": None, "currency": None}
+    brought = {"gmv_paid_minor": {"USD": 119}, "views": 2}
+    assert answer["scopes"][0] == {"scope": "product:p119", **unlisted, **brought}
+    known = [answer["scopes"][1][name] for name in ("title", "unit_price_minor", "currency")]
+    assert known == ["Cup", 990, "EUR"]
     assert answer["scopes"][-1]["scope"] == "product:p020"
 
 
@@ -159,6 +166,7 @@ def test_values_that_write_no_scope_of_their_kind_are_left_out(shop: Shop) -> No
         shop.book(NOON_MS - 1, "live,product", value, gmv_paid__USD=9)
     listed = _get(shop, "/api/v1/scopes?kind=live,product&window=5m")["scopes"]
     assert {each["scope"] for each in listed} == {"live:A,product:B", "live,product:other"}
+    assert {each["title"] for each in listed} == {None}
 
 
 def test_a_figure_beyond_64_bits_is_named(shop: Shop) -> None:
