@@ -131,6 +131,7 @@ def test_past_lives_at_the_same_minute(shop: Shop) -> None:
     }  # fmt: skip
     assert answer["past_median"] == {"gmv_paid_minor": {"USD": 2_500}, "orders": 25}
     assert answer["at_minute"] == {"gmv_paid_minor": {"USD": 0}, "orders": 0}
+    assert answer["past_percentile"] == {"gmv_paid_minor": {"USD": 0.0}, "orders": 0.0}
 
 
 def _each_ten_seconds(shop: Shop, live_id: str, start_ms: int, until_ms: int) -> None:
