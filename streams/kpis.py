@@ -49,6 +49,7 @@ from streams.scopes import (
     ON_PIPELINE,
     ORDER_SCOPES,
     PIPELINE,
+    PLATFORM_CREATOR,
     PRODUCT_SKU,
     ROOM,
     WITH_SESSIONS,
@@ -295,7 +296,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, PLATFORM_CREATOR, ROOM, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),

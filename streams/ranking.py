@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from schemas.events import TagTap
 from streams.answer import is_highest
-from streams.catalogue import CAPPED, GMV_PAID, ORDERS_IN_CURRENCY
+from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
@@ -35,6 +36,7 @@ WALKS_AT_ONCE = 4
 VIEWS = frozenset(
     measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
 )
+_TAPS = EVENT_COUNTS[TagTap].name
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
 
@@ -47,11 +49,13 @@ class Tally:
         totals: per stored measure, over all values; highest values have no total.
         gmv: per currency, the largest values' GMV paid.
         views: the largest values' view events.
+        taps: the largest values' tag taps.
     """
 
     totals: dict[str, int] = field(default_factory=dict)
     gmv: dict[str, dict[str, int]] = field(default_factory=dict)
     views: dict[str, int] = field(default_factory=dict)
+    taps: dict[str, int] = field(default_factory=dict)
 
     def add_cell(self, cell: str, amount: int) -> None:
         """Adds one cell ``measure|value``."""
@@ -63,6 +67,8 @@ class Tally:
             _add(self.gmv.setdefault(measure.removeprefix(_GMV), {}), of, amount)
         elif measure in VIEWS:
             _add(self.views, of, amount)
+        elif measure == _TAPS:
+            _add(self.taps, of, amount)
 
     def add(self, other: Tally) -> None:
         """Adds another tally."""
@@ -74,16 +80,18 @@ class Tally:
                 _add(into, of, amount)
         for of, amount in other.views.items():
             _add(self.views, of, amount)
+        for of, amount in other.taps.items():
+            _add(self.taps, of, amount)
 
     def cut(self) -> None:
         """Forgets all but the largest values."""
         self.gmv = {currency: _largest(values) for currency, values in self.gmv.items()}
-        self.views = _largest(self.views)
+        self.views, self.taps = _largest(self.views), _largest(self.taps)
 
     @property
     def size(self) -> int:
         """Values that it holds."""
-        return len(self.totals) + len(self.views) + sum(map(len, self.gmv.values()))
+        return len(self.totals) + len(self.views) + len(self.taps) + sum(map(len, self.gmv.values()))
 
     def order(self, limit: int) -> list[str]:
         """The first values by GMV paid, then by views, then by name.
@@ -100,6 +108,11 @@ class Tally:
 
         values = {*self.views, *(of for by_value in self.gmv.values() for of in by_value)}
         return heapq.nsmallest(limit, values, key=rank)
+
+    def most_tapped(self, limit: int) -> list[str]:
+        """The first values by tag taps, then by name; without `other`, as `named`."""
+        first = heapq.nsmallest(limit + 1, self.taps, key=lambda of: (-self.taps[of], of))
+        return [of for of in first if of != OTHER][:limit]
 
     def named(self, limit: int) -> list[str]:
         """The same without `other`: a value of that name can't be told from the rest it stands for."""

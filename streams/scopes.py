@@ -46,6 +46,11 @@ LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
 PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
+# What a creator sold and earned on a platform, and how often they went live, day by day: who stopped is asked
+# of whole days only, and of all creators at once.
+PLATFORM_CREATOR = ScopeKind(
+    "platform,creator", ("platform", "creator_id"), Level.INTERNAL, frozenset({"1d"})
+)
 # What a live sold, minute by minute and product by product: one hash per live and hour, so that it can be
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))

@@ -25,6 +25,7 @@ from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
 from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
+from streams.live_starts import LiveStarts
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
@@ -134,6 +135,7 @@ class PartitionState:
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            LiveStarts(figures, self.sums),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS

@@ -4,7 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.scenario_kit import DAY, NOON, TOPIC_OF, Scenario, Sent, Sum, cell, event, line, purchase, refund
+from tests.scenario_kit import (
+    DAY,
+    MONDAY,
+    NOON,
+    TOPIC_OF,
+    Scenario,
+    Sent,
+    Sum,
+    cell,
+    event,
+    in_room,
+    line,
+    pair,
+    purchase,
+    refund,
+    refunded,
+)
 
 
 def _event(kind: str, event_id: str, **more: Any) -> Sent:
@@ -20,6 +36,10 @@ def _cells(scopes: tuple[str, ...], **amounts: int) -> list[Sum]:
         for scope in scopes
         for name, amount in amounts.items()
     ]
+
+
+def _of_creator(measure: str, amount: int, creator: str, day: int = MONDAY, platform: str = "tiktok") -> Sum:
+    return cell(measure, amount, pair("platform,creator", platform, creator), start=day)
 
 
 SELLERS = (
@@ -120,6 +140,42 @@ SELLERS = (
                 *_cells(("live:L1",), in_stream__orders=1, in_stream__gmv_paid_USD=500),
                 *_cells(("live:L2",), in_stream__orders=1, in_stream__gmv_paid_USD=200),
                 *_cells(("creator:c1",), in_stream__orders=1, in_stream__gmv_paid_USD=700),
+            ]
+        ),
+    ),
+    Scenario(
+        name="creators_day_by_day",
+        fact="What a creator sold, earned and how often they went live, by platform and day, nothing finer; "
+        "a refund takes its part of the commission at the time of the purchase.",
+        records=(
+            in_room("live_start", "e1", NOON, creator_id="c1"),
+            in_room("live_start", "e1", NOON, creator_id="c1"),
+            in_room("live_start", "e2", NOON + 1, live_id="L2", creator_id="c1"),
+            in_room("live_start", "e3", NOON + 2, live_id="L3"),
+            in_room("live_start", "e4", NOON + 3, live_id="L4", creator_id="c2", traffic="test"),
+            in_room("live_heartbeat", "e5", NOON, creator_id="c3", concurrent_viewers=1),
+            purchase(
+                "o1",
+                NOON,
+                line("p1", 2, 500, creator_id="c1", commission_bps=1_000),
+                line("p2", 1, 300, creator_id="c2"),
+                line("p3", 1, 77),
+            ),
+            purchase("o2", NOON, line("p1", 1, 100), creator_id="c1", platform="kuaishou"),
+            refund("r1", "o1", NOON + DAY, 250, items=[refunded("p1", 250)]),
+        ),
+        kinds=("platform,creator",),
+        sizes=("10s", "1m", "1h", "1d"),
+        cells=dict(
+            [
+                _of_creator("live_starts", 2, "c1"),
+                _of_creator("orders:USD", 1, "c1"),
+                _of_creator("gmv_paid:USD", 1_000, "c1"),
+                _of_creator("commission:USD", 75, "c1"),
+                _of_creator("orders:USD", 1, "c2"),
+                _of_creator("gmv_paid:USD", 300, "c2"),
+                _of_creator("orders:USD", 1, "c1", platform="kuaishou"),
+                _of_creator("gmv_paid:USD", 100, "c1", platform="kuaishou"),
             ]
         ),
     ),

@@ -91,14 +91,14 @@ def test_each_kpi_is_explained() -> None:
 
 def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     """No measure is kept for a kind of scope that no reader can name, and each business measure is shown."""
-    known = {*scopes.SCOPES, scopes.PIPELINE.name, scopes.PRODUCT_SKU.name}
+    known = {*scopes.SCOPES, scopes.PIPELINE.name, scopes.PRODUCT_SKU.name, scopes.PLATFORM_CREATOR.name}
     assert [m.name for m in figures.MEASURES if not m.kinds <= known] == []
     shown = {m.name for kpi in kpis.KPIS for m in measures_of(kpi.formula)}
     business = {m.name for m in figures.MEASURES if scopes.PIPELINE.name not in m.kinds}
     # Cancelled attempts are part of the attempts; the contract's answer does not show them by themselves.
-    # `capped` is the answer's own key. Prompt steps are for alerts.
+    # `capped` is the answer's own key. Prompt steps are for alerts. Creators have an address of their own.
     prompt = {measure.name for measure in catalogue.PROMPT_STEPS}
-    assert business - shown == {"pay.cancelled", "capped", *prompt}
+    assert business - shown == {"pay.cancelled", "capped", "live_starts", *prompt}
 
 
 def test_payments_belong_to_order_level_scopes_only() -> None:

@@ -68,7 +68,7 @@ def test_viewers() -> None:
 def test_pinned() -> None:
     """What is pinned, each since the border of the finest size kept there; nothing else is."""
     unlisted = {"title": None, "unit_price_minor": None, "currency": None}
-    right = [
+    right: list[dict[str, Any]] = [
         {"product_id": "p1", "since_ms": NOON, "title": "Lamp", "unit_price_minor": 1, "currency": "USD"},
         {"product_id": "p3", "since_ms": NOON + 10_000, **unlisted},
     ]

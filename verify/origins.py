@@ -27,6 +27,7 @@ TOPIC_OF_EVENT = {event: topic for topic, events in EVENTS_OF_TOPIC.items() for 
 SESSION_TOPICS = frozenset({"views", "tag-taps", "carts", "livestreams", PURCHASES})
 SESSION_HEADS = (*(f"{funnel}." for funnel in FUNNELS), "prompt.", "time_to_convert.")
 COUNTS_OF_EVENTS = frozenset({"events", "showcase", "recommended"})
+OTHER_COUNTS = {"reviews": "review", "live_starts": "live_start"}
 VIEWERS = ("max.viewers", "watch_ms", "covered_ms")
 
 
@@ -79,7 +80,7 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
     head, _, event = measure.partition(".")
-    event = event if head in COUNTS_OF_EVENTS else {"reviews": "review"}.get(head, "")
+    event = event if head in COUNTS_OF_EVENTS else OTHER_COUNTS.get(head, "")
     return Origin(frozenset({TOPIC_OF_EVENT.get(event, PURCHASES)}))
 
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
 from verify.parts import is_kept as is_kept_part
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import ROOM_HEAD, ROOM_SIZE
+from verify.scopes import PLATFORM_CREATOR, ROOM_HEAD, ROOM_SIZE
+
+OF_CREATORS = frozenset({"orders", "gmv_paid", "commission", "live_starts"})
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -98,6 +100,8 @@ def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
     if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or not is_kept_part(measure, kind):
         return False
+    if kind == PLATFORM_CREATOR:
+        return figures == "all" and size == "1d" and measure.partition(":")[0] in OF_CREATORS
     if figures == "all":
         return True
     business = kind == "live" and measure.startswith(("events.", "gmv_paid:"))

@@ -34,7 +34,8 @@ LINE_PAIRS = (("live", "product"),)
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
 PRODUCT_SKU = "product,sku"
-KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+PLATFORM_CREATOR = "platform,creator"
+KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, PLATFORM_CREATOR, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -76,7 +77,16 @@ def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope
         own: str | None = item.get(FIELD[kind])
         return own if own is not None else envelope.get(FIELD[kind])
 
-    return tuple(_carried(LINE_LEVEL, LINE_PAIRS, value_of))
+    creator = value_of("creator")
+    return (
+        *_carried(LINE_LEVEL, LINE_PAIRS, value_of),
+        *(() if creator is None else (of_creator(envelope["platform"], creator),)),
+    )
+
+
+def of_creator(platform: str, creator: str) -> Scope:
+    """What a creator does on a platform, day by day."""
+    return _scope(PLATFORM_CREATOR, pair_value(platform, creator))
 
 
 def of_kinds(scopes: Iterable[Scope], kinds: frozenset[str]) -> tuple[Scope, ...]:

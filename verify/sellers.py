@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from verify.asked import ABSENT, Asked, ratio
+from verify.model import Booking
 from verify.parts import KINDS_OF_PART
-from verify.scopes import WITHOUT_TRAFFIC
+from verify.scopes import WITHOUT_TRAFFIC, of_creator
 
 PER_EVENT = {
     "product_views_per_product_impression": ("product_view", "product_impression"),
@@ -14,6 +16,23 @@ PER_EVENT = {
     "add_to_carts_per_product_view": ("add_to_cart", "product_view"),
     "orders_per_product_view": ("purchase", "product_view"),
 }
+
+
+class LiveStarts:
+    """How often creators of one partition went live."""
+
+    def __init__(self) -> None:
+        self._bookings: list[Booking] = []
+
+    def add(self, event: Mapping[str, Any], _offset: int) -> None:
+        """Any accepted, real event; the starts of lives that name a creator count."""
+        if event["event_type"] == "live_start" and "creator_id" in event:
+            scope = of_creator(event["platform"], event["creator_id"])
+            self._bookings.append(Booking(event["event_time_ms"], (scope,), (("live_starts", 1),)))
+
+    def bookings(self) -> list[Booking]:
+        """One for each."""
+        return self._bookings
 
 
 def answer(asked: Asked) -> dict[str, Any]:

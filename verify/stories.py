@@ -31,7 +31,7 @@ class Stories:
     def __init__(self) -> None:
         self.rooms = Rooms()
         self.shelves = Shelves()
-        self._all: tuple[Story, ...] = (self.rooms,)
+        self._all: tuple[Story, ...] = (self.rooms, sellers.LiveStarts())
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""

@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
@@ -324,3 +325,27 @@ def test_requests_are_bounded_in_number_and_time(shop: Shop, monkeypatch: pytest
             assert (response.status, "no answer within" in (await response.json())["error"]) == (503, True)
 
     _with_client(shop, use)
+
+
+def test_what_runs_beside_ends_with_the_service() -> None:
+    """Also if a cancellation is lost on the way: the Redis client can make an error of its own of it."""
+    cancelled: list[bool] = []
+
+    async def run() -> None:
+        while len(cancelled) < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(True)
+        raise asyncio.CancelledError
+
+    async def story() -> None:
+        beside = web_app.while_running(run)(web.Application())
+        await anext(beside)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            with pytest.raises(StopAsyncIteration):
+                await anext(beside)
+
+    asyncio.run(story())
+    assert len(cancelled) == 2
