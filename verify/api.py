@@ -33,11 +33,14 @@ class ReadService:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def kpis(self, scope: Scope, span: Range) -> Any:
-        """The answer as read from JSON, or the text of a 400."""
-        query = urllib.parse.urlencode(
-            {"scope": scope_text(*scope), "from_ms": span.from_ms, "to_ms": span.to_ms}
-        )
-        request = urllib.request.Request(f"{self._base_url}/api/v1/kpis?{query}", headers=self._headers)
+        """The figures of a scope over a range."""
+        asked = {"scope": scope_text(*scope), "from_ms": str(span.from_ms), "to_ms": str(span.to_ms)}
+        return self.get("kpis", asked)
+
+    def get(self, name: str, asked: Mapping[str, str]) -> Any:
+        """What ``/api/v1/NAME`` answers, as read from JSON, or the text of a 400."""
+        query = urllib.parse.urlencode(asked)
+        request = urllib.request.Request(f"{self._base_url}/api/v1/{name}?{query}", headers=self._headers)
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
                 return json.load(response)

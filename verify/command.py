@@ -24,6 +24,7 @@ from aiokafka.errors import KafkaError
 from verify import VerifyError
 from verify.api import ReadService, compare_answers, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
+from verify.lists import compare_lists
 from verify.log import Extent, KafkaLog
 from verify.model import PartitionExpected
 from verify.origins import Gone, gone_until_ms
@@ -267,12 +268,14 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     report = Report()
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
+    notes = compare_lists(report, totals, service.get)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(
             "the answers were not compared: the worker went on meanwhile; stop the source and use --wait"
         )
         return
+    run.notes += notes
     run.report.compared += report.compared
     run.report.differences += report.differences
 

@@ -14,7 +14,15 @@ from verify.compare import scope_text
 from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import (
+    FIELD,
+    LINE_KINDS,
+    ORDER_KINDS,
+    PLATFORM_CREATOR,
+    PRODUCT_SKU,
+    pair_value,
+    two_values,
+)
 from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
@@ -43,12 +51,16 @@ class Totals:
         self._capped: Counter[PaneKey] = Counter()
         self._units: dict[PaneKey, Counter[str]] = {}
         self._users: list[Users] = []
+        # By day and stored (platform, creator).
+        self._creators: dict[int, dict[str, Counter[str]]] = {}
+        self.ingest_ms = 0
 
     def add(self, part: PartitionExpected) -> None:
         """What one partition amounts to."""
         self.shelves.merge(part)
         self.rooms.update(part.rooms)
         self._users.append(part.users)
+        self.ingest_ms = max([self.ingest_ms, *part.ingest.values()])
         for key, fields in part.panes.items():
             kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
@@ -56,12 +68,35 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
+            if kind == PLATFORM_CREATOR:
+                self._add_creators(start_ms, fields)
             if kind in LINE_KINDS:
                 self._add_lines(key, fields)
             elif kind in ORDER_KINDS or kind == "pipeline":
                 self._add_fields(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
+
+    def _add_creators(self, start_ms: int, fields: Mapping[str, int]) -> None:
+        day = self._creators.setdefault(start_ms, {})
+        for name, amount in fields.items():
+            measure, _, value = name.partition("|")
+            day.setdefault(value, Counter())[measure] += amount
+
+    def creators(self, from_ms: int, to_ms: int, platform: str | None) -> dict[str, Counter[str]]:
+        """What each creator did on the days of [from, to), on one platform or (None) on all."""
+        found: dict[str, Counter[str]] = {}
+        for day, by_value in self._creators.items():
+            for value, sums in by_value.items() if from_ms <= day < to_ms else ():
+                on, creator = two_values(value)
+                if platform in (None, on):
+                    found.setdefault(creator, Counter()).update(sums)
+        return found
+
+    @property
+    def creators_platforms(self) -> set[str]:
+        """Platforms on which any creator did anything."""
+        return {two_values(value)[0] for by_value in self._creators.values() for value in by_value}
 
     def _add_units(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         for name, amount in fields.items():
