@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,6 +23,7 @@ from streams.scopes import pair_value
 from streams.series import read_series
 from streams.store import connect
 from streams.web import app as web_app
+from streams.web import watch_routes
 from streams.web.pages import CONTENT_TYPES, load_pages
 from tests.redis_kit import NOON_MS, Shop
 
@@ -325,6 +327,31 @@ def test_requests_are_bounded_in_number_and_time(shop: Shop, monkeypatch: pytest
             assert (response.status, "no answer within" in (await response.json())["error"]) == (503, True)
 
     _with_client(shop, use)
+
+
+def test_products_that_explain_a_drop_have_titles(
+    new_redis: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A product among the causes is named as it was listed; without Redis the drops are told still."""
+    causes = [{"cause": "product p1", "product_id": "p1"}, {"cause": "platform tiktok"}]
+    monkeypatch.setattr(watch_routes, "drops_answer", lambda _: {"drops": [{"causes": deepcopy(causes)}]})
+    server = new_redis()
+    shop = Shop(server.url).healthy(NOON_MS)
+    cup = ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR")
+    shop.record(0, "products", "p1", cup)
+
+    told: list[Any] = []
+
+    async def use(client: Client) -> None:
+        told.append(await (await client.get("/api/v1/drops")).json())
+        server.stop()
+        told.append(await (await client.get("/api/v1/drops")).json())
+
+    _with_client(shop, use)
+    listed = {"title": "Cup", "unit_price_minor": 990, "currency": "EUR"}
+    with_title, without = told
+    assert with_title["drops"][0]["causes"] == [causes[0] | listed, causes[1]]
+    assert without["drops"][0]["causes"] == [causes[0] | dict.fromkeys(listed), causes[1]]
 
 
 def test_what_runs_beside_ends_with_the_service() -> None:
