@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from streams.kpi import nest
 from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_sellers import SELLERS
 from tests.test_verify_api import DAY_RANGE, totals_of
 from verify import reviews, sellers
-from verify.asked import Asked
+from verify.api import compare_answer
+from verify.asked import ABSENT, Asked
+from verify.compare import Report
 from verify.model import Scope
 
 
@@ -67,3 +72,30 @@ def test_a_met_cap_leaves_showcases_and_no_ratio_of_cards() -> None:
     assert said["ratios.orders_per_product_view"] is None
     assert _sellers("showcase_of_sellers", ("brand", "b1"))["showcase.impressions"] == 1
     assert _sellers("showcase_of_sellers", ("all", ""))["showcase"] == "absent"
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "broken"),
+    [
+        ("recommended_against_the_rest", ("all", ""), "recommendations.orders"),
+        ("recommended_against_the_rest", ("all", ""), "recommendations.tag_taps_per_impression_of_the_rest"),
+        ("recommended_against_the_rest", ("platform", "tiktok"), "money.USD.recommended_gmv_paid_minor"),
+        ("bought_in_the_stream", ("live", "L1"), "money.USD.in_stream_gmv_per_gmv_paid"),
+        ("bought_in_the_stream", ("creator", "c1"), "in_stream.orders"),
+        ("showcase_of_sellers", ("brand", "b1"), "showcase.impressions"),
+        ("showcase_of_sellers", ("brand", "b1"), "ratios.product_views_per_product_impression"),
+    ],
+)
+def test_one_broken_number_of_an_answer_is_found(name: str, scope: Scope, broken: str) -> None:
+    """An answer with every figure right but one has one difference among the sellers' figures."""
+    said = _sellers(name, scope, {"money": {"USD": {}}})
+    right = {path: figure for path, figure in said.items() if figure != ABSENT}
+    assert _differing(name, scope, right) & said.keys() == set()
+    assert _differing(name, scope, right | {broken: 99}) & said.keys() == {broken}
+
+
+def _differing(name: str, scope: Scope, flat: dict[str, Any]) -> set[str]:
+    [scenario] = [each for each in SELLERS if each.name == name]
+    report = Report()
+    compare_answer(report, totals_of(scenario), scope, DAY_RANGE, nest(flat), now_ms=DAY_RANGE.from_ms)
+    return {difference.what for difference in report.differences}
