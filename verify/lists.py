@@ -8,11 +8,13 @@ from typing import Any
 
 from verify.answers import half_even, stock_state, units_left
 from verify.compare import Report
-from verify.rules import DAY_MS
+from verify.rules import DAY_MS, SECOND_MS
 from verify.totals import Totals
 
 Get = Callable[[str, Mapping[str, str]], Any]
 DAYS = (7, 30)
+# So long a record may be on its way into Redis.
+WRITTEN_WITHIN_MS = 10 * SECOND_MS
 TOP = 10
 STOPPED_SHOWN = 100
 SHORT = ("oversold", "out", "low")
@@ -22,11 +24,12 @@ Work = Mapping[str, Counter[str]]
 def compare_lists(report: Report, totals: Totals, get: Get) -> list[str]:
     """Asks for each list and compares it; returns notes on what could not be compared."""
     compare_stock(report, totals, get("stock", {"window": "1h"}))
+    newest_ms = totals.creators_ingest_ms + WRITTEN_WITHIN_MS
     for platform in (None, *sorted(totals.creators_platforms)):
         for days in DAYS:
             asked = {"days": str(days)} | ({} if platform is None else {"platform": platform})
             answer = get("creators", asked)
-            if isinstance(answer, dict) and answer.get("read_ms", 0) <= totals.ingest_ms:
+            if isinstance(answer, dict) and answer.get("read_ms", 0) <= newest_ms:
                 return ["creators were not compared: they are read every 5 min, and records came since"]
             compare_creators(report, totals, answer, platform, days)
     return []

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from verify.compare import scope_text
 from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
-from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
+from verify.rules import PURCHASES, SIZE_MS, SKETCH_KEPT_MS, Rules
 from verify.scopes import (
     FIELD,
     LINE_KINDS,
@@ -27,6 +27,9 @@ from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
+
+CREATORS_TOPICS = (PURCHASES, "livestreams")
+"""What creators' days are made of; `creators_ingest_ms` of `Totals` is the newest record there."""
 
 
 class Range(NamedTuple):
@@ -53,14 +56,15 @@ class Totals:
         self._users: list[Users] = []
         # By day and stored (platform, creator).
         self._creators: dict[int, dict[str, Counter[str]]] = {}
-        self.ingest_ms = 0
+        self.creators_ingest_ms = 0
 
     def add(self, part: PartitionExpected) -> None:
         """What one partition amounts to."""
         self.shelves.merge(part)
         self.rooms.update(part.rooms)
         self._users.append(part.users)
-        self.ingest_ms = max([self.ingest_ms, *part.ingest.values()])
+        ingest = [part.ingest.get(topic, 0) for topic in CREATORS_TOPICS]
+        self.creators_ingest_ms = max(self.creators_ingest_ms, *ingest)
         for key, fields in part.panes.items():
             kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
