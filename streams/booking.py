@@ -25,6 +25,7 @@ from streams.scopes import (
     LIVE_PRODUCT,
     ORDER_SCOPES,
     PIPELINE,
+    PLATFORM_CREATOR,
     PRODUCT_SKU,
     REFUND_REASON,
     ROOM,
@@ -108,6 +109,7 @@ class Books:
             if kind in kinds and kind is not ALL
         ]
         names = {kind.name for kind in kinds}
+        self._keeps_creators = PLATFORM_CREATOR in kinds
         values = {**_LINE_VALUES, **_ATTRIBUTED_VALUES} if keeps_attribution(figures) else _LINE_VALUES
         self._line_kinds = [(name, value_of) for name, value_of in values.items() if name in names]
 
@@ -151,6 +153,15 @@ class Books:
                     cells[name, value] += amount
         for kind, value_of in self._line_kinds if lines else ():
             self._book_lines(kind, start_ms, kept, lines, value_of)
+        if lines and self._keeps_creators:
+            platform = scopes[0]
+            self._book_lines(
+                PLATFORM_CREATOR.name,
+                start_ms,
+                [entry for entry in kept if PLATFORM_CREATOR.name in entry[1]],
+                lines,
+                lambda line: _joined([platform, line.creator]),
+            )
 
     def _book_lines(
         self,

@@ -32,6 +32,7 @@ from streams.scopes import (
     ON_PIPELINE,
     ON_TRAFFIC,
     OWN_SCOPES,
+    PLATFORM_CREATOR,
     PRODUCT_SKU,
     WITH_REPEAT_BUYERS,
     WITH_SESSIONS,
@@ -68,16 +69,24 @@ def _money(name: str, help_text: str, kinds: frozenset[str] = EVERYWHERE) -> Mea
     return Measure(name=name, help=help_text, kinds=kinds, per_currency=True)
 
 
-ORDERS_IN_CURRENCY = _money("orders", "Distinct paid orders with a line in the scope.")
+_OF_CREATORS = EVERYWHERE | {PLATFORM_CREATOR.name}
+ORDERS_IN_CURRENCY = _money("orders", "Distinct paid orders with a line in the scope.", _OF_CREATORS)
 ITEMS = Measure(
     name="items", help="Quantity of the scope's paid lines.", kinds=EVERYWHERE | {PRODUCT_SKU.name}
 )
-GMV_PAID = _money("gmv_paid", "Line values (quantity x unit price - seller discount) of paid orders.")
+GMV_PAID = _money(
+    "gmv_paid", "Line values (quantity x unit price - seller discount) of paid orders.", _OF_CREATORS
+)
 BUYER_PAID = _money("buyer_paid", "What buyers paid: line values - platform discount + tax + shipping.")
 REFUNDS = _money("refunds", "Refunded goods, at the time of the refund.")
 REFUNDS_OF_PURCHASES = _money("refunds_of_purchases", "Refunded goods, at the time of their purchase.")
 UNATTRIBUTED_REFUNDS = _money("unattributed_refunds", "Refunds whose order never came.", WITH_UNKNOWN_ORDERS)
-COMMISSION = _money("commission", "Affiliate commission on what is left of the lines, at purchase time.")
+COMMISSION = _money(
+    "commission", "Affiliate commission on what is left of the lines, at purchase time.", _OF_CREATORS
+)
+LIVE_STARTS = Measure(
+    name="live_starts", help="Lives that a creator began.", kinds=frozenset({PLATFORM_CREATOR.name})
+)
 
 
 def _payments(name: str, help_text: str) -> Measure:
@@ -201,7 +210,7 @@ BASE_MEASURES = (
     *(REFUNDS, REFUNDS_OF_PURCHASES, UNATTRIBUTED_REFUNDS),
     *(ATTEMPTS, PAY_AUTHORISED, PAY_DECLINED, PAY_ERRORS, PAY_PENDING, PAY_CANCELLED),
     *(*SESSION_STEPS, *PROMPT_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values(), *USERS.values()),
-    *(PEAK_VIEWERS, WATCH_MS, COVERED_MS, CAPPED),
+    *(PEAK_VIEWERS, WATCH_MS, COVERED_MS, LIVE_STARTS, CAPPED),
     *(ACCEPTED, EXCLUDED, DUPLICATES, LATE, LATE_GMV, MISPLACED, SESSIONS_EXPIRED),
     *DEAD_LETTERS.values(),
 )

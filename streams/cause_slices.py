@@ -181,7 +181,10 @@ class _Plan:
             now_of_whole, whole_before, now, before = (view.sums(request) for request in asked)
             of = cut.whole.value
             whole = Slice(str(cut.whole), cut.tally(now_of_whole, of), cut.tally(whole_before, of))
-            slices = [Slice(_text(cut, of), cut.tally(now, of), cut.tally(before, of)) for of in cut.values]
+            slices = [
+                Slice(_text(cut, of), cut.tally(now, of), cut.tally(before, of), _product(cut, of))
+                for of in cut.values
+            ]
             made.append(Part(whole, slices))
         return made
 
@@ -193,3 +196,9 @@ def _text(cut: Cut, value: str) -> str:
     first, second = split_pair(value)
     name = cut.kind.partition(",")[2]
     return plain(f"{name} {second}" if cut.kind == LIVE_PRODUCT.name else f"{name} {second} on {first}")
+
+
+def _product(cut: Cut, value: str) -> str | None:
+    if cut.kind == LIVE_PRODUCT.name:
+        return split_pair(value)[1]
+    return value if cut.kind == PRODUCT.name else None

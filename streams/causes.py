@@ -26,11 +26,12 @@ _NOT_PLAIN = re.compile(r"[^\w \-.:,/]|(?<=/)/")
 
 
 class Slice(NamedTuple):
-    """A part of what fell: its name, its tally during the drop and before it."""
+    """A part of what fell: its name, its tally during the drop and before it, the product if it is one."""
 
     cause: str
     now: Tally
     before: Tally
+    product_id: str | None = None
 
 
 class Part(NamedTuple):
@@ -48,6 +49,7 @@ class Cause(NamedTuple):
     now_ratio: float
     expected_ratio: float
     n: int
+    product_id: str | None = None
 
 
 def plain(text: str) -> str:
@@ -93,7 +95,7 @@ def _causes(part: Part, loss: float) -> Iterable[tuple[float, Cause]]:
         share = min((expected * min(rest_reached / rest_expected, 1.0) - reached) / loss, 1.0)
         if share >= SHARE_MIN:
             weight = share * (1 - reached / expected)
-            yield weight, Cause(of.cause, share, _ratio(of.now), ratio, of.now.n)
+            yield weight, Cause(of.cause, share, _ratio(of.now), ratio, of.now.n, of.product_id)
 
 
 def _is_below(expected: float, reached: int, rest_expected: float, rest_reached: int) -> bool:

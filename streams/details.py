@@ -78,6 +78,20 @@ class DetailsPlan:
         return view.records(RecordRequest(name, ids), record_id)
 
 
+def listing(record: ProductRecord | None) -> dict[str, object]:
+    """A product as it was listed last: `title`, `unit_price_minor` and its `currency`; null while it was not.
+
+    Everything that names a product carries these: an id alone says nothing to people.
+    """
+    if record is None or not record.title:
+        return {"title": None, "unit_price_minor": None, "currency": None}
+    return {
+        "title": record.title,
+        "unit_price_minor": record.unit_price_minor,
+        "currency": record.currency,
+    }
+
+
 async def read_details(reader: Reader, plan: DetailsPlan) -> Details:
     """What is known of them, in one reading; none if nothing is asked for. Raises StoreUnavailableError."""
     if not plan.requests:

@@ -92,4 +92,8 @@ def _watched(judged: Judged) -> Answer:
 
 
 def _causes(causes: Iterable[Cause]) -> list[Answer]:
-    return [cause._asdict() for cause in causes]
+    named = [cause._asdict() for cause in causes]
+    # Only products have one: their title and price are added where the answer goes out.
+    return [
+        {name: of for name, of in each.items() if name != "product_id" or of is not None} for each in named
+    ]

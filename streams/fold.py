@@ -16,7 +16,7 @@ from schemas.events import TYPES_OF_TOPIC, Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, Level, Part
+from streams.kpi import FigureSet, Level, Measure
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
@@ -32,12 +32,13 @@ class EventCounter:
         self._names = {
             cls: measure.name for cls, measure in EVENT_COUNTS.items() if measure.name in figures.measures
         }
-        # By name of the count of the whole, what its events are counted by beside that.
-        self._parts = {
-            self._names[cls]: kept
-            for cls, parts in PARTS.items()
-            if cls in self._names and (kept := [part for part in parts if _is_kept(part, figures)])
-        }
+        # By field, type and value: what counts an event beside its type. A field is looked at once.
+        self._parts: dict[str, dict[type[Event], dict[Any, list[Measure]]]] = {}
+        for part in (each for cls, parts in PARTS.items() if cls in self._names for each in parts):
+            for value, measure in part.measures.items():
+                if measure.name in figures.measures:
+                    of_type = self._parts.setdefault(part.field, {}).setdefault(part.event, {})
+                    of_type.setdefault(value, []).append(measure)
         self._keeps_all = ALL in figures.kinds
         valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
         self._singles = [kind for kind in valued if len(kind.fields) == 1]
@@ -67,42 +68,59 @@ class EventCounter:
         if not events:
             return
         self._count_as(names, events, times_ms)
-        for name in self._parts.keys() & names if self._parts else ():
-            for part in self._parts[name]:
-                found = [
-                    (measure.name, event, time_ms)
-                    for event, time_ms in zip(events, times_ms, strict=True)
-                    if event.__class__ is part.event
-                    and (measure := part.measures.get(getattr(event, part.field))) is not None
-                ]
-                if found:
-                    self._count_as(*zip(*found, strict=True))
+        if self._parts:
+            classes = {event.__class__ for event in events}
+            for field, of_types in self._parts.items():
+                if not classes.isdisjoint(of_types):
+                    self._count_parts(field, of_types, events, times_ms)
+
+    def _count_parts(
+        self,
+        field: str,
+        of_types: Mapping[type[Event], Mapping[Any, Iterable[Measure]]],
+        events: Sequence[Event],
+        times_ms: Sequence[int],
+    ) -> None:
+        of_kinds: dict[frozenset[str], list[tuple[str, Event, int]]] = {}
+        value_of = attrgetter(field)
+        for event, time_ms in zip(events, times_ms, strict=True):
+            measures_of = of_types.get(event.__class__)
+            if measures_of is not None:
+                for measure in measures_of.get(value_of(event), ()):
+                    of_kinds.setdefault(measure.kinds, []).append((measure.name, event, time_ms))
+        for kinds, found in of_kinds.items():
+            names, counted, at_ms = zip(*found, strict=True)
+            self._count_as(names, counted, at_ms, kinds)
 
     def _count_as(
-        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int]
+        self,
+        names: Sequence[str | None],
+        events: Sequence[Event],
+        times_ms: Sequence[int],
+        kinds: frozenset[str] = ON_TRAFFIC,
     ) -> None:
-        """Adds 1 per event and scope to the measure that stands for the event in `names`."""
+        """Adds 1 per event and scope of these kinds to the measure that stands for the event in `names`."""
         size_ms = self._sums.finest.size_ms
         starts = [time_ms - time_ms % size_ms for time_ms in times_ms]
         # Each pair of pane and measure as a small number: what is counted below then hashes faster.
         numbers: dict[tuple[int, Any], int] = {}
         heads = [numbers.setdefault(pair, len(numbers)) for pair in zip(starts, names, strict=True)]
         pairs = list(numbers)
-        if self._keeps_all:
+        if self._keeps_all and ALL.name in kinds:
             self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
         columns = dict(zip(self._fields, self._columns(events), strict=True))
         # No value is empty: one that is there is true.
         columns = {field: column for field, column in columns.items() if any(column)}
         for kind in self._singles:
             column = columns.get(kind.fields[0])
-            if column is not None:
+            if column is not None and kind.name in kinds:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
         for kind in self._own.get(events[0].__class__, ()):
             own = [getattr(event, kind.fields[0], None) for event in events]
             self._add(kind.name, pairs, Counter(zip(heads, own, strict=True)))
         for kind in self._pairs:
             first, second = map(columns.get, kind.fields)
-            if first is not None and second is not None:
+            if first is not None and second is not None and kind.name in kinds:
                 counts = Counter(zip(heads, first, second, strict=True))
                 self._add(
                     kind.name,
@@ -141,10 +159,6 @@ class EventCounter:
                 into[name, OTHER] += amount
                 if admission.counts_moved(name):
                     into[CAPPED.name, topic] += amount
-
-
-def _is_kept(part: Part, figures: FigureSet) -> bool:
-    return figures.measures.issuperset(measure.name for measure in part.measures.values())
 
 
 def _columns_getter(fields: list[str]) -> Callable[[Sequence[Event]], Iterable[Sequence[str | None]]]:

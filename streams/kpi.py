@@ -114,6 +114,21 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class OrderPart:
+    """What paid orders with one value of an order-level scope add, counted beside what all of them add.
+
+    Attributes:
+        scope: name of the kind of scope, for example ``surface``.
+        value: the value that the order's envelope carries.
+        measures: by the name of a measure of all orders, the one that takes the same amount of these.
+    """
+
+    scope: str
+    value: str
+    measures: Mapping[str, Measure]
+
+
+@dataclass(frozen=True, slots=True)
 class Distinct:
     """The distinct users with an event of certain types of traffic, sketched.
 

@@ -53,6 +53,7 @@ from streams.scopes import (
     OWN_SCOPES,
     PAYMENT_REASON,
     PIPELINE,
+    PLATFORM_CREATOR,
     PRODUCT_SKU,
     REFUND_REASON,
     ROOM,
@@ -312,7 +313,7 @@ FIGURE_SETS = MappingProxyType(
             name="all",
             kinds=(
                 *(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES),
-                *(PRODUCT_SKU, *_REASONS, ROOM, DUE, RULE_ARM, PIPELINE),
+                *(PRODUCT_SKU, PLATFORM_CREATOR, *_REASONS, ROOM, DUE, RULE_ARM, PIPELINE),
             ),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),

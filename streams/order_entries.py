@@ -6,17 +6,22 @@ before and books what it is worth after: so no figure can forget one of the ways
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.events import Purchase
 from streams import catalogue
 from streams.booking import Books, Entry
 from streams.commission import Commission, commission_of, share_minor
+from streams.figures import ORDER_PARTS, take
 from streams.figures import commission as figures
-from streams.figures import take
 from streams.figures.attribution import GMV, ORDERS, Attribution
 from streams.ledger import Order, OrderLine
+from streams.scopes import SINGLE_ORDER_SCOPES
+
+_PLACES = {kind.name: place for place, kind in enumerate(SINGLE_ORDER_SCOPES)}
+# With the place of the scope's value in `Order.scopes`.
+_PARTS = tuple((_PLACES[part.scope], part) for part in ORDER_PARTS)
 
 
 class Booking(NamedTuple):
@@ -48,19 +53,17 @@ def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:
     quantities = [line.quantity for line in lines]
     refunded = [line.value_minor - line.left_minor for line in lines]
     fees = sum(share_minor(line.left_minor, line.fee_bps) for line in lines)
-    yield Booking(
-        order.time_ms,
-        (
-            Entry(catalogue.EVENT_COUNTS[Purchase], 1),
-            Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
-            Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
-            Entry(catalogue.GMV_PAID, sum(values), currency, values),
-            Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
-            Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
-            Entry(take.FEES, fees, currency),
-            *(_of_commission(commission, currency) if commission is not None else ()),
-        ),
+    entries = (
+        Entry(catalogue.EVENT_COUNTS[Purchase], 1),
+        Entry(catalogue.ORDERS_IN_CURRENCY, 1, currency),
+        Entry(catalogue.ITEMS, sum(quantities), by_line=quantities),
+        Entry(catalogue.GMV_PAID, sum(values), currency, values),
+        Entry(catalogue.BUYER_PAID, sum(paid) + order.shipping_minor, currency, paid),
+        Entry(catalogue.REFUNDS_OF_PURCHASES, sum(refunded), currency, refunded),
+        Entry(take.FEES, fees, currency),
+        *(_of_commission(commission, currency) if commission is not None else ()),
     )
+    yield Booking(order.time_ms, (*entries, *_of_parts(order, entries)))
     for taken in order.refunds:
         by_line = taken.by_line_minor
         yield Booking(taken.time_ms, (Entry(catalogue.REFUNDS, sum(by_line), currency, by_line),))
@@ -99,3 +102,13 @@ def _of_commission(commission: Commission, currency: str) -> Iterator[Entry]:
     ):
         if any(by_line):
             yield Entry(measure, sum(by_line), currency, by_line)
+
+
+def _of_parts(order: Order, entries: Iterable[Entry]) -> Iterator[Entry]:
+    """What the order adds a second time because of a value that its envelope carries."""
+    for place, part in _PARTS:
+        if order.scopes[place] == part.value:
+            for entry in entries:
+                measure = part.measures.get(entry.measure.name)
+                if measure is not None:
+                    yield entry._replace(measure=measure)

@@ -21,11 +21,13 @@ from streams.since import money
 from streams.window import HOUR_MS, MINUTE_MS, Pane
 
 PAST_LIVES = 5
+# Of fewer lives a percentile says nothing.
+PERCENTILE_LIVES = 3
 # A live that has gone on for longer is compared with none: minutes since the start say little then.
 MINUTES_MAX = 24 * 60
 # What an answer says of a live that is compared with none.
 NO_COMPARISON: Mapping[str, object] = MappingProxyType(
-    {"at_minute": None, "past_lives": [], "past_median": None}
+    {"at_minute": None, "past_lives": [], "past_median": None, "past_percentile": None}
 )
 
 
@@ -89,8 +91,8 @@ class PastLives:
         self.requests = (*self._own, *(request for past in self._past for request in past.requests))
 
     def answer(self, view: View) -> Mapping[str, object]:
-        """`at_minute` of this live, `past_lives`, the latest first, and `past_median`: of the amounts, halves
-        to even."""
+        """`at_minute` of this live, `past_lives`, the latest first, `past_median` of the amounts, halves to
+        even, and `past_percentile`: how many per cent of the past lives sold less by then."""
         if self._own is None:
             return NO_COMPARISON
         own = self._sold(view, self._own)
@@ -102,7 +104,12 @@ class PastLives:
                 for past, sold in zip(self._past, found, strict=True)
             ],
             "past_median": self._middle(found).answer() if found else None,
+            "past_percentile": self._rank(own, found) if len(found) >= PERCENTILE_LIVES else None,
         }
+
+    def _rank(self, own: _Sold, found: Sequence[_Sold]) -> dict[str, object]:
+        gmv = {of: percentile(own.gmv[of], [each.gmv[of] for each in found]) for of in self._currencies}
+        return {"gmv_paid_minor": gmv, "orders": percentile(own.orders, [each.orders for each in found])}
 
     def _middle(self, found: Sequence[_Sold]) -> _Sold:
         gmv = {currency: _median([each.gmv[currency] for each in found]) for currency in self._currencies}
@@ -112,6 +119,12 @@ class PastLives:
         totals = by_measure(added(view.sums(each) for each in requests))
         orders = sum(totals.get(ORDERS_IN_CURRENCY.stored_as(currency), 0) for currency in self._currencies)
         return _Sold(money(totals, self._currencies), orders)
+
+
+def percentile(own: int, others: Sequence[int]) -> float:
+    """How many per cent of the others (at least one) lie below; one that is equal counts half."""
+    below = sum(2 if other < own else other == own for other in others)
+    return 100 * below / (2 * len(others))
 
 
 def _median(amounts: Sequence[int]) -> int:

@@ -110,8 +110,10 @@ class Tally:
         return heapq.nsmallest(limit, values, key=rank)
 
     def most_tapped(self, limit: int) -> list[str]:
-        """The first values by tag taps, then by name."""
-        return heapq.nsmallest(limit, self.taps, key=lambda of: (-self.taps[of], of))
+        """The first values by tag taps, then by name; without those that are nobody's, as `named`."""
+        most = limit + len(NO_NAMES)
+        first = heapq.nsmallest(most, self.taps, key=lambda of: (-self.taps[of], of))
+        return [of for of in first if of not in NO_NAMES][:limit]
 
     def named(self, limit: int) -> list[str]:
         """The same without `other` and `unattributed`: what is counted under these is nobody's."""

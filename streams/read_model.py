@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from streams.answer import FigureTooLarge, QuestionError, Scope, UnknownLiveError, parse_scope
-from streams.details import Details, DetailsPlan, read_details
+from streams.details import Details, DetailsPlan, listing, read_details
 from streams.read_store import Request
 from streams.reading import Moment, RangeAt, Reader, View
 from streams.rooms import viewers_now
@@ -158,12 +158,14 @@ class Entry:
         self.sheet = sheet
         self.pins: Pins | None = None
         self.stocks: Stocks | None = None
+        self._pinned = DetailsPlan()
         of = sheet.scope.value
         self._room = known.rooms.get(of) if sheet.scope.kind == LIVE.name else None
         self._product = known.products.get(of) if sheet.scope.kind == PRODUCT.name else None
         if ROOM in reader.figures.kinds:
             if sheet.scope.kind == LIVE.name:
                 self.pins = Pins(reader, of, self._room, moment)
+                self._pinned = DetailsPlan(products=tuple(self.pins.products))
             elif sheet.scope.kind == PRODUCT.name:
                 self.stocks = Stocks(reader, {of: self._product} if self._product else {}, moment)
 
@@ -171,7 +173,7 @@ class Entry:
     def requests(self) -> Iterator[Request]:
         """What has to be read."""
         yield from self.sheet.requests
-        for part in (self.pins, self.stocks):
+        for part in (self.pins, self.stocks, self._pinned):
             if part is not None:
                 yield from part.requests
 
@@ -183,11 +185,14 @@ class Entry:
             now = None if self._room is None else viewers_now(self._room, view.moment.now_ms)
             answer["viewers"] = {"now": now, **viewers}
         if self.pins is not None:
-            answer["pinned"] = self.pins.answer(view)
+            products = self._pinned.read(view).products
+            answer["pinned"] = [
+                {**pin, **listing(products.get(str(pin["product_id"])))} for pin in self.pins.answer(view)
+            ]
         if self.stocks is not None:
             answer["stock"] = self.stocks.answer(view).get(self.sheet.scope.value)
         if self._product is not None and self._product.title:
-            answer["title"] = self._product.title
+            answer |= listing(self._product)
         return answer
 
 

@@ -13,6 +13,7 @@ from functools import partial
 
 from streams.answer import VALUE_CODE_POINTS_MAX, QuestionError, Scope
 from streams.catalogue import GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
+from streams.details import listing
 from streams.past_lives import NO_COMPARISON, PastLives
 from streams.read_model import Answer, Entry, ReadModel
 from streams.read_store import HashRequest, Request, cells
@@ -230,7 +231,7 @@ class _Plan:
             shown.append(
                 {
                     "product_id": product,
-                    "title": self._title(product),
+                    **listing(self._facts.products.get(product)),
                     "orders": counts["orders"],
                     "items": totals.get(ITEMS.name, 0),
                     "gmv_paid_minor": money(totals, self._moment.currencies),
@@ -244,11 +245,9 @@ class _Plan:
 
     def _shown_pins(self, view: View, stocks: _StockAnswers) -> list[Answer]:
         pins = [] if self._now.pins is None else self._now.pins.answer(view)
-        return [
-            {**pin, "title": self._title(str(pin["product_id"])), "stock": stocks.get(str(pin["product_id"]))}
-            for pin in pins
-        ]
-
-    def _title(self, product: str) -> str | None:
-        record = self._facts.products.get(product)
-        return record.title or None if record is not None else None
+        shown: list[Answer] = []
+        for pin in pins:
+            product = str(pin["product_id"])
+            known = listing(self._facts.products.get(product))
+            shown.append({**pin, **known, "stock": stocks.get(product)})
+        return shown

@@ -31,12 +31,14 @@ LIVE = ScopeKind("live", ("live_id",), Level.LINE)
 CREATOR = ScopeKind("creator", ("creator_id",), Level.LINE)
 PRODUCT = ScopeKind("product", ("product_id",), Level.LINE)
 LIVE_PRODUCT = ScopeKind("live,product", ("live_id", "product_id"), Level.LINE)
+BRAND = ScopeKind("brand", ("brand_id",), Level.LINE)
+MERCHANT = ScopeKind("merchant", ("merchant_id",), Level.LINE)
 SINGLE_LINE_SCOPES = (
     PRODUCT,
     CREATOR,
     LIVE,
-    ScopeKind("brand", ("brand_id",), Level.LINE),
-    ScopeKind("merchant", ("merchant_id",), Level.LINE),
+    BRAND,
+    MERCHANT,
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
@@ -52,6 +54,11 @@ PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
 # kind of refund: shown as lists, never a scope that a reader can name.
 PAYMENT_REASON = ScopeKind("payment,reason", ("gateway", "reason"), Level.INTERNAL)
 REFUND_REASON = ScopeKind("refund,reason", ("kind", "reason"), Level.INTERNAL)
+# What a creator sold and earned on a platform, and how often they went live, day by day: who stopped is asked
+# of whole days only, and of all creators at once.
+PLATFORM_CREATOR = ScopeKind(
+    "platform,creator", ("platform", "creator_id"), Level.INTERNAL, frozenset({"1d"})
+)
 # What a live sold, minute by minute and product by product: one hash per live and hour, so that it can be
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))
@@ -81,6 +88,8 @@ WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
 )
 WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUCT.name, "mini_program"})
+# Sellers, whose showcase it is.
+WITH_SHOWCASE = frozenset({CREATOR.name, BRAND.name, MERCHANT.name})
 # Who bought again: of whole orders. One for each product of each order would be most of all sketches.
 WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 

@@ -30,6 +30,7 @@ from streams.funnel import SESSION_TOPICS, SessionBook, last_needless_day
 from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
 from streams.ledger import Ledger, LedgerWrite, Order, WaitingRefund, day_of
+from streams.live_starts import LiveStarts
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
@@ -171,6 +172,7 @@ class PartitionState:
             self._attribution,
             AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
             AdBook(figures, self.sums, self.service.currencies),
+            LiveStarts(figures, self.sums),
             RedirectBook(figures, self.sums, self.users),
         )
         self._stories_of = {

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from typing import NamedTuple
 
-from msgspec import structs
+from msgspec.structs import replace
 
 from schemas.events import Purchase
 from streams.catalogue import EVENT_COUNTS, ITEMS
@@ -48,6 +49,14 @@ class Sku:
     span: Range
 
 
+class Left(NamedTuple):
+    """Units left of a SKU (below 0: oversold), and since when its sales are counted."""
+
+    sku: str
+    units: int
+    since_ms: int
+
+
 def merged(records: Iterable[ProductRecord]) -> ProductRecord | None:
     """What is known of a product: one partition's record, or of misplaced events the latest of each kind."""
     known = sorted(records, key=lambda record: record.listed)
@@ -58,7 +67,7 @@ def merged(records: Iterable[ProductRecord]) -> ProductRecord | None:
     for record in known[:-1]:
         for sku, stock in record.stocks.items():
             stocks[sku] = max(stock, stocks.get(sku, stock))
-    return structs.replace(latest, stocks=stocks)
+    return replace(latest, stocks=stocks)
 
 
 class Stocks:
@@ -91,14 +100,22 @@ class Stocks:
 
     def answer(self, view: View) -> dict[str, dict[str, object] | None]:
         """`stock` of each product's answer; None where no stock was set, or its time is not kept."""
+        left = self.left(view)
+        return {
+            product: self._answer(view, product, skus, [each.units for each in left[product]])
+            for product, skus in self._skus.items()
+        }
+
+    def left(self, view: View) -> dict[str, list[Left]]:
+        """What is left of each SKU, by product; none where its stock is not known."""
         by_sku, by_product = values(view, self._by_sku), values(view, self._by_product)
 
-        def left(product: str, each: Sku) -> int:
+        def units(product: str, each: Sku) -> int:
             sold = by_sku.get(pair_value(product, each.sku)) if each.sku else by_product.get(product)
             return each.units - (sold or {}).get(ITEMS.name, 0)
 
         return {
-            product: self._answer(view, product, skus, [left(product, each) for each in skus])
+            product: [Left(each.sku, units(product, each), each.span.from_ms) for each in skus]
             for product, skus in self._skus.items()
         }
 

@@ -24,6 +24,7 @@ OF_SESSIONS = ("sessions.", "prompt.", "checkouts.", "time_to_convert.")
 WHERE_NAMED = (
     *(*OF_SESSIONS, "attribution."),
     *("after.", "delivery_time.", "refund_kind.", "reasons.", "paying."),
+    *("showcase.", "recommended.", "in_stream."),
 )
 """Every view begins a session, every order has an attribution and more: only scenarios that name these
 measures speak of them."""

@@ -17,6 +17,7 @@ from tests.scenarios_redirects import REDIRECTS
 from tests.scenarios_refunds import REFUNDS
 from tests.scenarios_reviews import REVIEWS
 from tests.scenarios_rooms import ROOMS
+from tests.scenarios_sellers import SELLERS
 from tests.scenarios_sessions import SESSIONS
 from tests.scenarios_users import USERS
 from tests.scenarios_verdicts import VERDICTS
@@ -24,5 +25,5 @@ from tests.scenarios_verdicts import VERDICTS
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
     *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *ATTRIBUTION, *COMMISSION),
-    *(*AFTER_PURCHASE, *REASONS, *REDIRECTS),
+    *(*AFTER_PURCHASE, *REASONS, *REDIRECTS, *SELLERS),
 )

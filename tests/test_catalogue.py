@@ -99,7 +99,7 @@ def test_each_kpi_is_explained() -> None:
 
 def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     """No measure is kept for a kind of scope that no reader can name, and each business measure is shown."""
-    inner = (scopes.PIPELINE, scopes.PRODUCT_SKU, scopes.RULE_ARM, *REASONS)
+    inner = (scopes.PIPELINE, scopes.PRODUCT_SKU, scopes.PLATFORM_CREATOR, scopes.RULE_ARM, *REASONS)
     known = {*scopes.SCOPES, *(kind.name for kind in inner)}
     assert [m.name for m in figures.MEASURES if not m.kinds <= known] == []
     shown = {m.name for kpi in kpis.KPIS for m in measures_of(kpi.formula)}
@@ -107,8 +107,8 @@ def test_every_measure_is_read_or_written_for_a_kind_that_exists() -> None:
     # `capped` is the answer's own key. Prompt steps are for alerts; reasons have an address of their own.
     prompt = {measure.name for measure in catalogue.PROMPT_STEPS}
     by_reason = {m.name for m in figures.MEASURES if m.kinds & {kind.name for kind in REASONS}}
-    # Assignments are told by `/api/v1/redirections`.
-    told_elsewhere = {"assigned", "contradicted"}
+    # Assignments are told by `/api/v1/redirections`, lives begun by `/api/v1/creators`.
+    told_elsewhere = {"assigned", "contradicted", "live_starts"}
     assert business - shown == {"capped", *prompt, *by_reason, *told_elsewhere}
 
 

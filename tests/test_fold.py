@@ -53,6 +53,8 @@ def events(draw: st.DrawFn, classes: list[type[Event]]) -> Event:
     required = {field.name for field in structs.fields(cls) if field.required}
     for name in CONTEXT:
         fields[name] = draw(st.sampled_from(["a", "b|:", None][: 2 if name in required else 3]))
+    # Surfaces that are counted a second time, too.
+    fields["surface"] = draw(st.sampled_from(["showcase", "recommendation", "a", None]))
     fields["platform"] = draw(st.sampled_from(["tiktok", "other"]))
     fields["event_time_ms"] = NOON + draw(st.integers(-90_000, 90_000))
     event: Event = cls(**fields)

@@ -68,10 +68,19 @@ def test_viewers() -> None:
 
 def test_pinned() -> None:
     """What is pinned, each since the border of the finest size kept there; nothing else is."""
-    right = [{"product_id": "p1", "since_ms": NOON}, {"product_id": "p3", "since_ms": NOON + 10_000}]
-    assert told({"pinned": right}, ("live", "L1"), ROOM, "pinned") == {}
+    unlisted = {"title": None, "unit_price_minor": None, "currency": None}
+    right: list[dict[str, Any]] = [
+        {"product_id": "p1", "since_ms": NOON, "title": "Lamp", "unit_price_minor": 1, "currency": "USD"},
+        {"product_id": "p3", "since_ms": NOON + 10_000, **unlisted},
+    ]
+    listed = scenario(*ROOM.records, Sent(topic="catalogue", value=LISTED, at=NOON))
+    assert told({"pinned": right}, ("live", "L1"), listed, "pinned") == {}
+    dear = [{**right[0], "unit_price_minor": 2}, right[1]]
+    assert told({"pinned": dear}, ("live", "L1"), listed, "pinned") == {"pinned.p1.unit_price_minor": "1"}
     wrong = [{"product_id": "p1", "since_ms": NOON + 1}, {"product_id": "p2", "since_ms": NOON}]
-    assert told({"pinned": wrong}, ("live", "L1"), ROOM, "pinned") == {
+    since = {f"pinned.p{number}.since_ms" for number in (1, 2, 3)}
+    found = told({"pinned": wrong}, ("live", "L1"), ROOM, "pinned")
+    assert {name: found[name] for name in since} == {
         "pinned.p1.since_ms": str(NOON),
         "pinned.p2.since_ms": "absent",
         "pinned.p3.since_ms": str(NOON + 10_000),
@@ -101,8 +110,10 @@ def test_stock() -> None:
         purchase("o3", NOON + 26_000, line("p1", 31, 1, sku_id="s2"), line("p1", 5, 1)),
     )
     right = {"units": 17, "oversold_units": 1, "since_ms": NOON + 10_000, "state": "oversold"}
-    answer = {"title": "Lamp", "stock": right | {"minutes_left": None}}
-    assert told(answer, ("product", "p1"), shop, "stock", "title") == {}
+    card = {"title": "Lamp", "unit_price_minor": 1, "currency": "USD"}
+    answer = card | {"stock": right | {"minutes_left": None}}
+    assert told(answer, ("product", "p1"), shop, "stock", *card) == {}
+    assert told(answer | {"currency": "EUR"}, ("product", "p1"), shop, *card) == {"currency": "USD"}
     assert told({}, ("product", "p1x"), shop, "stock", "title") == {"stock": "None"}
 
 

@@ -249,35 +249,53 @@ def _pinned(asked: Asked) -> dict[str, Any]:
         wanted = [of for of, at_ms in pinned.items() if at_ms > first_ms or of in shown]
     borders = {of: asked.totals.border_before(pinned[of]) for of in wanted}
     expected: dict[str, Any] = {f"pinned.{of}.since_ms": ABSENT for of in shown if of not in pinned}
-    return expected | {f"pinned.{of}.since_ms": border and border[0] for of, border in borders.items()}
+    for of, border in borders.items():
+        expected[f"pinned.{of}.since_ms"] = border and border[0]
+        expected |= _listed(asked, of, f"pinned.{of}.")
+    return expected
+
+
+def _listed(asked: Asked, product_id: str, head: str = "") -> dict[str, Any]:
+    """What a product is called and costs, as it was listed last; null while it was not."""
+    listed = asked.totals.shelves.titles.get(product_id)
+    return {
+        f"{head}title": listed and listed.title,
+        f"{head}unit_price_minor": listed and listed.unit_price_minor,
+        f"{head}currency": listed and listed.currency,
+    }
 
 
 def _stock(asked: Asked) -> dict[str, Any]:
     totals, product_id = asked.totals, asked.value
     expected: dict[str, Any] = {}
     if product_id in totals.shelves.titles:
-        expected["title"] = totals.shelves.titles[product_id].title
-    left: list[int] = []
-    borders: list[int] = []
-    for sku_id, stock in totals.shelves.of(product_id):
-        border = totals.border_before(stock.time_ms)
-        if border is None:
-            # So long ago that nothing can be said of what was sold since.
-            return expected | {"stock": None}
-        borders.append(border[0])
-        left.append(stock.units - totals.units_sold(product_id, sku_id, *border))
+        expected |= _listed(asked, product_id)
+    known = units_left(totals, product_id)
+    left = [units for units, _ in known.values()]
     if not left:
         return expected | {"stock": None}
     units = sum(left)
     return expected | {
         "stock.units": units,
         "stock.oversold_units": sum(max(0, -each) for each in left),
-        "stock.since_ms": min(borders),
-        "stock.state": _state(left, asked.part("stock").get("minutes_left")),
+        "stock.since_ms": min(since_ms for _, since_ms in known.values()),
+        "stock.state": stock_state(left, asked.part("stock").get("minutes_left")),
     }
 
 
-def _state(left: list[int], minutes_left: float | None) -> str:
+def units_left(totals: Totals, product_id: str) -> dict[str, tuple[int, int]]:
+    """By SKU (or empty) the units left and since when sales count; nothing if of one that is not known."""
+    found: dict[str, tuple[int, int]] = {}
+    for sku_id, stock in totals.shelves.of(product_id):
+        border = totals.border_before(stock.time_ms)
+        if border is None:
+            # So long ago that nothing can be said of what was sold since.
+            return {}
+        found[sku_id] = stock.units - totals.units_sold(product_id, sku_id, *border), border[0]
+    return found
+
+
+def stock_state(left: list[int], minutes_left: float | None) -> str:
     """By the answer's own rate: how fast a product sells depends on the reader's clock."""
     if min(left) < 0:
         return "oversold"

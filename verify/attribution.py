@@ -14,7 +14,7 @@ from verify.asked import ABSENT, Asked
 from verify.model import Booking, Scope
 from verify.money import Line, Order
 from verify.rules import DAY_MS, TAP_HOLDS_MS
-from verify.scopes import UNATTRIBUTED, WITH_ATTRIBUTION, of_kinds, pair_value
+from verify.scopes import UNATTRIBUTED, WITH_ATTRIBUTION, of_creator, of_kinds, pair_value
 
 TAPS_A_DAY = 200
 ORDERS_A_DAY = 200
@@ -61,7 +61,7 @@ class Taps:
                     line.live_id, line.creator_id = tap[2:]
                     line.attribution = "direct" if tap[2] or tap[3] else UNATTRIBUTED
             for line in order.lines:
-                line.scopes += tuple(_added(line))
+                line.scopes += tuple(_added(line, dict(order.scopes)["platform"]))
             self._bookings += _bookings(order)
 
     def bookings(self) -> Iterable[Booking]:
@@ -75,7 +75,7 @@ class Taps:
         return taps[number - 1] if number and taps[number - 1][0] >= time_ms - TAP_HOLDS_MS else None
 
 
-def _added(line: Line) -> Iterator[Scope]:
+def _added(line: Line, platform: str) -> Iterator[Scope]:
     """The scopes that attribution adds to those that the line has by its own fields."""
     direct = line.attribution == "direct"
     for kind, value in (("live", line.live_id), ("creator", line.creator_id)):
@@ -83,6 +83,8 @@ def _added(line: Line) -> Iterator[Scope]:
             yield kind, UNATTRIBUTED
         elif direct:
             yield kind, value
+    if direct and line.creator_id is not None:
+        yield of_creator(platform, line.creator_id)
     if direct and line.live_id is not None:
         yield "live,product", pair_value(line.live_id, line.product_id)
 

@@ -25,6 +25,7 @@ from aiokafka.errors import KafkaError
 from verify import VerifyError, reason_answers
 from verify.api import ReadService, compare_answers, compare_redirections, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
+from verify.lists import compare_lists
 from verify.log import Extent, KafkaLog
 from verify.model import PartitionExpected
 from verify.origins import Gone, gone_until_ms
@@ -276,12 +277,14 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
         asked = list(reason_answers.questions(totals, of))
         ask = partial(service.ask_about, f"{of}/reasons")
         compare_answers(report, totals, asked, ask, reasons_of=of)
+    notes = compare_lists(report, totals, service.ask)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(
             "the answers were not compared: the worker went on meanwhile; stop the source and use --wait"
         )
         return
+    run.notes += notes
     run.report.compared += report.compared
     run.report.differences += report.differences
 

@@ -93,11 +93,13 @@ class StockSet(NamedTuple):
 
 
 class Title(NamedTuple):
-    """What a product was called last, by event time, then offset."""
+    """What a product was called last, by event time, then offset, and its price then."""
 
     time_ms: int
     offset: int
     title: str
+    unit_price_minor: int
+    currency: str
 
 
 class Rule(NamedTuple):

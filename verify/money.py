@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from verify.model import Booking, Scope
+from verify.parts import of_order
 from verify.rules import DAY_MS, HOUR_MS, MINUTE_MS, Rules
 from verify.scopes import ALL, PRODUCT_SKU, ROOM_HEAD, of_line, order_level, pair_value
 
@@ -236,7 +237,7 @@ def order_bookings(order: Order) -> Iterator[Booking]:
         *(((scope,), numbers, 0) for scope, numbers in by_scope.items()),
     ):
         ours = [lines[number] for number in numbers]
-        yield Booking(time_ms, scopes, _purchase_amounts(currency, ours, shipped))
+        yield Booking(time_ms, scopes, _purchase_amounts(order, ours, shipped))
         for refund_ms, parts in order.refunds:
             taken = sum(parts[number] for number in numbers)
             yield Booking(refund_ms, scopes, ((f"refunds:{currency}", taken),))
@@ -245,10 +246,11 @@ def order_bookings(order: Order) -> Iterator[Booking]:
 
 
 def _purchase_amounts(
-    currency: str, lines: Sequence[Line], shipping_minor: int
+    order: Order, lines: Sequence[Line], shipping_minor: int
 ) -> tuple[tuple[str, int], ...]:
+    currency = order.currency
     gmv = sum(line.value_minor for line in lines)
-    amounts = (
+    amounts = [
         ("events.purchase", 1),
         (f"orders:{currency}", 1),
         ("items", sum(line.quantity for line in lines)),
@@ -256,7 +258,8 @@ def _purchase_amounts(
         (f"buyer_paid:{currency}", sum(line.buyer_paid_minor for line in lines) + shipping_minor),
         (f"commission:{currency}", sum(line.commission_minor for line in lines)),
         (f"refunds_of_purchases:{currency}", gmv - sum(line.left_minor for line in lines)),
-    )
+    ]
+    amounts += of_order(dict(order.scopes).get("surface"), amounts)
     return tuple((measure, amount) for measure, amount in amounts if amount)
 
 

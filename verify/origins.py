@@ -30,6 +30,8 @@ EVENTS_OF_TOPIC: Mapping[str, tuple[str, ...]] = {
 TOPIC_OF_EVENT = {event: topic for topic, events in EVENTS_OF_TOPIC.items() for event in events}
 SESSION_TOPICS = frozenset({"views", "tag-taps", "carts", "livestreams", PURCHASES})
 SESSION_HEADS = (*(f"{funnel}." for funnel in FUNNELS), "prompt.", "time_to_convert.")
+COUNTS_OF_EVENTS = frozenset({"events", "showcase", "recommended"})
+OTHER_COUNTS = {"reviews": "review", "live_starts": "live_start"}
 VIEWERS = ("max.viewers", "watch_ms", "covered_ms")
 
 
@@ -91,7 +93,9 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
         return Origin(frozenset({"redirects"}), ASSIGNED_MS)
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
-    topic = TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)
+    head, _, event = measure.partition(".")
+    event = event if head in COUNTS_OF_EVENTS else OTHER_COUNTS.get(head, "")
+    topic = TOPIC_OF_EVENT.get(event, PURCHASES)
     given = kind in TAPS_GIVE or kind.startswith(ROOM_HEAD) or measure.startswith("attribution.")
     return OF_TAPS if topic == PURCHASES and given else Origin(frozenset({topic}))
 

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
+from verify.parts import is_kept as is_kept_part
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import DUE, DUE_SIZES, ROOM_HEAD, ROOM_SIZE, RULE_ARM, WITH_ADS
+from verify.scopes import (
+    DUE,
+    DUE_SIZES,
+    PLATFORM_CREATOR,
+    ROOM_HEAD,
+    ROOM_SIZE,
+    RULE_ARM,
+    WITH_ADS,
+)
+
+OF_CREATORS = frozenset({"orders", "gmv_paid", "commission", "live_starts"})
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -104,6 +115,10 @@ def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
     if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or (kind == RULE_ARM and size != "1d"):
         return False
+    if not is_kept_part(measure, kind):
+        return False
+    if kind == PLATFORM_CREATOR:
+        return figures == "all" and size == "1d" and measure.partition(":")[0] in OF_CREATORS
     if figures == "all":
         return kind != DUE or size in DUE_SIZES
     business = kind == "live" and measure.startswith(("events.", "gmv_paid:"))

@@ -46,7 +46,9 @@ DUE_SIZES = ("1h", "1d")
 PAYMENT_REASON = "payment,reason"
 REFUND_REASON = "refund,reason"
 REASONS = (PAYMENT_REASON, REFUND_REASON)
-KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *REASONS, DUE, RULE_ARM, "pipeline")
+PLATFORM_CREATOR = "platform,creator"
+OF_STORIES = (*REASONS, DUE, RULE_ARM, PLATFORM_CREATOR)
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *OF_STORIES, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -98,7 +100,16 @@ def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope
         own: str | None = item.get(FIELD[kind])
         return own if own is not None else envelope.get(FIELD[kind])
 
-    return tuple(_carried(LINE_LEVEL, LINE_PAIRS, value_of))
+    creator = value_of("creator")
+    return (
+        *_carried(LINE_LEVEL, LINE_PAIRS, value_of),
+        *(() if creator is None else (of_creator(envelope["platform"], creator),)),
+    )
+
+
+def of_creator(platform: str, creator: str) -> Scope:
+    """What a creator does on a platform, day by day."""
+    return _scope(PLATFORM_CREATOR, pair_value(platform, creator))
 
 
 def of_kinds(scopes: Iterable[Scope], kinds: frozenset[str]) -> tuple[Scope, ...]:

@@ -8,6 +8,11 @@ from typing import Any
 from verify.model import PartitionExpected, StockSet, Title
 
 
+def listed(event: Mapping[str, Any], offset: int) -> Title:
+    """What a `product_listed` says."""
+    return Title(event["event_time_ms"], offset, event["title"], event["unit_price_minor"], event["currency"])
+
+
 class Shelves:
     """Products of one partition, or of all together."""
 
@@ -21,7 +26,7 @@ class Shelves:
             place = (event["product_id"], event.get("sku_id", ""))
             self._set(place, StockSet(event["event_time_ms"], offset, event["units"]))
         elif event["event_type"] == "product_listed":
-            self._call(event["product_id"], Title(event["event_time_ms"], offset, event["title"]))
+            self._call(event["product_id"], listed(event, offset))
 
     def merge(self, part: PartitionExpected) -> None:
         """What another partition knows; a product's events share one, unless they were misplaced."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import ads, after_purchase, apps, attribution, commission, payments, reach, reviews
+from verify import ads, after_purchase, apps, attribution, commission, payments, reach, reviews, sellers
 from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.attribution import Taps
@@ -41,7 +41,7 @@ class Stories:
         self.redirects = Redirects()
         self._all: tuple[Story, ...] = (
             *(self.rooms, self.taps, self.reasons, self.redirects),
-            AfterPurchase(rules),
+            *(AfterPurchase(rules), sellers.LiveStarts()),
         )
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
@@ -65,4 +65,5 @@ ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
     payments.answer,
     reach.answer,
     apps.answer,
+    sellers.answer,
 )

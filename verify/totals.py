@@ -13,17 +13,19 @@ from typing import NamedTuple
 from verify.compare import scope_text
 from verify.model import Due, PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
-from verify.rules import HOUR_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
+from verify.rules import HOUR_MS, PURCHASES, SIZE_MS, SKETCH_KEPT_MS, Rules
 from verify.scopes import (
     DUE_SIZES,
     FIELD,
     LINE_KINDS,
     ORDER_KINDS,
     OWN_KINDS,
+    PLATFORM_CREATOR,
     PRODUCT_SKU,
     REASONS,
     RULE_ARM,
     pair_value,
+    two_values,
 )
 from verify.stock import Shelves
 
@@ -32,6 +34,9 @@ IN_FULL = (*ORDER_KINDS, "app", *NEVER_ASKED)
 """Kinds of which every pane is kept: there are few values, or a month of days is asked for."""
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
+
+CREATORS_TOPICS = (PURCHASES, "livestreams")
+"""What creators' days are made of; `creators_ingest_ms` of `Totals` is the newest record there."""
 
 
 class Range(NamedTuple):
@@ -59,6 +64,9 @@ class Totals:
         # By scope and pane: (hour since 1970, currency, amount).
         self._due: dict[tuple[Scope, str, int], list[tuple[int, str, int]]] = {}
         self._users: list[Users] = []
+        # By day and stored (platform, creator).
+        self._creators: dict[int, dict[str, Counter[str]]] = {}
+        self.creators_ingest_ms = 0
 
     def add(self, part: PartitionExpected) -> None:
         """What one partition amounts to."""
@@ -67,6 +75,8 @@ class Totals:
         self.redirections.append(part.redirections)
         self._users.append(part.users)
         self._add_due(part.due)
+        ingest = [part.ingest.get(topic, 0) for topic in CREATORS_TOPICS]
+        self.creators_ingest_ms = max(self.creators_ingest_ms, *ingest)
         for key, fields in part.panes.items():
             kind, size, start_ms = key
             if not is_kept_for_answers(start_ms, size, self._h, self._rules):
@@ -74,12 +84,35 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
+            if kind == PLATFORM_CREATOR:
+                self._add_creators(start_ms, fields)
             if kind in IN_FULL:
                 self._add_fields(key, fields)
             elif kind in LINE_KINDS + OWN_KINDS:
                 self._add_lines(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
+
+    def _add_creators(self, start_ms: int, fields: Mapping[str, int]) -> None:
+        day = self._creators.setdefault(start_ms, {})
+        for name, amount in fields.items():
+            measure, _, value = name.partition("|")
+            day.setdefault(value, Counter())[measure] += amount
+
+    def creators(self, from_ms: int, to_ms: int, platform: str | None) -> dict[str, Counter[str]]:
+        """What each creator did on the days of [from, to), on one platform or (None) on all."""
+        found: dict[str, Counter[str]] = {}
+        for day, by_value in self._creators.items():
+            for value, sums in by_value.items() if from_ms <= day < to_ms else ():
+                on, creator = two_values(value)
+                if platform in (None, on):
+                    found.setdefault(creator, Counter()).update(sums)
+        return found
+
+    @property
+    def creators_platforms(self) -> set[str]:
+        """Platforms on which any creator did anything."""
+        return {two_values(value)[0] for by_value in self._creators.values() for value in by_value}
 
     def _add_units(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         for name, amount in fields.items():

@@ -1,8 +1,8 @@
 """The stories' figures: one module each, in which everything about them is declared once.
 
-A story's module names its own measures and, as `KPIS`, what people read. Two kinds of measures need no code
-beside their declaration: `PARTS`, counts of events by a field, and `DISTINCT`, sketches of users. Everything
-else is derived: Redis fields, answers, gauges, the reference.
+A story's module names its own measures and, as `KPIS`, what people read. Some kinds of measures need no code
+beside their declaration: `PARTS`, counts of events by a field (`ORDER_PARTS`, of orders by a scope), and
+`DISTINCT`, sketches of users. Everything else is derived: Redis fields, answers, gauges, the reference.
 """
 
 from __future__ import annotations
@@ -17,18 +17,24 @@ from streams.figures import (
     apps,
     attribution,
     commission,
+    in_stream,
     payments_more,
     reach,
+    recommendations,
     refund_rate,
     reviews,
+    showcase,
     take,
 )
-from streams.kpi import Distinct, Kpi, Measure, Part
+from streams.kpi import Distinct, Kpi, Measure, OrderPart, Part
 
-_PARTS: tuple[Part, ...] = (*reviews.PARTS, *after_purchase.PARTS)
+_PARTS: tuple[Part, ...] = (
+    *(*reviews.PARTS, *after_purchase.PARTS, *showcase.PARTS, *recommendations.PARTS),
+)
 PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
+ORDER_PARTS: tuple[OrderPart, ...] = (*recommendations.ORDER_PARTS, *in_stream.ORDER_PARTS)
 # Of traffic; buyers are added order by order (`users`).
 DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *reach.DISTINCT, *apps.DISTINCT)
 # Every sketch of users, by step.
@@ -41,8 +47,10 @@ MEASURES: tuple[Measure, ...] = (
     *(each.measure for each in DISTINCT if each.step not in USERS),
     *(*attribution.MEASURES, *commission.MEASURES, *take.MEASURES, *apps.MEASURES),
     *(*after_purchase.MEASURES, *payments_more.MEASURES, *refund_rate.MEASURES),
+    *(measure for order_part in ORDER_PARTS for measure in order_part.measures.values()),
 )
 STORY_KPIS: tuple[Kpi, ...] = (
     *(*reviews.KPIS, *attribution.KPIS, *commission.KPIS, *take.KPIS, *apps.KPIS),
     *(*after_purchase.KPIS, *payments_more.KPIS, *refund_rate.KPIS, *reach.KPIS),
+    *(*showcase.KPIS, *recommendations.KPIS, *in_stream.KPIS),
 )

@@ -30,7 +30,10 @@ CONTRADICTED = Measure(
     kinds=frozenset({RULE_ARM.name}),
 )
 
-MEASURES = (ASSIGNED, CONTRADICTED,)
+MEASURES = (
+    ASSIGNED,
+    CONTRADICTED,
+)
 DISTINCT = (Distinct(ACTIVE_STEP, frozenset({Active}), ACTIVE_USERS, frozenset({"1d"})),)
 KPIS = tuple(
     Kpi(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import orjson
@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from streams import read_model
 from streams.changes import Changes
+from streams.creators import Creators
 from streams.exporter import Exporter, gauge
 from streams.gathered import Gathered
 from streams.ranking import Ranking
@@ -26,15 +27,18 @@ from streams.redirect_gauges import RedirectGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
+from streams.stock_list import StockList
 from streams.watch import Watch, is_watchable
 from streams.watch_figures import figures
 from streams.web import (
     access,
     change_routes,
+    creator_routes,
     reason_routes,
     redirect_routes,
     routes,
     statement_routes,
+    stock_routes,
     stream,
     watch_routes,
 )
@@ -45,6 +49,7 @@ from streams.web.pages import load_pages, page_routes
 
 REQUESTS_AT_ONCE = 32
 REQUESTS_WAITING = 256
+CANCEL_AGAIN_S = 0.5
 
 SECURITY_HEADERS = {
     "Cache-Control": "no-store",
@@ -80,6 +85,12 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     exporter.add_reading(RedirectGauges(model, settings.top_k).families)
     exporter.add_reading(changes.families)
     exporter.add_reading(ReasonGauges(model).families)
+    app[stock_routes.STOCK] = stock = StockList(model, ranking)
+    exporter.add_reading(stock.families)
+    app[creator_routes.CREATORS] = creators = Creators(model)
+    exporter.add_reading(creators.families)
+    if creators.enabled:
+        app.cleanup_ctx.append(while_running(creators.run))
     app[stream.HUB] = hub
     change_routes.install(app, changes)
     redirect_routes.install(app)
@@ -94,6 +105,8 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
             web.get("/api/v1/scopes", routes.get_scopes),
             # Without HEAD: the headers of a response that never ends are of use to nobody.
             web.get(stream.ADDRESS, stream.get_stream, allow_head=False),
+            web.get("/api/v1/stock", stock_routes.get_stock),
+            web.get("/api/v1/creators", creator_routes.get_creators),
             web.get("/api/v1/drops", watch_routes.get_drops),
             web.get("/api/v1/causes", watch_routes.get_causes),
             web.get("/metrics", routes.get_metrics),
@@ -114,14 +127,23 @@ def _install_watch(app: web.Application, watch: Watch, exporter: Exporter) -> No
     app[watch_routes.WATCH] = watch
     exporter.add(lambda: [gauge(*samples) for samples in figures(watch.found)])
 
-    async def look(_app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(watch.run())
+    app.cleanup_ctx.append(while_running(watch.run))
+
+
+def while_running(run: Callable[[], Awaitable[None]]) -> Callable[[web.Application], AsyncIterator[None]]:
+    """What goes on as long as the application does."""
+
+    async def run_beside(_app: web.Application) -> AsyncIterator[None]:
+        task = asyncio.ensure_future(run())
         yield
-        task.cancel()
+        # The Redis client can make an error of its own of being cancelled, and it would go on: once more.
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
         with suppress(asyncio.CancelledError):
             await task
 
-    app.cleanup_ctx.append(look)
+    return run_beside
 
 
 def _hub(model: ReadModel, rooms: RoomViews) -> Hub:

@@ -15,10 +15,13 @@ from aiohttp import web
 from streams.answer import QuestionError, Scope, is_named
 from streams.catalogue import GMV_PAID
 from streams.comparison import read_comparison
+from streams.details import DetailsPlan, listing, read_details
 from streams.exporter import CONTENT_TYPE, Exporter
+from streams.products import ProductRecord
 from streams.ranking import Ranking, Tally
 from streams.read_model import ReadModel
 from streams.room_view import RoomViews
+from streams.scopes import LIVE_PRODUCT, OTHER, PRODUCT, split_pair
 from streams.series import read_series
 from streams.window import NAMED_WINDOWS
 
@@ -79,15 +82,30 @@ async def get_scopes(request: web.Request) -> web.Response:
         raise QuestionError(f"window is one of {' '.join(SCOPES_WINDOWS)} here")
     view, asked = await model.over(window)
     tally = await request.app[RANKING].tally(kind, asked.panes, view.metas)
+    values = _largest(kind, tally, model.kinds)
+    products = await _products(model, kind, values)
     scopes = [
         {
             "scope": str(Scope(kind, value)),
+            **({} if products is None else listing(products[value])),
             "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in view.moment.currencies},
             "views": tally.views.get(value, 0),
         }
-        for value in _largest(kind, tally, model.kinds)
+        for value in values
     ]
     return json_response({"kind": kind, "from_ms": asked.from_ms, "to_ms": asked.to_ms, "scopes": scopes})
+
+
+async def _products(
+    model: ReadModel, kind: str, values: Collection[str]
+) -> Mapping[str, ProductRecord | None] | None:
+    """What is known of the product that each value names; None for kinds that name none."""
+    if kind not in (PRODUCT.name, LIVE_PRODUCT.name):
+        return None
+    # Above a cap many are counted under one name, which is no pair.
+    product_of = {of: split_pair(of)[1] if kind == LIVE_PRODUCT.name and of != OTHER else of for of in values}
+    known = await read_details(model, DetailsPlan(products=tuple(dict.fromkeys(product_of.values()))))
+    return {of: known.products.get(product) for of, product in product_of.items()}
 
 
 def _largest(kind: str, tally: Tally, kinds: Collection[str]) -> list[str]:

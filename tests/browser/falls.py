@@ -27,6 +27,7 @@ def drop(scope: str, step: str, state: str = "drop", **more: Any) -> dict[str, A
         "lost_minor_per_minute": {"EUR": 310, "USD": 4250},
         "causes": [
             {"cause": cause, "share": share, "now_ratio": 0.1, "expected_ratio": 0.9, "n": 340}
+            | ({"product_id": "p1", "title": "Cup"} if cause == "product p1" else {})
             for cause, share in causes
         ],
     } | more

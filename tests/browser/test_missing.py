@@ -157,6 +157,9 @@ def test_past_lives_are_held_against_the_same_minute(page: Page) -> None:
     assert "20 % more\n12 against 10" in median and "25 % more\n$5.00 against $4.00" in median
     assert "€0.00 against €1.00" in median
     assert "against" not in _compared(page, live | {"at_minute": None})[0]
+    assert "fewer" not in median
+    ranked = live | {"past_percentile": {"orders": 62.5, "gmv_paid_minor": {"USD": 50.0}}}
+    assert "Past lives with fewer orders by then" in (told := _compared(page, ranked)[0]) and "62.5 %" in told
     assert _compared(page, live | {"past_lives": [], "past_median": None})[1].startswith("Nothing to compare")
     assert _compared(page, live | {"past_lives": None, "past_median": None})[1] == "–"
 

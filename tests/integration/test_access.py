@@ -150,6 +150,8 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
             *("/metrics", "/readyz", "/api/v1/scopes?kind=live&window=30m", "/nowhere", "/api/v1/lives/"),
             *(f"/api/v1/{of}/reasons?{own}" for of in ("payments", "refunds")),
             *(f"/api/v1/comparison?{own}", "/api/v1/statements/L1", "/api/v1/statements/L1?scope=live:L1"),
+            *("/api/v1/stock", "/api/v1/stock?state=out&window=30m"),
+            "/api/v1/creators?platform=tiktok&days=7",
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),
             *("/api/v1/redirections", "/api/v1/redirections/L1", "/api/v1/products/underperforming"),
             *("/api/v1/lives/l1", "/api/v1/lives/L1%00", "/api/v1/kpis/", "/api/v1/kpis%3Fscope=live:L1"),

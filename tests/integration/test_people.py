@@ -146,7 +146,8 @@ def test_viewers_of_a_room(shop: Shop) -> None:
 
 
 def test_pinned_products_since_their_pin(shop: Shop) -> None:
-    """Each from the border at or before its pin of the finest size kept there, whatever range is asked."""
+    """Each from the border at or before its pin of the finest size kept there, whatever range is asked;
+    with title and price where it was listed."""
     recent_ms, old_ms = NOON_MS - 3 * MINUTE_MS + 4_000, NOON_MS - 2 * HOUR_MS + 30_000
     pins = {
         "p1": Pin(recent_ms, 8, True),
@@ -164,14 +165,17 @@ def test_pinned_products_since_their_pin(shop: Shop) -> None:
     shop.book(NOON_MS - 1, "live,product", pair_value("L1", "p1"), p=1, events__purchase=2, gmv_paid__USD=7)
     shop.book(old_ms, "live,product", pair_value("L1", "p2"), events__add_to_cart=4)
     shop.book(old_ms - 31_000, "live,product", pair_value("L1", "p2"), events__add_to_cart=40)
+    shop.record(0, "products", "p1", ProductRecord(-1, (1, 1), "Cup", unit_price_minor=990, currency="EUR"))
     assert _kpis(shop, "live:L1", "1m")["pinned"] == [
         {
             "product_id": "p1", "since_ms": NOON_MS - 3 * MINUTE_MS, "tag_taps": 111, "add_to_carts": 0,
             "orders": 2, "gmv_paid_minor": {"USD": 7},
+            "title": "Cup", "unit_price_minor": 990, "currency": "EUR",
         },
         {
             "product_id": "p2", "since_ms": NOON_MS - 2 * HOUR_MS, "tag_taps": 0, "add_to_carts": 4,
             "orders": 0, "gmv_paid_minor": {"USD": 0},
+            "title": None, "unit_price_minor": None, "currency": None,
         },
     ]  # fmt: skip
     assert _kpis(shop, "live:L2", "1m")["pinned"] == []

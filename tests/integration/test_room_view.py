@@ -35,6 +35,10 @@ def _room(**facts: Any) -> Room:
     return Room(20_000, creator_id="c1", started_ms=START_MS, latest_start=(START_MS, 1), **facts)
 
 
+def _cup(stocks: dict[str, Stock]) -> ProductRecord:
+    return ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR", stocks=stocks)
+
+
 def _read(shop: Shop, live_id: str = LIVE, now_ms: int = NOON_MS) -> Any:
     return shop.ask(lambda model: RoomViews(model).read(live_id), now_ms)
 
@@ -77,7 +81,7 @@ def test_products_by_what_they_brought(shop: Shop) -> None:
     shop.book(NOON_MS - 1, "live,product", pair_value(LIVE, "p11"), p=1, events__tag_tap=6)
     shop.book(NOON_MS - 1, "live,product", pair_value(LIVE, "p11"), events__add_to_cart=5)
     stocks = {"": Stock(NOON_MS - 10 * MINUTE_MS, 1, 100)}
-    shop.record(1, "products", "p11", ProductRecord(listed=(1, 1), title="Cup", stocks=stocks))
+    shop.record(1, "products", "p11", _cup(stocks))
     pins = {"p11": Pin(NOON_MS - 2 * MINUTE_MS + 1, 4, True)}
     shop.record(0, "rooms", LIVE, _room(pins=pins, heartbeats=[Heartbeat(NOON_MS - SECOND_MS, 5, 77)]))
     answer = _read(shop)
@@ -91,11 +95,13 @@ def test_products_by_what_they_brought(shop: Shop) -> None:
     assert answer["products"][0] == {
         "product_id": "p11", "title": "Cup", "orders": 1, "items": 9, "gmv_paid_minor": {"USD": 111},
         "tag_taps": 6, "add_to_carts": 5, "stock": stock, "pinned_since_ms": NOON_MS - 2 * MINUTE_MS,
+        "unit_price_minor": 990, "currency": "EUR",
     }  # fmt: skip
-    without = [answer["products"][1][name] for name in ("title", "stock", "pinned_since_ms")]
-    assert without == [None, None, None]
+    without = [answer["products"][1][name] for name in ("title", "currency", "stock", "pinned_since_ms")]
+    assert without == [None, None, None, None]
+    assert answer["pinned"][0]["title"] == "Cup"
     assert answer["pinned"] == [
-        {**answer["now"]["pinned"][0], "title": "Cup", "stock": stock},
+        {**answer["now"]["pinned"][0], "stock": stock},
     ]
     assert answer["now"]["viewers"]["now"] == 77
 
@@ -125,6 +131,7 @@ def test_past_lives_at_the_same_minute(shop: Shop) -> None:
     }  # fmt: skip
     assert answer["past_median"] == {"gmv_paid_minor": {"USD": 2_500}, "orders": 25}
     assert answer["at_minute"] == {"gmv_paid_minor": {"USD": 0}, "orders": 0}
+    assert answer["past_percentile"] == {"gmv_paid_minor": {"USD": 0.0}, "orders": 0.0}
 
 
 def _each_ten_seconds(shop: Shop, live_id: str, start_ms: int, until_ms: int) -> None:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from streams.comparison import read_comparison
 from streams.local.redis import RedisServer
+from streams.products import ProductRecord
 from streams.read_model import ReadModel
 from streams.room_view import RoomViews
 from streams.scopes import pair_value
 from streams.series import read_series
 from streams.store import connect
 from streams.web import app as web_app
+from streams.web import watch_routes
 from streams.web.pages import CONTENT_TYPES, load_pages
 from tests.redis_kit import NOON_MS, Shop
 
@@ -138,13 +142,19 @@ def test_a_wrong_question_is_a_400_of_one_line(shop: Shop, path: str, reason: st
 
 
 def test_the_largest_values_are_listed(shop: Shop) -> None:
-    """By GMV, then views, over both partitions; at most 100."""
+    """By GMV, then views, over both partitions; at most 100. Products with title and price."""
+    cup = ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR")
+    shop.record(1, "products", "p118", cup)
     for number in range(120):
         shop.book(NOON_MS - 1, "product", f"p{number:03}", p=number % 2, events__view=1, gmv_paid__USD=number)
     shop.book(NOON_MS - 1, "product", "p119", p=0, events__view=1, gmv_paid__USD=0)
     answer = _get(shop, "/api/v1/scopes?kind=product&window=30m")
     assert (answer["kind"], answer["to_ms"], len(answer["scopes"])) == ("product", NOON_MS, 100)
-    assert answer["scopes"][0] == {"scope": "product:p119", "gmv_paid_minor": {"USD": 119}, "views": 2}
+    unlisted = {"title": None, "unit_price_minor": None, "currency": None}
+    brought = {"gmv_paid_minor": {"USD": 119}, "views": 2}
+    assert answer["scopes"][0] == {"scope": "product:p119", **unlisted, **brought}
+    known = [answer["scopes"][1][name] for name in ("title", "unit_price_minor", "currency")]
+    assert known == ["Cup", 990, "EUR"]
     assert answer["scopes"][-1]["scope"] == "product:p020"
 
 
@@ -160,6 +170,7 @@ def test_values_that_write_no_scope_of_their_kind_are_left_out(shop: Shop) -> No
         shop.book(NOON_MS - 1, "live,product", value, gmv_paid__USD=9)
     listed = _get(shop, "/api/v1/scopes?kind=live,product&window=5m")["scopes"]
     assert {each["scope"] for each in listed} == {"live:A,product:B", "live,product:other"}
+    assert {each["title"] for each in listed} == {None}
 
 
 def test_a_figure_beyond_64_bits_is_named(shop: Shop) -> None:
@@ -317,3 +328,52 @@ def test_requests_are_bounded_in_number_and_time(shop: Shop, monkeypatch: pytest
             assert (response.status, "no answer within" in (await response.json())["error"]) == (503, True)
 
     _with_client(shop, use)
+
+
+def test_products_that_explain_a_drop_have_titles(
+    new_redis: Callable[..., RedisServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A product among the causes is named as it was listed; without Redis the drops are told still."""
+    causes = [{"cause": "product p1", "product_id": "p1"}, {"cause": "platform tiktok"}]
+    monkeypatch.setattr(watch_routes, "drops_answer", lambda _: {"drops": [{"causes": deepcopy(causes)}]})
+    server = new_redis()
+    shop = Shop(server.url).healthy(NOON_MS)
+    cup = ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR")
+    shop.record(0, "products", "p1", cup)
+
+    told: list[Any] = []
+
+    async def use(client: Client) -> None:
+        told.append(await (await client.get("/api/v1/drops")).json())
+        server.stop()
+        told.append(await (await client.get("/api/v1/drops")).json())
+
+    _with_client(shop, use)
+    listed = {"title": "Cup", "unit_price_minor": 990, "currency": "EUR"}
+    with_title, without = told
+    assert with_title["drops"][0]["causes"] == [causes[0] | listed, causes[1]]
+    assert without["drops"][0]["causes"] == [causes[0] | dict.fromkeys(listed), causes[1]]
+
+
+def test_what_runs_beside_ends_with_the_service() -> None:
+    """Also if a cancellation is lost on the way: the Redis client can make an error of its own of it."""
+    cancelled: list[bool] = []
+
+    async def run() -> None:
+        while len(cancelled) < 2:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(True)
+        raise asyncio.CancelledError
+
+    async def story() -> None:
+        beside = web_app.while_running(run)(web.Application())
+        await anext(beside)
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            with pytest.raises(StopAsyncIteration):
+                await anext(beside)
+
+    asyncio.run(story())
+    assert len(cancelled) == 2

@@ -1,7 +1,7 @@
 // A live against itself ten minutes ago, and against its host's past lives at the same minute.
 
 import { at, keyed, make, pairs, present, show } from "./dom.js";
-import { change, day, NOTHING } from "./format.js";
+import { change, day, NOTHING, percent } from "./format.js";
 import { byImportance, ofMoney } from "./teller.js";
 
 const NO_PAST = "Nothing to compare with yet: no other live of this host is known from the last weeks.";
@@ -29,10 +29,11 @@ function lately(live, teller) {
 /** This live so far against the median of the host's past ones, up to the same minute. */
 function againstPast(live, teller) {
   // Over the same whole minutes: the sums since the start are ahead of the past lives' by part of one.
-  const { at_minute: now, past_median: median } = live;
+  const { at_minute: now, past_median: median, past_percentile: rank } = live;
   return [
     ...amounts(now?.gmv_paid_minor, median.gmv_paid_minor, teller),
     number("Orders", now?.orders, median.orders, teller),
+    ...(rank ? [["Past lives with fewer orders by then", percent(rank.orders / 100)]] : []),
   ];
 }
 

@@ -101,6 +101,8 @@ function reasons(causes) {
     if (each.cause === EVERYWHERE) return "Everywhere alike: no part fell further than the rest.";
     const fall = isKnown(each.now_ratio) ? `, ${conversion(each.now_ratio)} instead of ${conversion(each.expected_ratio)}`
       : "";
-    return `${percent(each.share)} of it: ${each.cause}${fall}`;
+    // Other people's text: set apart, so that letters that run from right to left do not turn the line around.
+    const title = each.title ? ` (\u2068${each.title}\u2069)` : "";
+    return `${percent(each.share)} of it: ${each.cause}${title}${fall}`;
   });
 }

@@ -1,13 +1,14 @@
 // The lists of products on a live's page: what is pinned with what it brought since, and what sells.
 
 import { at, keyed, make, pairs, present, show } from "./dom.js";
-import { duration, isKnown } from "./format.js";
+import { duration, isKnown, money } from "./format.js";
 import { isShort, stockSign, stockState, stockWords } from "./stock.js";
 
 /** Shows the pinned products of a live (null: not known). */
 export function showPinned(pinned, teller, nowMs) {
   list("pinned", pinned, teller.none(pinned, "Nothing is pinned."), (product) => ({
     tag: `pinned for ${duration(nowMs - product.since_ms)}`,
+    price: priceOf(product, teller),
     figures: figures(product, teller),
   }));
 }
@@ -16,6 +17,7 @@ export function showPinned(pinned, teller, nowMs) {
 export function showProducts(products, teller) {
   list("products", products, teller.none(products, "Nothing was sold yet."), (product) => ({
     tag: isKnown(product.pinned_since_ms) ? "pinned" : "",
+    price: priceOf(product, teller),
     figures: figures(product, teller),
   }));
 }
@@ -27,6 +29,10 @@ export function shortWords(products) {
 }
 
 const nameOf = (product) => product.title || product.product_id;
+
+// In streamer mode no amount is text of the page, prices neither.
+const priceOf = (product, teller) =>
+  product.currency && !teller.hideMoney ? money(product.unit_price_minor, product.currency) : "";
 
 function figures(product, teller) {
   const money = teller.hideMoney ? [] : [["Sales", teller.amounts(product.gmv_paid_minor)]];
@@ -42,9 +48,10 @@ function list(id, products, none, describe) {
   present(`${id}-none`, !products?.length);
   show(`${id}-none`, none);
   keyed(at(id), products ?? [], (product) => product.product_id, create, (node, product) => {
-    const { tag, figures: shown } = describe(product);
+    const { tag, price, figures: shown } = describe(product);
     const [title, stock, table] = node.children;
     show(title.firstChild, nameOf(product));
+    show(title.children[1], price);
     show(title.lastChild, tag);
     title.lastChild.hidden = tag === "";
     stock.dataset.state = stockState(product.stock);
@@ -55,7 +62,7 @@ function list(id, products, none, describe) {
 }
 
 function create() {
-  const title = make("h3", {}, make("span"), " ", make("span", { class: "tag" }));
+  const title = make("h3", {}, make("span"), " ", make("span", { class: "price" }), " ", make("span", { class: "tag" }));
   const stock = make("p", { class: "stock" }, make("span", { "aria-hidden": "true" }), " ", make("span"));
   return make("li", { class: "card" }, title, stock, make("dl", { class: "figures" }));
 }
