@@ -15,9 +15,9 @@ from dashboards.pitfalls import PITFALLS
 from schemas import documents
 from streams import settings
 from streams.errors import PulseError
-from streams.kpi import Formula, Kpi, Mean, Measure, Quantile, Ratio, Sum, Whole
+from streams.kpi import Formula, Kpi, Mean, Measure, Product, Quantile, Ratio, Sum, Whole
 from streams.kpis import KPIS, QUALITY
-from streams.scopes import SCOPES
+from streams.scopes import EVERYWHERE
 
 
 def files() -> dict[str, str]:
@@ -50,7 +50,7 @@ def kpi_reference() -> str:
 
 
 def _row(kpi: Kpi) -> str:
-    kinds = "every scope" if kpi.kinds == frozenset(SCOPES) else " ".join(sorted(kpi.kinds))
+    kinds = "every scope" if kpi.kinds == EVERYWHERE else " ".join(sorted(kpi.kinds))
     denominator = f"`{formula_text(kpi.formula.whole)}`" if isinstance(kpi.formula, Ratio) else ""
     alerts = ", ".join(
         f"[{alert.name.removeprefix('ShopPulse')}](../docs/runbook.md#{alert.anchor})"
@@ -82,6 +82,8 @@ def formula_text(formula: Formula) -> str:
         case Ratio(part, whole, scale):
             scaled = "" if scale == 1 else f"{scale} × "
             return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}"
+        case Product(factors):
+            return " × ".join(f"({formula_text(factor)})" for factor in factors)
         case Whole(measure, divisor):
             return f"{measure.name} / {divisor}, rounded down"
         case Mean(counts):

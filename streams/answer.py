@@ -19,16 +19,27 @@ from streams.catalogue import (
     CHECKOUT_STEPS,
     COVERED_MS,
     EVENT_COUNTS,
-    GMV_PAID,
     ORDERS_IN_CURRENCY,
     SESSION_STEPS,
     TIME_TO_CONVERT,
     USERS,
 )
-from streams.figures import MEASURES, PARTS, SKETCHES
-from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
+from streams.figures import MEASURES, OF_TRAFFIC, PARTS, SKETCHES
+from streams.kpi import (
+    FigureSet,
+    Keeping,
+    Kpi,
+    Mean,
+    Measure,
+    Product,
+    Quantile,
+    Ratio,
+    measures_of,
+    nest,
+    value,
+)
 from streams.kpis import KPIS, QUALITY
-from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
+from streams.scopes import ALL, EVERYWHERE, OTHER, PIPELINE, SCOPES, pair_value, split_pair
 
 VALUE_CODE_POINTS_MAX = 64
 # JSON numbers are written as 64-bit integers; a sum beyond that is an error, never another number.
@@ -138,6 +149,7 @@ _GROUP_OF: Mapping[str, Group] = MappingProxyType(
             for measure in (*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values())
         },
         **{measure.name: Group.USERS for measure in SKETCHES.values()},
+        **{measure.name: Group.EVENTS for measure in OF_TRAFFIC},
     }
 )
 # What each figure reads, by its path: evaluated thousands of times a second.
@@ -148,9 +160,18 @@ _READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
 _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     {
         kpi.path: frozenset(_GROUP_OF[each.name] for each in _READS[kpi.path] if each.name in _GROUP_OF)
-        if isinstance(kpi.formula, Ratio | Mean | Quantile)
+        if isinstance(kpi.formula, Ratio | Product | Mean | Quantile)
         else frozenset()
         for kpi in (*KPIS, *QUALITY)
+    }
+)
+# What is set against users: of these KPIs, the measures in cells.
+_BESIDE_USERS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
+    {
+        kpi.path: beside
+        for kpi in KPIS
+        if kpi.over_users_range
+        and (beside := tuple(each for each in _READS[kpi.path] if each.keeping is not Keeping.SKETCH))
     }
 )
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
@@ -170,11 +191,25 @@ class Totals:
         users: over the users' range: estimates of distinct users, and what is set against them; None where
             nothing is known about users.
         capped: figures of which a part is counted under ``other`` because a cap was met.
+        has_beside: whether `users` holds what is set against users: no, where it is not kept in that range.
+        days_to_ms: the end of the asked range where it is made of panes of whole days, else None.
+        as_of_ms: up to when nothing is missing any more; None where that is not known.
     """
 
     own: Mapping[str, int]
     users: Mapping[str, int] | None = None
     capped: frozenset[Group] = frozenset()
+    has_beside: bool = True
+    days_to_ms: int | None = None
+    as_of_ms: int | None = None
+
+    def is_ripe(self, kpi: Kpi) -> bool:
+        """Whether the range is one that the KPI can be told of, and old enough for it."""
+        if not kpi.of_whole_days:
+            return True
+        if self.days_to_ms is None or not kpi.ripe_after_ms:
+            return self.days_to_ms is not None
+        return self.as_of_ms is not None and self.as_of_ms >= self.days_to_ms + kpi.ripe_after_ms
 
 
 def stored_measures(
@@ -203,10 +238,17 @@ def sketches_of(kind: str, figures: FigureSet) -> Mapping[str, Measure]:
     }
 
 
-def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
-    """Names in Redis of the measures that are set against users, over the users' range."""
-    measures = (GMV_PAID, ORDERS_IN_CURRENCY)
-    return tuple(measure.stored_as(currency) for currency in currencies for measure in measures)
+def beside_users(kind: str, figures: FigureSet, currencies: Iterable[str]) -> tuple[str, ...]:
+    """Names in Redis of the measures that are set against users of the kind of scope, over their range."""
+    read = {each for kpi in KPIS if kind in kpi.kinds for each in _BESIDE_USERS.get(kpi.path, ())}
+    kept = {measure.name for measure in (*read, ORDERS_IN_CURRENCY) if kind in measure.kinds}
+    currencies = tuple(currencies)
+    return tuple(
+        measure.stored_as(currency)
+        for measure in MEASURES
+        if measure.name in kept & figures.measures
+        for currency in (currencies if measure.per_currency else (None,))
+    )
 
 
 def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
@@ -230,7 +272,9 @@ def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
 def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figure:
     """One KPI of which every measure is in the figure set."""
     of = totals.users if kpi.over_users_range else totals.own
-    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
+    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]) or not totals.is_ripe(kpi):
+        return None
+    if kpi.path in _BESIDE_USERS and not totals.has_beside:
         return None
     if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
         return None
@@ -253,8 +297,13 @@ def _currencies_with_orders(totals: Mapping[str, int]) -> set[str]:
 
 @lru_cache(maxsize=256)
 def _kept(kind: str, figures: FigureSet) -> tuple[tuple[Kpi, bool, bool], ...]:
-    """Every KPI of the kind, whether it is per currency, and whether the figure set has it."""
-    return tuple((kpi, kpi.per_currency, _is_in_set(kpi, figures)) for kpi in KPIS if kind in kpi.kinds)
+    """Every KPI of the kind, whether it is per currency, and whether the figure set has it: what every scope
+    has stands in the answers of all kinds, null where it is not kept."""
+    return tuple(
+        (kpi, kpi.per_currency, kind in kpi.kinds and _is_in_set(kpi, figures))
+        for kpi in KPIS
+        if kind in kpi.kinds or kpi.kinds == EVERYWHERE
+    )
 
 
 def flat_figures(

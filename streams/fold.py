@@ -16,13 +16,26 @@ from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet
+from streams.kpi import FigureSet, Level, ScopeKind
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
 
+class _Columns:
+    """Kinds of scope whose values events of some types all carry, and the columns that hold them."""
+
+    def __init__(self, kinds: Iterable[ScopeKind]) -> None:
+        kinds = tuple(kinds)
+        valued = [kind for kind in kinds if kind is not ALL]
+        self.has_all = ALL in kinds
+        self.singles = [kind for kind in valued if len(kind.fields) == 1]
+        self.pairs = [kind for kind in valued if len(kind.fields) == 2]
+        self.fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
+        self.of = _columns_getter(self.fields)
+
+
 class EventCounter:
-    """Counts events of the traffic topics in every scope that their envelope carries.
+    """Counts events of the traffic topics in every scope that they carry.
 
     No event of these topics names a gateway; payments and purchases are booked one by one.
     """
@@ -34,12 +47,13 @@ class EventCounter:
         }
         # By name of the count of the whole, what its events are counted by beside that.
         self._parts = {self._names[cls]: parts for cls, parts in PARTS.items() if cls in self._names}
-        self._keeps_all = ALL in figures.kinds
-        valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
-        self._singles = [kind for kind in valued if len(kind.fields) == 1]
-        self._pairs = [kind for kind in valued if len(kind.fields) == 2]
-        self._fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
-        self._columns = _columns_getter(self._fields)
+        self._envelope = _Columns(kind for kind in figures.kinds if kind.name in ON_TRAFFIC)
+        # Of each kind that few types of events carry: its column, and the names of their counts.
+        self._own: list[tuple[_Columns, frozenset[str]]] = []
+        for kind in figures.kinds:
+            if kind.level is Level.EVENT:
+                having = [name for cls, name in self._names.items() if kind.name in EVENT_COUNTS[cls].kinds]
+                self._own.append((_Columns([kind]), frozenset(having)))
 
     def count(self, events: Sequence[Event], times_ms: Sequence[int]) -> None:
         """Adds 1 per event and scope, in the pane of its event time. The events are of one topic.
@@ -54,8 +68,9 @@ class EventCounter:
             names = [names[index] for index in keep]
         if not events:
             return
-        self._count_as(names, events, times_ms)
-        for name in self._parts.keys() & names if self._parts else ():
+        self._count_as(names, events, times_ms, self._envelope)
+        present = set(names) if self._parts or self._own else set()
+        for name in self._parts.keys() & present:
             for part in self._parts[name]:
                 found = [
                     (measure.name, event, time_ms)
@@ -64,28 +79,36 @@ class EventCounter:
                     and (measure := part.measures.get(getattr(event, part.field))) is not None
                 ]
                 if found:
-                    self._count_as(*zip(*found, strict=True))
+                    counted_as, counted, at_ms = zip(*found, strict=True)
+                    self._count_as(counted_as, counted, at_ms, self._envelope)
+        for kind, having in self._own:
+            if not having.isdisjoint(present):
+                # All its types at once: values are admitted in the order of the events.
+                at = [index for index, name in enumerate(names) if name in having]
+                self._count_as(
+                    [names[i] for i in at], [events[i] for i in at], [times_ms[i] for i in at], kind
+                )
 
     def _count_as(
-        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int]
+        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int], kinds: _Columns
     ) -> None:
-        """Adds 1 per event and scope to the measure that stands for the event in `names`."""
+        """Adds 1 per event and scope of these kinds to the measure that stands for the event in `names`."""
         size_ms = self._sums.finest.size_ms
         starts = [time_ms - time_ms % size_ms for time_ms in times_ms]
         # Each pair of pane and measure as a small number: what is counted below then hashes faster.
         numbers: dict[tuple[int, Any], int] = {}
         heads = [numbers.setdefault(pair, len(numbers)) for pair in zip(starts, names, strict=True)]
         pairs = list(numbers)
-        if self._keeps_all:
+        if kinds.has_all:
             self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
-        columns = dict(zip(self._fields, self._columns(events), strict=True))
+        columns = dict(zip(kinds.fields, kinds.of(events), strict=True))
         # No value is empty: one that is there is true.
         columns = {field: column for field, column in columns.items() if any(column)}
-        for kind in self._singles:
+        for kind in kinds.singles:
             column = columns.get(kind.fields[0])
             if column is not None:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
-        for kind in self._pairs:
+        for kind in kinds.pairs:
             first, second = map(columns.get, kind.fields)
             if first is not None and second is not None:
                 counts = Counter(zip(heads, first, second, strict=True))

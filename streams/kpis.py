@@ -42,6 +42,7 @@ from streams.catalogue import (
 from streams.figures import MEASURES, STORY_KPIS
 from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, Whole, measures_of
 from streams.scopes import (
+    EVENT_SCOPES,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
@@ -295,7 +296,7 @@ FIGURE_SETS = MappingProxyType(
     {
         "all": FigureSet(
             name="all",
-            kinds=(*ORDER_SCOPES, *LINE_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
+            kinds=(*ORDER_SCOPES, *LINE_SCOPES, *EVENT_SCOPES, PRODUCT_SKU, ROOM, PIPELINE),
             sizes=_ALL_SIZES,
             measures=frozenset(measure.name for measure in MEASURES),
         ),

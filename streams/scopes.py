@@ -40,6 +40,12 @@ SINGLE_LINE_SCOPES = (
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
+# Kinds of which only some types of events have the fields: measures of stories that name them are kept there,
+# nothing else.
+QR = ScopeKind("qr", ("qr_id",), Level.EVENT)
+CHANNEL = ScopeKind("channel", ("channel",), Level.EVENT)
+MINI_PROGRAM_CHANNEL = ScopeKind("mini_program,channel", ("mini_program_id", "channel"), Level.EVENT)
+EVENT_SCOPES = (QR, CHANNEL, MINI_PROGRAM_CHANNEL)
 # The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
@@ -48,13 +54,14 @@ PRODUCT_SKU = ScopeKind("product,sku", ("product_id", "sku_id"), Level.INTERNAL)
 # compared with the creator's later lives once the panes of a minute are gone. See `room_kind`.
 ROOM = ScopeKind("room", ("live_id",), Level.INTERNAL, frozenset({"1h"}))
 
-SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES)})
+SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES, *EVENT_SCOPES)})
 
-EVERYWHERE = frozenset(SCOPES)
+EVERYWHERE = frozenset(kind.name for kind in (*ORDER_SCOPES, *LINE_SCOPES))
 ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
 ON_PIPELINE = frozenset({PIPELINE.name})
 # No shopper event but a payment and a purchase names a gateway.
 ON_TRAFFIC = EVERYWHERE - {GATEWAY.name, PLATFORM_GATEWAY.name}
+ON_SOME_EVENTS = frozenset(kind.name for kind in EVENT_SCOPES)
 WITH_UNKNOWN_ORDERS = frozenset({ALL.name, PLATFORM.name})
 WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
@@ -65,6 +72,8 @@ WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 
 # Where a cap on the number of values was met, what is above it is counted under this value.
 OTHER = "other"
+# Of what counts in a kind for sure, but says no value.
+UNKNOWN = "unknown"
 
 
 def room_kind(live_id: str) -> str:

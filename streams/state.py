@@ -18,6 +18,7 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS, Event, LiveStart, Purchase, SourceHeartbeat
 from streams import catalogue
 from streams.admission import CellKey
+from streams.arrivals import ArrivalBook
 from streams.batch import LogRecord
 from streams.booking import Books
 from streams.fold import EventCounter
@@ -28,6 +29,7 @@ from streams.ledger import Ledger, LedgerWrite, WaitingRefund, day_of
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
+from streams.returns import ReturnBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.signs import is_canary, source_ms
 from streams.story import Chunk, Story
@@ -134,6 +136,8 @@ class PartitionState:
         self.stories: tuple[Story, ...] = (
             RoomBook(figures, self.sums, rules.traffic_lateness_ms),
             ProductBook(figures),
+            ReturnBook(figures, self.sums, rules.traffic_lateness_ms),
+            ArrivalBook(figures, self.sums, rules.traffic_lateness_ms),
         )
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS

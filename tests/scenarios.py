@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.scenario_kit import Scenario
 from tests.scenarios_caps import CAPS
 from tests.scenarios_funnels import FUNNELS
+from tests.scenarios_mini_programs import MINI_PROGRAMS
 from tests.scenarios_money import PURCHASES
 from tests.scenarios_pairs import PAIRS
 from tests.scenarios_panes import PANES
@@ -15,8 +16,10 @@ from tests.scenarios_rooms import ROOMS
 from tests.scenarios_sessions import SESSIONS
 from tests.scenarios_users import USERS
 from tests.scenarios_verdicts import VERDICTS
+from tests.scenarios_virality import VIRALITY
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
     *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS),
+    *(*MINI_PROGRAMS, *VIRALITY),
 )

@@ -28,6 +28,7 @@ from streams.answer import (
     stored_measures,
 )
 from streams.figures import STORY_KPIS
+from streams.kpi import Level
 from streams.kpis import FIGURE_SETS, KPIS
 from streams.scopes import SCOPES, pair_value
 
@@ -189,8 +190,7 @@ def test_without_a_currency_there_is_no_money() -> None:
 def test_payments_stand_in_order_level_answers_only(kind: str) -> None:
     """Line-level scopes have no payments; unattributed refunds belong to all and platform."""
     answer = body(kind, Totals({}), {}, ("EUR",), ALL_FIGURES)
-    line_level = kind in {"product", "creator", "live", "brand", "merchant", "affiliate", "live,product"}
-    assert ("payments" in answer) is not line_level
+    assert ("payments" in answer) is (SCOPES[kind].level is Level.ORDER)
     money = answer["money"]
     assert isinstance(money, dict)
     assert ("unattributed_refunds_minor" in money["EUR"]) is (kind in {"all", "platform"})

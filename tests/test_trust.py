@@ -144,8 +144,9 @@ def test_a_burst_is_no_pace() -> None:
 
 
 def test_a_figure_reads_the_topics_whose_events_it_counts() -> None:
-    """By gateway, alone or in a pair, only purchases are counted; every other kind of scope counts events of
-    all topics."""
+    """By gateway, alone or in a pair, only purchases are counted, by QR code only opens, by channel only
+    shares; every other kind of scope counts events of all topics."""
+    few = {"gateway": ("purchases",), "qr": ("views",), "channel": ("engagement",)}
     for kind in SCOPES:
-        expected = ("purchases",) if "gateway" in kind else INPUT_TOPICS
+        expected = few.get(kind.rpartition(",")[2], INPUT_TOPICS)
         assert trust.topics_read_by(kind) == expected

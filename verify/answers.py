@@ -15,7 +15,14 @@ from verify.asked import ABSENT, Asked, Near, OneOf, ratio
 from verify.compare import scope_text
 from verify.model import Scope
 from verify.rules import DAY_MS, SECOND_MS
-from verify.scopes import LINE_KINDS, WITH_REPEAT_BUYERS, WITH_SESSIONS, WITH_USERS, WITHOUT_TRAFFIC
+from verify.scopes import (
+    EVENT_KINDS,
+    ORDER_KINDS,
+    WITH_REPEAT_BUYERS,
+    WITH_SESSIONS,
+    WITH_USERS,
+    WITHOUT_TRAFFIC,
+)
 from verify.sessions import BUCKETS_S, FUNNELS
 from verify.totals import Range, Totals
 from verify.users import STANDARD_ERROR
@@ -48,7 +55,7 @@ def expected_answer(
         "items": asked.sums["items"],
     }
     expected |= _events(asked) | _money(asked) | _sessions(asked) | _users(asked) | _ratios(asked)
-    if asked.kind not in LINE_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
+    if asked.kind in ORDER_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
         expected |= {f"payments.{state}": asked.sums[f"pay.{state}"] for state in PAYMENTS}
         attempts = asked.sums["pay.attempts"]
         expected["payments.success_rate"] = asked.sums["pay.authorised"] / attempts if attempts else None
@@ -58,7 +65,19 @@ def expected_answer(
         expected |= _stock(asked)
     for answer_of in stories.ANSWERS:
         expected |= answer_of(asked)
+    if asked.kind in EVENT_KINDS:
+        expected |= _nothing_of_orders(asked)
     return expected | {f"quality.{name}": count for name, count in totals.quality(span).items()}
+
+
+def _nothing_of_orders(asked: Asked) -> dict[str, Any]:
+    """Kinds that only some events carry have figures of their own, and none of those that every scope has."""
+    expected: dict[str, Any] = {"orders": None, "items": None}
+    for group in ("events", "events_by_type", "ratios"):
+        expected |= {f"{group}.{name}": None for name in asked.part(group)}
+    for currency, amounts in asked.part("money").items():
+        expected |= {f"money.{currency}.{name}": None for name in amounts}
+    return expected | {f"users.{step}": None for step in USERS}
 
 
 def _events(asked: Asked) -> dict[str, Any]:

@@ -38,6 +38,15 @@ class Origin(NamedTuple):
 
 # An event can begin a session, and with it change until when its ids belong to that one.
 OF_SESSIONS = Origin(SESSION_TOPICS, AGAIN_AFTER_MS + GONE_AFTER_MS)
+# A new user's record lasts a week from the day of its first event on; a return is seven days after a visit.
+ARRIVALS_REACH_MS = 9 * DAY_MS
+OF_STORIES = (
+    ("reviews.", Origin(frozenset({"engagement"}))),
+    ("entries.", Origin(frozenset({"views"}))),
+    ("returns.", Origin(frozenset({"views"}), DAY_MS)),
+    ("new_users", Origin(frozenset({"engagement"}), ARRIVALS_REACH_MS)),
+    ("cycles.", Origin(frozenset({"engagement"}), 2 * ARRIVALS_REACH_MS)),
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,10 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
     if measure.startswith(SESSION_HEADS) or measure == "sessions_expired":
         return OF_SESSIONS
     if kind == "pipeline" or measure == "capped":
-        return Origin(frozenset({value}))
+        return Origin(frozenset({value}), ARRIVALS_REACH_MS if "channel" in kind else 0)
+    for head, origin in OF_STORIES:
+        if measure.startswith(head):
+            return origin
     if measure in VIEWERS:
         return Origin(frozenset({"livestreams"}), MINUTE_MS)
     return Origin(frozenset({TOPIC_OF_EVENT.get(measure.removeprefix("events."), PURCHASES)}))

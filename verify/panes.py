@@ -10,7 +10,10 @@ from collections.abc import Iterable
 
 from verify.model import HIGHEST, Booking, PaneKey, Panes, Scope, Traffic
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import ROOM_HEAD, ROOM_SIZE
+from verify.scopes import EVENT_KINDS, ROOM_HEAD, ROOM_SIZE
+
+OF_DAYS = ("returns.",)
+"""Figures of whole days, in no shorter pane."""
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -55,7 +58,7 @@ class PaneSums:
         measure = f"events.{event.kind}"
         for own, scope in zip(event.scopes, scopes, strict=True):
             kind, value = scope
-            for each in (measure, *event.parts):
+            for each in (measure, *(() if kind in EVENT_KINDS else event.parts)):
                 self._add((kind, size, start_ms), each, f"{each}|{value}", 1)
             if own != scope:
                 self._add((kind, size, start_ms), "capped", f"capped|{event.topic}", 1)
@@ -96,6 +99,8 @@ class PaneSums:
 def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
     if kind.startswith(ROOM_HEAD) and size != ROOM_SIZE:
+        return False
+    if measure.startswith(OF_DAYS) and size != "1d":
         return False
     if figures == "all":
         return True

@@ -11,4 +11,6 @@ def parts_of(event: Mapping[str, Any]) -> tuple[str, ...]:
     match event["event_type"]:
         case "review":
             return (f"reviews.{event['rating']}",)
+        case "mini_program_open":
+            return (f"entries.{event['entry']}",)
     return ()

@@ -97,11 +97,11 @@ class PartitionReplay:
         sums.book(self._ledger.bookings)
         sums.book(payments.attempt_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
-        steps = count_traffic(events, sums, sets, self.rules)
+        steps, counted_in = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
             sums.book(session_bookings(steps + self._order_steps, self.rules))
-            sums.book(self._stories.bookings())
+            sums.book(self._stories.bookings(counted_in))
             self._buyers.count(sets)
             expected.users = sets.users()
         expected.panes = sums.panes()
@@ -128,7 +128,9 @@ class PartitionReplay:
             if record.topic == PURCHASES:
                 self._take_order_event(event, record, ingest_ms)
             else:
-                self._traffic[record.topic].append(traffic(event, record.topic, ingest_ms, self.rules))
+                self._traffic[record.topic].append(
+                    traffic(event, record.topic, record.offset, ingest_ms, self.rules)
+                )
         if kind == "purchase":
             for refund in self._ledger.add_purchase(event, ingest_ms):
                 self._refuse_waiting(refund.event, refund.offset, refund.ingest_ms)

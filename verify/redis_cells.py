@@ -19,7 +19,7 @@ TRIES = 20
 SCAN_COUNT = 1_000
 KNOWN_KEYS = frozenset(
     """meta panes cells index ids waiting lives orders attempts identities users usersindex userpanes
-    sessions buyers rooms creators products""".split()
+    sessions buyers rooms creators products visits shared arrivals""".split()
 )
 """How names of keys begin, behind the partition's braces."""
 

@@ -27,14 +27,25 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-FIELD = dict(ORDER_LEVEL + LINE_LEVEL)
+EVENT_LEVEL = (("qr", "qr_id"), ("channel", "channel"))
+FIELD = dict(ORDER_LEVEL + LINE_LEVEL + EVENT_LEVEL)
 ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
 LINE_PAIRS = (("live", "product"),)
+EVENT_PAIRS = (("mini_program", "channel"),)
+_OF_SHARES = ((("channel", "channel"),), EVENT_PAIRS)
+OWN_KINDS: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {
+    "mini_program_open": ((("qr", "qr_id"),), ()),
+    "share": _OF_SHARES,
+    "share_open": _OF_SHARES,
+}
+"""Singles and pairs that events of one type alone carry."""
 
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
+EVENT_KINDS = (*(kind for kind, _ in EVENT_LEVEL), *map(",".join, EVENT_PAIRS))
+"""No order has them, and of events only those of OWN_KINDS."""
 PRODUCT_SKU = "product,sku"
-KINDS = (*ORDER_KINDS, *LINE_KINDS, PRODUCT_SKU, "pipeline")
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *EVENT_KINDS, PRODUCT_SKU, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -44,7 +55,8 @@ WITH_USERS = frozenset({"all", "platform", "live", "creator", "product", "mini_p
 WITH_REPEAT_BUYERS = frozenset({"all", "platform", "mini_program"})
 NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 """Kinds with a closed list of values; of traffic in all others there is a cap on distinct ones."""
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway"})
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *EVENT_KINDS})
+"""Kinds that traffic does not carry as a whole."""
 OTHER = "other"
 
 
@@ -66,7 +78,11 @@ def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """Every scope that the event carries, of both levels."""
-    return (*order_level(event), *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])))
+    singles, pairs = OWN_KINDS.get(event["event_type"], ((), ()))
+    return (
+        *order_level(event),
+        *_carried((*LINE_LEVEL, *singles), (*LINE_PAIRS, *pairs), lambda kind: event.get(FIELD[kind])),
+    )
 
 
 def of_line(item: Mapping[str, Any], envelope: Mapping[str, Any]) -> tuple[Scope, ...]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import reviews
+from verify import mini_programs, reviews, virality
 from verify.asked import Asked
-from verify.model import Booking
+from verify.mini_programs import Returns
+from verify.model import Booking, CountedIn
 from verify.rooms import Rooms
 from verify.stock import Shelves
+from verify.virality import Arrivals
 
 
 class Story(Protocol):
@@ -25,6 +27,16 @@ class Story(Protocol):
         """What the story adds to the panes, once everything was added."""
 
 
+class TrafficStory(Protocol):
+    """What one story makes of single events of traffic, in the scopes in which their day counts them."""
+
+    def add(self, event: Mapping[str, Any], offset: int) -> None:
+        """An accepted, real event of any topic, in offset order per topic."""
+
+    def bookings(self, counted_in: CountedIn) -> Iterable[Booking]:
+        """What the story adds to the panes, once everything was added."""
+
+
 class Stories:
     """All stories of one partition number."""
 
@@ -32,17 +44,26 @@ class Stories:
         self.rooms = Rooms()
         self.shelves = Shelves()
         self._all: tuple[Story, ...] = (self.rooms,)
+        self._of_traffic: tuple[TrafficStory, ...] = (Returns(), Arrivals())
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
         self.shelves.add(event, offset)
         for story in self._all:
             story.add(event, offset)
+        for of_traffic in self._of_traffic:
+            of_traffic.add(event, offset)
 
-    def bookings(self) -> Iterable[Booking]:
+    def bookings(self, counted_in: CountedIn) -> Iterable[Booking]:
         """What the stories add to the panes."""
         for story in self._all:
             yield from story.bookings()
+        for of_traffic in self._of_traffic:
+            yield from of_traffic.bookings(counted_in)
 
 
-ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (reviews.answer,)
+ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
+    reviews.answer,
+    mini_programs.answer,
+    virality.answer,
+)

@@ -1,7 +1,7 @@
 """What an answer must say: recomputed panes of all partitions put together over a range.
 
-Between the recomputation and the questions to the read service. Of line-level scopes only what is asked for
-later is kept, since there are as many as products.
+Between the recomputation and the questions to the read service. Of kinds with many values only what is
+asked for later is kept.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from verify.compare import scope_text
 from verify.model import PaneKey, PartitionExpected, Room, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import SIZE_MS, SKETCH_KEPT_MS, Rules
-from verify.scopes import FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
+from verify.scopes import EVENT_KINDS, FIELD, LINE_KINDS, ORDER_KINDS, PRODUCT_SKU, pair_value
 from verify.stock import Shelves
 
 RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 """The last panes of each size, which are kept for all scopes; those of a day hold the users of the others."""
+
+
+MANY_KINDS = (*LINE_KINDS, *EVENT_KINDS)
+"""Kinds of as many scopes as there are products or codes."""
 
 
 class Range(NamedTuple):
@@ -56,7 +60,7 @@ class Totals:
             self._capped[key] += sum(n for name, n in fields.items() if name.startswith("capped|"))
             if kind in ("product", PRODUCT_SKU):
                 self._add_units(key, fields)
-            if kind in LINE_KINDS:
+            if kind in MANY_KINDS:
                 self._add_lines(key, fields)
             elif kind in ORDER_KINDS or kind == "pipeline":
                 self._add_fields(key, fields)
@@ -110,7 +114,7 @@ class Totals:
             if kind in ORDER_KINDS and size == "1d":
                 values = (name.partition("|") for name in fields)
                 found.update((kind, value) for measure, _, value in values if measure != "capped")
-        for kind in LINE_KINDS:
+        for kind in MANY_KINDS:
             ranked = sorted(
                 (scope for scope in self._lines if scope[0] == kind),
                 key=lambda scope: (-_weight(self._lines[scope]), scope),
@@ -121,7 +125,7 @@ class Totals:
     def of(self, scope: Scope, span: Range) -> Counter[str]:
         """The scope's sums per measure over the range; of `max.` measures the highest."""
         kind, wanted = scope
-        if kind in LINE_KINDS and span == self.whole():
+        if kind in MANY_KINDS and span == self.whole():
             return self._lines.get(scope, Counter())
         total: Counter[str] = Counter()
         for start_ms in _starts(span):

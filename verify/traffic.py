@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verify.caps import Admission
-from verify.model import Scope, Traffic
+from verify.model import Counted, CountedIn, Scope, Traffic
 from verify.panes import PaneSums, pane_start
 from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
-from verify.scopes import WITH_SESSIONS, WITH_USERS, of_event, of_kinds
+from verify.scopes import WITH_SESSIONS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
-from verify.users import STEP_OF_EVENT, UserSets, number
+from verify.users import STEP_OF_EVENT, UserSets, kinds_of_step, number
+
+KINDS_OF_STORIES = frozenset({"mini_program_open", "share", "share_open", "share_convert"})
 
 
-def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) -> Traffic:
+def traffic(event: Mapping[str, Any], topic: str, offset: int, ingest_ms: int, rules: Rules) -> Traffic:
     """What is kept of an accepted, real event of a traffic topic."""
     kind = event["event_type"]
     return Traffic(
@@ -30,6 +32,7 @@ def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) 
         user=number(event["user_id"]) if kind in STEP_OF_EVENT else 0,
         session=session_of(event, ingest_ms, rules),
         parts=parts_of(event),
+        offset=offset,
     )
 
 
@@ -48,8 +51,14 @@ def session_of(event: Mapping[str, Any], ingest_ms: int, rules: Rules) -> int:
     return number(event["user_id"], event["session_id"])
 
 
-def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rules: Rules) -> list[Step]:
-    """Counts all traffic of a partition, in offset order per topic; returns the steps of sessions in it."""
+def count_traffic(
+    events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rules: Rules
+) -> tuple[list[Step], CountedIn]:
+    """Counts all traffic of a partition, in offset order per topic.
+
+    Returns the steps of sessions in it, and in which scopes a day counts the events that stories ask for.
+    """
+    counted_in: dict[tuple[str, int], Sequence[Counted]] = {}
     admission = Admission(events, rules)
     steps = []
     for event in events:
@@ -63,10 +72,15 @@ def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rul
             scopes = admission.scopes(event, size, start_ms)
             sums.count(event, scopes, size, start_ms)
             if user_step is not None:
-                sets.add(user_step, size, start_ms, of_kinds(scopes, WITH_USERS), event.user)
+                sets.add(user_step, size, start_ms, of_kinds(scopes, kinds_of_step(user_step)), event.user)
             of_the_day = scopes
+        if event.kind in KINDS_OF_STORIES:
+            counted_in[event.topic, event.offset] = [
+                Counted(counted, own != counted)
+                for own, counted in zip(event.scopes, of_the_day, strict=True)
+            ]
         if event.session:
             admitted = [own for own, counted in zip(event.scopes, of_the_day, strict=True) if own == counted]
             scopes = of_kinds(admitted, WITH_SESSIONS)
             steps.append(Step(event.session, event.kind, event.topic, event.time_ms, event.ingest_ms, scopes))
-    return steps
+    return steps, counted_in

@@ -22,8 +22,10 @@ STEP_OF_EVENT: Mapping[str, str] = {
     "mini_program_open": "view",
     "tag_tap": "tag_tap",
     "add_to_cart": "add_to_cart",
+    "share": "share",
 }
 """Traffic only; a purchase counts by its lines."""
+WITH_SHARERS = frozenset({"all", "platform", "mini_program", "channel"})
 REMEMBERED_MS = 400 * DAY_MS
 
 STANDARD_ERROR = 0.0081
@@ -41,6 +43,11 @@ def number(*ids: str) -> int:
 def slack(exact: int) -> float:
     """How far an estimate may lie from this number of users."""
     return max(LEAST_SLACK, ERRORS_ALLOWED * STANDARD_ERROR * exact)
+
+
+def kinds_of_step(step: str) -> frozenset[str]:
+    """The kinds of scope for which the users of a step of traffic are kept."""
+    return WITH_SHARERS if step == "share" else WITH_USERS
 
 
 class UserSets:

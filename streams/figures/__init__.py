@@ -12,15 +12,15 @@ from types import MappingProxyType
 
 from schemas.events import Event
 from streams.catalogue import BASE_MEASURES, USER_STEPS, USERS
-from streams.figures import reviews
+from streams.figures import mini_programs, reviews, virality
 from streams.kpi import Distinct, Kpi, Measure, Part
 
-_PARTS: tuple[Part, ...] = (*reviews.PARTS,)
+_PARTS: tuple[Part, ...] = (*reviews.PARTS, *mini_programs.PARTS)
 PARTS: Mapping[type[Event], tuple[Part, ...]] = MappingProxyType(
     {part.event: tuple(each for each in _PARTS if each.event is part.event) for part in _PARTS}
 )
 # Of traffic; buyers are added order by order (`users`).
-DISTINCT: tuple[Distinct, ...] = (*USER_STEPS,)
+DISTINCT: tuple[Distinct, ...] = (*USER_STEPS, *virality.DISTINCT)
 # Every sketch of users, by step.
 SKETCHES: Mapping[str, Measure] = MappingProxyType(
     {**USERS, **{each.step: each.measure for each in DISTINCT}}
@@ -28,5 +28,9 @@ SKETCHES: Mapping[str, Measure] = MappingProxyType(
 MEASURES: tuple[Measure, ...] = (
     *BASE_MEASURES,
     *(measure for part in _PARTS for measure in part.measures.values()),
+    *mini_programs.MEASURES,
+    *virality.MEASURES,
 )
-STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS,)
+# What books make of events of traffic, beside the counts of the events themselves.
+OF_TRAFFIC: tuple[Measure, ...] = (*mini_programs.OF_TRAFFIC, *virality.OF_TRAFFIC)
+STORY_KPIS: tuple[Kpi, ...] = (*reviews.KPIS, *mini_programs.KPIS, *virality.KPIS)
