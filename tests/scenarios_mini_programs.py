@@ -69,7 +69,7 @@ MINI_PROGRAMS = (
     ),
     Scenario(
         name="returns_on_the_next_and_the_seventh_day",
-        fact="A day's users count once each; coming back is counted on the day of the cohort, on days 1 and 7.",
+        fact="A day's users count once each; coming back on day 1 and 7 is counted on the day of the cohort.",
         records=(
             _open("e1", NOON),
             _open("e2", NOON + MINUTE),
@@ -112,7 +112,7 @@ MINI_PROGRAMS = (
     ),
     Scenario(
         name="returns_to_capped_programs",
-        fact="A cohort is counted where its day counts the mini-program, whatever the day of the return does.",
+        fact="A cohort stands where its day counts the mini-program, whatever the day of the return does.",
         records=(
             _open("e1", NOON),
             _open("e2", NOON, mini_program_id="m2"),

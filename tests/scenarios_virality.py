@@ -29,7 +29,7 @@ def _convert(event_id: str, at: int, *, ts: int | None = None, **more: Any) -> S
 VIRALITY = (
     Scenario(
         name="new_users_by_channel",
-        fact="A new user comes through the channel of the user's own open of that share, else an unknown one.",
+        fact="A new user comes through the channel of the own open of that share, else an unknown one.",
         records=(
             _share("e1", NOON, channel="chat", mini_program_id="m1"),
             _open("e2", NOON, user_id="u2", channel="chat", mini_program_id="m1"),
@@ -72,7 +72,7 @@ VIRALITY = (
     ),
     Scenario(
         name="an_open_that_comes_late",
-        fact="The earliest open with a channel holds, also one that comes after the new user; none after it in time.",
+        fact="The earliest open with a channel holds, also one sent late; none that happened after the new user.",
         records=(
             _convert("e1", NOON, ts=NOON + MINUTE),
             _open("e2", NOON + 1, ts=NOON + MINUTE, channel="link"),

@@ -38,7 +38,7 @@ def _read_one_by_one(records: list[LogRecord]) -> PipelineDriver:
 
 
 def test_records_last_a_week_and_are_deleted_then() -> None:
-    """On day 7 the open still gives its channel and the first share ends the cycle; weeks later all is gone."""
+    """On day 7 the open still gives its channel, the first share ends the cycle; weeks later all is gone."""
     between = [_sent("follow", day, NOON + day * DAY, user_id="u2") for day in range(1, 7)]
     week = [
         _sent("share_open", 20, NOON, channel="chat"),
