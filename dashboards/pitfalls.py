@@ -64,7 +64,7 @@ PITFALLS = MappingProxyType(
         "virality.sharers": _ESTIMATED,
         "virality.new_users": "By time of arrival, so of shares of other days, too.",
         "virality.new_users_per_sharer": "Sharers of the range; the new users may be of shares before it.",
-        "virality.k_factor": "Too low for the newest range: read it with `maturity`. Longer ranges give more.",
+        "virality.k_factor": "Too low for the newest range (see `maturity`); longer ranges give more.",
         "virality.cycle_p50_seconds": "Of those who shared: who has not yet, or never will, is not in it.",
         "quality.late": "Their money is in `late_gmv_last_hour_minor`, not here.",
         "quality.duplicates": "Producers that retry make them; they are dropped, not an error.",

@@ -72,7 +72,7 @@ VIRALITY = (
     ),
     Scenario(
         name="an_open_that_comes_late",
-        fact="The earliest open with a channel holds, also one sent late; none that happened after the new user.",
+        fact="The earliest open with a channel holds, also one sent late; none that happened after it.",
         records=(
             _convert("e1", NOON, ts=NOON + MINUTE),
             _open("e2", NOON + 1, ts=NOON + MINUTE, channel="link"),

@@ -33,7 +33,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "batch window identity verdict ledger refunds sums admission booking order_entries orders "
             "payments fold steps funnel users rooms products signs order_service story progress trimming "
-            "state"
+            "story_books returns arrivals state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
@@ -45,7 +45,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "answer trust read_store reading users_range sheet since stock details read_model series "
             "gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes"
+            "room_gauges changes virality channels"
         ).split()
     ),
     "watch": tuple(

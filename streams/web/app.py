@@ -26,7 +26,7 @@ from streams.room_view import RoomViews
 from streams.settings import Settings
 from streams.watch import Watch, is_watchable
 from streams.watch_figures import figures
-from streams.web import access, change_routes, routes, stream, watch_routes
+from streams.web import access, change_routes, routes, stream, virality_routes, watch_routes
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
 from streams.web.host_view import for_host
 from streams.web.hub import Hub, Question
@@ -69,6 +69,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     exporter.add_reading(changes.families)
     app[stream.HUB] = hub
     change_routes.install(app, changes)
+    virality_routes.install(app)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),

@@ -149,6 +149,7 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
         refused = [
             *("/metrics", "/readyz", "/api/v1/scopes?kind=live&window=30m", "/nowhere", "/api/v1/lives/"),
             f"/api/v1/comparison?{own}",
+            *(f"/api/v1/virality?{own}", "/api/v1/virality?scope=all&window=5m"),
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),
             *("/api/v1/lives/l1", "/api/v1/lives/L1%00", "/api/v1/kpis/", "/api/v1/kpis%3Fscope=live:L1"),
         ]
