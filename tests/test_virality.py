@@ -18,6 +18,7 @@ from tests.test_verify_api import DAY_RANGE, totals_of
 from verify import mini_programs, virality
 from verify.asked import ABSENT, Asked, Near
 from verify.model import Scope
+from verify.origins import Origin, origin_of
 from verify.recompute import recompute
 from verify.rules import Rules
 from verify.scopes import ORDER_KINDS
@@ -206,3 +207,19 @@ def test_verify_finds_a_wrong_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(log).cells() == recompute(log, Rules(partitions=1)).cells
     monkeypatch.setattr(Shared, "places", lambda self, _: self.opened.places if self.opened else ())
     assert run(log).cells() != recompute(log, Rules(partitions=1)).cells
+
+
+@pytest.mark.parametrize(
+    ("kind", "measure", "topic", "days"),
+    [
+        ("all", "reviews.5", "engagement", 0),
+        ("all", "entries.search", "views", 0),
+        ("mini_program", "returns.day_7", "views", 1),
+        ("channel", "new_users", "engagement", 9),
+        ("channel", "capped", "engagement", 9),
+        ("all", "cycles.60", "engagement", 18),
+    ],
+)
+def test_where_figures_come_from(kind: str, measure: str, topic: str, days: int) -> None:
+    """What a log without its beginning leaves unknown: of the own topic alone, as long as records last."""
+    assert origin_of(kind, measure, "engagement") == Origin(frozenset({topic}), days * DAY)
