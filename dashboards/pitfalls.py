@@ -10,6 +10,7 @@ from types import MappingProxyType
 _EVENTS_MOVE_APART = "Events of the same minutes, not of the same shoppers: it falls whenever traffic rises."
 _SESSIONS_RIPEN = "Sessions of the last 24 h may still go on; only cohorts of equal age can be compared."
 _STILL_ON_THE_WAY = "By time of purchase: it grows while parcels are on their way."
+_RETURNS = "Of whole UTC days; of (mini-program, user) pairs: in `all` one user of two programs counts twice."
 _ESTIMATED = "An estimate; over whole panes of sketches, which can be wider than the asked range."
 
 PITFALLS = MappingProxyType(
@@ -84,6 +85,23 @@ PITFALLS = MappingProxyType(
         "ratios.reviewed_per_delivered_orders": "Orders, not products; it grows for 60 days.",
         "money.*.refunds_of_purchases_per_gmv_paid": "Grows with the age of the cohort: see its maturity.",
         "ratios.orders_past_30_days_per_orders": "In whole hours; 0 for every window of a day and less.",
+        "entries.shared_link": "What opened the program, not who: who shared is in `virality`.",
+        "mini_program.actions_per_open": _EVENTS_MOVE_APART,
+        "mini_program.product_views_per_open": _EVENTS_MOVE_APART,
+        "mini_program.orders_per_product_view": _EVENTS_MOVE_APART,
+        "mini_program.orders_per_open": _EVENTS_MOVE_APART,
+        "mini_program.shares_per_order": "Shares of all users, not of buyers.",
+        "returns.opened": _RETURNS,
+        "returns.next_day": "Null until the day after the range is over by as-of.",
+        "returns.next_day_per_opened": "Null until the day after the range is over by as-of.",
+        "returns.day_7": "Day 7 exactly, not within 7 days; null until it is over by as-of.",
+        "returns.day_7_per_opened": "Day 7 exactly, not within 7 days; null until it is over by as-of.",
+        "virality.active_users": _ESTIMATED,
+        "virality.sharers": _ESTIMATED,
+        "virality.new_users": "By time of arrival, so of shares of other days, too.",
+        "virality.new_users_per_sharer": "Sharers of the range; the new users may be of shares before it.",
+        "virality.k_factor": "Too low for the newest range (see `maturity`); longer ranges give more.",
+        "virality.cycle_p50_seconds": "Of those who shared: who has not yet, or never will, is not in it.",
         "quality.late": "Their money is in `late_gmv_last_hour_minor`, not here.",
         "quality.duplicates": "Producers that retry make them; they are dropped, not an error.",
     }

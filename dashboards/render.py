@@ -15,7 +15,7 @@ from dashboards.pitfalls import PITFALLS
 from schemas import documents
 from streams import settings
 from streams.errors import PulseError
-from streams.kpi import Formula, Kpi, Mean, Measure, Quantile, Ratio, Sum, Whole
+from streams.kpi import Formula, Kpi, Mean, Measure, Product, Quantile, Ratio, Sum, Whole
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import EVERYWHERE
 
@@ -86,6 +86,8 @@ def formula_text(formula: Formula) -> str:
             scaled = "" if scale == 1 else f"{scale} × "
             enough = "" if least is None else f", from {least[1]} {least[0].name} on"
             return f"{scaled}{_in_brackets(part)} / {_in_brackets(whole)}{enough}"
+        case Product(factors):
+            return " × ".join(f"({formula_text(factor)})" for factor in factors)
         case Whole(measure, divisor):
             return f"{measure.name} / {divisor}, rounded down"
         case Mean(counts):

@@ -19,28 +19,32 @@ from streams.catalogue import (
     CAPPED,
     CHECKOUT_STEPS,
     COVERED_MS,
-    GMV_PAID,
     ORDERS_IN_CURRENCY,
     SESSION_STEPS,
     TIME_TO_CONVERT,
-    USERS,
 )
-from streams.figures import MEASURES, SKETCHES
-from streams.figures.attribution import GMV, Attribution
-from streams.kpi import FigureSet, Keeping, Kpi, Mean, Measure, Quantile, Ratio, measures_of, nest, value
+from streams.figures import MEASURES, OF_TRAFFIC, SKETCHES
+from streams.kpi import (
+    FigureSet,
+    Keeping,
+    Kpi,
+    Mean,
+    Measure,
+    Product,
+    Quantile,
+    Ratio,
+    measures_of,
+    value,
+)
 from streams.kpis import KPIS, QUALITY
-from streams.scopes import ALL, OTHER, PIPELINE, SCOPES, pair_value, split_pair
+from streams.scopes import ALL, OTHER, SCOPES, pair_value, split_pair
 
 VALUE_CODE_POINTS_MAX = 64
 # JSON numbers are written as 64-bit integers; a sum beyond that is an error, never another number.
 INTEGER_MAX = 2**63 - 1
-USERS_STANDARD_ERROR = 0.0081
 
 Figure = int | float | None
 
-# Keys that every answer has, null where the kind of scope does not keep them.
-_SESSION_KEYS = tuple(measure.name.removeprefix("sessions.") for measure in SESSION_STEPS)
-_USER_KEYS = tuple(USERS)
 _PAIR = re.compile(rf",({'|'.join(re.escape(kind) for kind in SCOPES if ',' not in kind)}):")
 
 
@@ -134,6 +138,7 @@ _GROUP_OF: Mapping[str, Group] = MappingProxyType(
             for measure in (*SESSION_STEPS, *CHECKOUT_STEPS, *TIME_TO_CONVERT.values())
         },
         **{measure.name: Group.USERS for measure in SKETCHES.values()},
+        **{measure.name: Group.EVENTS for measure in OF_TRAFFIC},
     }
 )
 # What each figure reads, by its path: evaluated thousands of times a second.
@@ -144,7 +149,7 @@ _READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
 _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     {
         kpi.path: frozenset(_GROUP_OF[each.name] for each in _READS[kpi.path] if each.name in _GROUP_OF)
-        if isinstance(kpi.formula, Ratio | Mean | Quantile)
+        if isinstance(kpi.formula, Ratio | Product | Mean | Quantile)
         else frozenset()
         for kpi in (*KPIS, *QUALITY)
     }
@@ -155,6 +160,15 @@ _OF_DAYS = frozenset(
     for kpi in KPIS
     if kpi.complete_days
     for measure in measures_of(kpi.formula)
+)
+# What is set against users: of these KPIs, the measures in cells.
+_BESIDE_USERS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
+    {
+        kpi.path: beside
+        for kpi in KPIS
+        if kpi.over_users_range
+        and (beside := tuple(each for each in _READS[kpi.path] if each.keeping is not Keeping.SKETCH))
+    }
 )
 _HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
 _NEVER_ZERO = frozenset(
@@ -179,12 +193,26 @@ class Totals:
         capped: figures of which a part is counted under ``other`` because a cap was met.
         days: by the number of complete days, distinct users over them; without those of which nothing is
             known.
+        has_beside: whether `users` holds what is set against users: no, where it is not kept in that range.
+        days_to_ms: the end of the asked range where it is made of panes of whole days, else None.
+        as_of_ms: up to when nothing is missing any more; None where that is not known.
     """
 
     own: Mapping[str, int]
     users: Mapping[str, int] | None = None
     capped: frozenset[Group] = frozenset()
     days: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    has_beside: bool = True
+    days_to_ms: int | None = None
+    as_of_ms: int | None = None
+
+    def is_ripe(self, kpi: Kpi) -> bool:
+        """Whether the range is one that the KPI can be told of, and old enough for it."""
+        if not kpi.of_whole_days:
+            return True
+        if self.days_to_ms is None or not kpi.ripe_after_ms:
+            return self.days_to_ms is not None
+        return self.as_of_ms is not None and self.as_of_ms >= self.days_to_ms + kpi.ripe_after_ms
 
 
 def stored_measures(
@@ -224,10 +252,17 @@ def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, .
     return found
 
 
-def beside_users(currencies: Iterable[str]) -> tuple[str, ...]:
-    """Names in Redis of the measures that are set against users, over the users' range."""
-    measures = (GMV_PAID, GMV[Attribution.OWN], ORDERS_IN_CURRENCY)
-    return tuple(measure.stored_as(currency) for currency in currencies for measure in measures)
+def beside_users(kind: str, figures: FigureSet, currencies: Iterable[str]) -> tuple[str, ...]:
+    """Names in Redis of the measures that are set against users of the kind of scope, over their range."""
+    read = {each for kpi in KPIS if kind in kpi.kinds for each in _BESIDE_USERS.get(kpi.path, ())}
+    kept = {measure.name for measure in (*read, ORDERS_IN_CURRENCY) if kind in measure.kinds}
+    currencies = tuple(currencies)
+    return tuple(
+        measure.stored_as(currency)
+        for measure in MEASURES
+        if measure.name in kept & figures.measures
+        for currency in (currencies if measure.per_currency else (None,))
+    )
 
 
 def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
@@ -253,7 +288,9 @@ def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figu
     of = totals.users if kpi.over_users_range else totals.own
     if kpi.complete_days:
         of = totals.days.get(kpi.complete_days)
-    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]):
+    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]) or not totals.is_ripe(kpi):
+        return None
+    if kpi.path in _BESIDE_USERS and not totals.has_beside:
         return None
     if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
         return None
@@ -298,36 +335,6 @@ def flat_figures(
             path = kpi.path.replace("*", currency) if currency else kpi.path
             found[path] = _evaluate(kpi, kind, totals, currency) if is_in_set else None
     return found
-
-
-def body(
-    kind: str,
-    totals: Totals,
-    quality: Mapping[str, int],
-    currencies: Iterable[str],
-    figures: FigureSet,
-    *,
-    users_range_ms: tuple[int, int] | None = None,
-) -> dict[str, object]:
-    """The figures of an answer in the contract's order; `quality` are totals over all topics, the range of
-    users is [from, to) in ms, None where nothing is known about users."""
-    kept = nest(flat_figures(kind, totals, currencies, figures))
-    from_ms, to_ms = users_range_ms or (None, None)
-    of_quality = {kpi.path: evaluate(kpi, PIPELINE.name, Totals(quality), None, figures) for kpi in QUALITY}
-    return {
-        "events": kept.pop("events", None),
-        "users": kept.pop("users", dict.fromkeys(_USER_KEYS)),
-        "sessions": kept.pop("sessions", dict.fromkeys(_SESSION_KEYS)),
-        "orders": kept.pop("orders", None),
-        "items": kept.pop("items", None),
-        "money": kept.pop("money", {}),
-        "ratios": kept.pop("ratios", {}),
-        "users_from_ms": from_ms,
-        "users_to_ms": to_ms,
-        "users_standard_error": USERS_STANDARD_ERROR if users_range_ms or totals.days else None,
-        **nest(of_quality),
-        **kept,
-    }
 
 
 def by_measure(sums: Mapping[str, int], scope_value: str | None = None) -> dict[str, int]:

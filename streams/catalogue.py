@@ -26,12 +26,13 @@ from schemas.events import (
 )
 from streams.kpi import Distinct, Keeping, Measure, Sum
 from streams.scopes import (
+    EVENT_SCOPES,
     EVERYWHERE,
     LIVE,
     ON_ORDERS,
     ON_PIPELINE,
+    ON_SOME_EVENTS,
     ON_TRAFFIC,
-    OWN_SCOPES,
     PLATFORM_CREATOR,
     PRODUCT_SKU,
     WITH_REPEAT_BUYERS,
@@ -42,8 +43,10 @@ from streams.scopes import (
 
 
 def _kinds_of(cls: type[Event]) -> frozenset[str]:
-    own = {kind.name for kind in OWN_SCOPES if kind.fields[0] in cls.__struct_fields__}
-    return (EVERYWHERE if cls in (Payment, Purchase) else ON_TRAFFIC) | own
+    """The kinds of scope that an event of the type can carry."""
+    everywhere = EVERYWHERE if cls in (Payment, Purchase) else ON_TRAFFIC
+    fields = set(cls.__struct_fields__)
+    return everywhere | {kind.name for kind in EVENT_SCOPES if fields.issuperset(kind.fields)}
 
 
 EVENT_COUNTS: Mapping[type[Event], Measure] = MappingProxyType(
@@ -174,9 +177,7 @@ WATCH_MS = _viewers("watch_ms", "Viewers x time to the next heartbeat, at most 6
 COVERED_MS = _viewers("covered_ms", "Time that heartbeats cover, each to the next one, at most 60 s.")
 
 # Kinds whose values come from clients without a closed list: their traffic cells have a cap.
-CAPPED_KINDS = (ON_TRAFFIC - {"all", "platform", "surface", "platform,surface"}) | {
-    kind.name for kind in OWN_SCOPES
-}
+CAPPED_KINDS = ON_SOME_EVENTS | ON_TRAFFIC - {"all", "platform", "surface", "platform,surface"}
 CAPPED = Measure(
     name="capped",
     help="Events counted under `other` because a cap on values was met, by topic.",

@@ -12,17 +12,30 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Any
 
-from schemas.events import TYPES_OF_TOPIC, Event
+from schemas.events import Event
 from streams.admission import TOPIC_OF
 from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
-from streams.kpi import FigureSet, Level, Measure
+from streams.kpi import FigureSet, Level, Measure, ScopeKind
 from streams.scopes import ALL, ON_TRAFFIC, OTHER, pair_value
 from streams.sums import Sums
 
 
+class _Columns:
+    """Kinds of scope whose values events of some types all carry, and the columns that hold them."""
+
+    def __init__(self, kinds: Iterable[ScopeKind]) -> None:
+        kinds = tuple(kinds)
+        valued = [kind for kind in kinds if kind is not ALL]
+        self.has_all = ALL in kinds
+        self.singles = [kind for kind in valued if len(kind.fields) == 1]
+        self.pairs = [kind for kind in valued if len(kind.fields) == 2]
+        self.fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
+        self.of = _columns_getter(self.fields)
+
+
 class EventCounter:
-    """Counts events of the traffic topics in every scope that their envelope carries.
+    """Counts events of the traffic topics in every scope that they carry.
 
     No event of these topics names a gateway; payments and purchases are booked one by one.
     """
@@ -39,20 +52,22 @@ class EventCounter:
                 if measure.name in figures.measures:
                     of_type = self._parts.setdefault(part.field, {}).setdefault(part.event, {})
                     of_type.setdefault(value, []).append(measure)
-        self._keeps_all = ALL in figures.kinds
-        valued = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC and kind is not ALL]
-        self._singles = [kind for kind in valued if len(kind.fields) == 1]
-        self._pairs = [kind for kind in valued if len(kind.fields) == 2]
-        # Kinds of their own, by the types of the topics whose events may have their field.
-        own = [kind for kind in figures.kinds if kind.level is Level.OWN]
-        self._own = {
-            cls: [kind for kind in own if any(kind.fields[0] in each.__struct_fields__ for each in types)]
-            for types in TYPES_OF_TOPIC.values()
-            for cls in types
-            if own and cls in self._names
+        envelope = [kind for kind in figures.kinds if kind.name in ON_TRAFFIC]
+        self._envelope = _Columns(envelope)
+        # The columns of parts, which are kept for some of these kinds.
+        self._columns_of = {
+            measure.kinds: _Columns(kind for kind in envelope if kind.name in measure.kinds)
+            for of_types in self._parts.values()
+            for of_values in of_types.values()
+            for measures in of_values.values()
+            for measure in measures
         }
-        self._fields = list(dict.fromkeys(field for kind in valued for field in kind.fields))
-        self._columns = _columns_getter(self._fields)
+        # Of each kind that few types of events carry: its column, and the names of their counts.
+        self._own: list[tuple[_Columns, frozenset[str]]] = []
+        for kind in figures.kinds:
+            if kind.level is Level.EVENT:
+                having = [name for cls, name in self._names.items() if kind.name in EVENT_COUNTS[cls].kinds]
+                self._own.append((_Columns([kind]), frozenset(having)))
 
     def count(self, events: Sequence[Event], times_ms: Sequence[int]) -> None:
         """Adds 1 per event and scope, in the pane of its event time. The events are of one topic.
@@ -67,12 +82,20 @@ class EventCounter:
             names = [names[index] for index in keep]
         if not events:
             return
-        self._count_as(names, events, times_ms)
+        self._count_as(names, events, times_ms, self._envelope)
         if self._parts:
             classes = {event.__class__ for event in events}
             for field, of_types in self._parts.items():
                 if not classes.isdisjoint(of_types):
                     self._count_parts(field, of_types, events, times_ms)
+        present = set(names) if self._own else set()
+        for kind, having in self._own:
+            if not having.isdisjoint(present):
+                # All its types at once: values are admitted in the order of the events.
+                at = [index for index, name in enumerate(names) if name in having]
+                self._count_as(
+                    [names[i] for i in at], [events[i] for i in at], [times_ms[i] for i in at], kind
+                )
 
     def _count_parts(
         self,
@@ -90,14 +113,10 @@ class EventCounter:
                     of_kinds.setdefault(measure.kinds, []).append((measure.name, event, time_ms))
         for kinds, found in of_kinds.items():
             names, counted, at_ms = zip(*found, strict=True)
-            self._count_as(names, counted, at_ms, kinds)
+            self._count_as(names, counted, at_ms, self._columns_of[kinds])
 
     def _count_as(
-        self,
-        names: Sequence[str | None],
-        events: Sequence[Event],
-        times_ms: Sequence[int],
-        kinds: frozenset[str] = ON_TRAFFIC,
+        self, names: Sequence[str | None], events: Sequence[Event], times_ms: Sequence[int], kinds: _Columns
     ) -> None:
         """Adds 1 per event and scope of these kinds to the measure that stands for the event in `names`."""
         size_ms = self._sums.finest.size_ms
@@ -106,21 +125,18 @@ class EventCounter:
         numbers: dict[tuple[int, Any], int] = {}
         heads = [numbers.setdefault(pair, len(numbers)) for pair in zip(starts, names, strict=True)]
         pairs = list(numbers)
-        if self._keeps_all and ALL.name in kinds:
+        if kinds.has_all:
             self._add(ALL.name, pairs, Counter(zip(heads, repeat(""))))
-        columns = dict(zip(self._fields, self._columns(events), strict=True))
+        columns = dict(zip(kinds.fields, kinds.of(events), strict=True))
         # No value is empty: one that is there is true.
         columns = {field: column for field, column in columns.items() if any(column)}
-        for kind in self._singles:
+        for kind in kinds.singles:
             column = columns.get(kind.fields[0])
-            if column is not None and kind.name in kinds:
+            if column is not None:
                 self._add(kind.name, pairs, Counter(zip(heads, column, strict=True)))
-        for kind in self._own.get(events[0].__class__, ()):
-            own = [getattr(event, kind.fields[0], None) for event in events]
-            self._add(kind.name, pairs, Counter(zip(heads, own, strict=True)))
-        for kind in self._pairs:
+        for kind in kinds.pairs:
             first, second = map(columns.get, kind.fields)
-            if first is not None and second is not None and kind.name in kinds:
+            if first is not None and second is not None:
                 counts = Counter(zip(heads, first, second, strict=True))
                 self._add(
                     kind.name,

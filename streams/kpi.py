@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
+from math import prod
 from typing import Any
 
 from schemas.events import Event
@@ -23,7 +24,8 @@ class Level(StrEnum):
 
     ORDER = "order"
     LINE = "line"
-    OWN = "own"
+    # No order says it, only events of some types: those that have the scope's fields.
+    EVENT = "event"
     INTERNAL = "internal"
 
 
@@ -169,6 +171,13 @@ class Ratio:
 
 
 @dataclass(frozen=True, slots=True)
+class Product:
+    """Ratios multiplied by each other; None where one of them is."""
+
+    factors: tuple[Ratio, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Whole:
     """How many whole times `divisor` goes into a measure: milliseconds as seconds, for example."""
 
@@ -197,7 +206,7 @@ class Quantile:
     q: float
 
 
-Formula = Measure | Sum | Ratio | Whole | Mean | Quantile
+Formula = Measure | Sum | Ratio | Product | Whole | Mean | Quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +224,8 @@ class Kpi:
             the asked range touches.
         complete_days: taken over so many whole UTC days, the last that are over by the end of the asked
             range; 0: over the range.
+        of_whole_days: its measures are kept by UTC days only: None over any other range.
+        ripe_after_ms: None until the range ended so long before as-of: what it counts comes so much later.
     """
 
     path: str
@@ -225,6 +236,8 @@ class Kpi:
     kinds: frozenset[str]
     over_users_range: bool = False
     complete_days: int = 0
+    of_whole_days: bool = False
+    ripe_after_ms: int = 0
 
     @property
     def gauge(self) -> str:
@@ -258,6 +271,8 @@ def measures_of(formula: Formula) -> tuple[Measure, ...]:
             return plus + minus
         case Ratio(part, whole, least=least):
             return measures_of(part) + measures_of(whole) + (least[:1] if least else ())
+        case Product(factors):
+            return tuple(measure for factor in factors for measure in measures_of(factor))
         case Whole(measure):
             return (measure,)
         case Mean(counts) | Quantile(counts):
@@ -276,15 +291,14 @@ def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int |
             return total(formula)
         case Sum(plus, minus):
             return sum(map(total, plus)) - sum(map(total, minus))
-        case Ratio(part, whole, scale, whole_units, least):
-            if not is_kept(formula, kind) or (least and total(least[0]) < least[1]):
+        case Ratio(_, _, _, whole_units):
+            exact = _exact(formula, kind, total)
+            if exact is None:
                 return None
-            divisor = value(whole, kind, total)
-            dividend = value(part, kind, total)
-            if not divisor or dividend is None:
-                return None
-            exact = Fraction(dividend) * scale / Fraction(divisor)
             return round(exact) if whole_units else float(exact)
+        case Product(factors):
+            found = [_exact(factor, kind, total) for factor in factors]
+            return None if None in found else float(prod(each for each in found if each is not None))
         case Whole(measure, divisor):
             return total(measure) // divisor
         case Mean(counts):
@@ -292,6 +306,16 @@ def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int |
             return sum(of * total(measure) for of, measure in counts) / count if count else None
         case Quantile(buckets, q):
             return _quantile([(upper, total(measure)) for upper, measure in buckets], q)
+
+
+def _exact(ratio: Ratio, kind: str, total: Callable[[Measure], int]) -> Fraction | None:
+    if not is_kept(ratio, kind) or (ratio.least and total(ratio.least[0]) < ratio.least[1]):
+        return None
+    divisor = value(ratio.whole, kind, total)
+    dividend = value(ratio.part, kind, total)
+    if not divisor or dividend is None:
+        return None
+    return Fraction(dividend) * ratio.scale / Fraction(divisor)
 
 
 def _quantile(counts: list[tuple[int, int]], q: float) -> float | None:

@@ -44,13 +44,13 @@ from streams.kpi import FigureSet, Formula, Kpi, Measure, Quantile, Ratio, Sum, 
 from streams.scopes import (
     BOUGHT_FROM,
     DUE,
+    EVENT_SCOPES,
     EVERYWHERE,
     LINE_SCOPES,
     LIVE,
     ON_ORDERS,
     ON_PIPELINE,
     ORDER_SCOPES,
-    OWN_SCOPES,
     PAYMENT_REASON,
     PIPELINE,
     PLATFORM_CREATOR,
@@ -312,7 +312,7 @@ FIGURE_SETS = MappingProxyType(
         "all": FigureSet(
             name="all",
             kinds=(
-                *(*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES),
+                *(*ORDER_SCOPES, *LINE_SCOPES, *EVENT_SCOPES),
                 *(PRODUCT_SKU, PLATFORM_CREATOR, *_REASONS, ROOM, DUE, RULE_ARM, PIPELINE),
             ),
             sizes=_ALL_SIZES,

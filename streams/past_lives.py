@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from types import MappingProxyType
 
-from streams.answer import added, beside_users, by_measure
-from streams.catalogue import ORDERS_IN_CURRENCY
+from streams.answer import added, by_measure
+from streams.catalogue import GMV_PAID, ORDERS_IN_CURRENCY
 from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
 from streams.rooms import Creator
@@ -141,7 +141,11 @@ def _minutes_of(
     for pane in hours(reader, from_ms, to_ms, moment):
         first = max(from_ms - pane.start_ms, 0) // MINUTE_MS
         end = min(to_ms - pane.start_ms, HOUR_MS) // MINUTE_MS
-        names = beside_users(moment.currencies)
+        names = [
+            measure.stored_as(currency)
+            for currency in moment.currencies
+            for measure in (GMV_PAID, ORDERS_IN_CURRENCY)
+        ]
         fields = tuple(f"{name}|m{minute}" for minute in range(first, end) for name in names)
         if fields:
             panes_of.setdefault(fields, []).append(pane)

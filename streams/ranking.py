@@ -11,17 +11,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from types import MappingProxyType
 
-from schemas.events import TagTap
+from schemas.events import Share, ShareOpen, TagTap
 from streams.answer import is_highest
 from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
-from streams.scopes import NO_NAMES
+from streams.scopes import CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
 from streams.window import Pane
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
@@ -37,6 +38,9 @@ VIEWS = frozenset(
     measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
 )
 _TAPS = EVENT_COUNTS[TagTap].name
+# Nobody views a channel: shares and their opens rank it.
+_SHARED = frozenset({EVENT_COUNTS[Share].name, EVENT_COUNTS[ShareOpen].name})
+_VIEWS_OF = MappingProxyType({CHANNEL.name: _SHARED, MINI_PROGRAM_CHANNEL.name: _SHARED})
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
 
@@ -57,15 +61,15 @@ class Tally:
     views: dict[str, int] = field(default_factory=dict)
     taps: dict[str, int] = field(default_factory=dict)
 
-    def add_cell(self, cell: str, amount: int) -> None:
-        """Adds one cell ``measure|value``."""
+    def add_cell(self, cell: str, amount: int, views: Collection[str] = VIEWS) -> None:
+        """Adds one cell ``measure|value``; `views` are the measures that count as views."""
         measure, _, of = cell.partition("|")
         if measure == CAPPED.name or is_highest(measure):
             return
         _add(self.totals, measure, amount)
         if measure.startswith(_GMV):
             _add(self.gmv.setdefault(measure.removeprefix(_GMV), {}), of, amount)
-        elif measure in VIEWS:
+        elif measure in views:
             _add(self.views, of, amount)
         elif measure == _TAPS:
             _add(self.taps, of, amount)
@@ -173,7 +177,7 @@ class Ranking:
             cells[cell] = amount
         tally = Tally()
         for cell, amount in cells.items():
-            tally.add_cell(cell, amount)
+            tally.add_cell(cell, amount, _VIEWS_OF.get(kind, VIEWS))
         tally.cut()
         return tally
 

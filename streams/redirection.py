@@ -13,7 +13,8 @@ from functools import partial
 from msgspec.msgpack import Decoder
 
 from schemas.events import Active
-from streams.answer import USERS_STANDARD_ERROR, capped_cells
+from streams.answer import capped_cells
+from streams.answer_body import USERS_STANDARD_ERROR
 from streams.catalogue import EVENT_COUNTS
 from streams.figures.apps import ACTIVE_STEP, ASSIGNED, CONTRADICTED, MONTH_DAYS
 from streams.read_model import ReadModel

@@ -42,10 +42,14 @@ SINGLE_LINE_SCOPES = (
     ScopeKind("affiliate", ("affiliate_id",), Level.LINE),
 )
 LINE_SCOPES = (*SINGLE_LINE_SCOPES, LIVE_PRODUCT)
-# Kinds of figures of their own, in which no order counts: the field stands in the events that tell of them.
-CAMPAIGN = ScopeKind("campaign", ("campaign_id",), Level.OWN)
-APP = ScopeKind("app", ("app",), Level.OWN)
-OWN_SCOPES = (CAMPAIGN, APP)
+# Kinds of which only some types of events have the fields: measures of stories that name them are kept there,
+# nothing else; no order counts in them.
+QR = ScopeKind("qr", ("qr_id",), Level.EVENT)
+CHANNEL = ScopeKind("channel", ("channel",), Level.EVENT)
+MINI_PROGRAM_CHANNEL = ScopeKind("mini_program,channel", ("mini_program_id", "channel"), Level.EVENT)
+CAMPAIGN = ScopeKind("campaign", ("campaign_id",), Level.EVENT)
+APP = ScopeKind("app", ("app",), Level.EVENT)
+EVENT_SCOPES = (QR, CHANNEL, MINI_PROGRAM_CHANNEL, CAMPAIGN, APP)
 # The pipeline's own counts: by topic and ingest time, never a scope that a reader can name.
 PIPELINE = ScopeKind("pipeline", (), Level.INTERNAL)
 # Units sold of a SKU, for what is left of its stock; stock without `sku_id` is of the whole product.
@@ -70,10 +74,9 @@ APP_RULE_ARM = "app,rule,arm"
 # Commission by the hour in which it becomes final: see `commission.due_value`. Only old panes are asked for
 # it, which are of an hour or a day.
 DUE = ScopeKind("due", (), Level.INTERNAL, frozenset({"1h", "1d"}))
+SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES, *EVENT_SCOPES)})
 
-SCOPES = MappingProxyType({kind.name: kind for kind in (*ORDER_SCOPES, *LINE_SCOPES, *OWN_SCOPES)})
-
-EVERYWHERE = frozenset(SCOPES) - {kind.name for kind in OWN_SCOPES}
+EVERYWHERE = frozenset(kind.name for kind in (*ORDER_SCOPES, *LINE_SCOPES))
 ON_ORDERS = frozenset(kind.name for kind in ORDER_SCOPES)
 ON_PIPELINE = frozenset({PIPELINE.name})
 # No shopper event but a payment and a purchase names a gateway.
@@ -83,6 +86,7 @@ ON_APPS = frozenset({APP.name})
 WITH_COMMISSION = frozenset({ALL.name, PLATFORM.name, CREATOR.name, "affiliate", "brand"})
 WITH_TAKE = frozenset({ALL.name, PLATFORM.name})
 WITH_ADS = WITH_TAKE | {CAMPAIGN.name}
+ON_SOME_EVENTS = frozenset(kind.name for kind in EVENT_SCOPES)
 WITH_UNKNOWN_ORDERS = frozenset({ALL.name, PLATFORM.name})
 WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
@@ -106,6 +110,8 @@ OTHER = "other"
 UNATTRIBUTED = "unattributed"
 # Values that are counted and shown, and that are no live, creator or product of anybody.
 NO_NAMES = frozenset({OTHER, UNATTRIBUTED})
+# Of what counts in a kind for sure, but says no value.
+UNKNOWN = "unknown"
 
 
 def room_kind(live_id: str) -> str:

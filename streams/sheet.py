@@ -14,12 +14,12 @@ from streams.answer import (
     Scope,
     Totals,
     beside_users,
-    body,
     by_measure,
     capped_cells,
     sketches_of,
     sketches_of_days,
 )
+from streams.answer_body import body
 from streams.figures import SKETCHES
 from streams.finals import Finals
 from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
@@ -27,6 +27,7 @@ from streams.reading import Moment, Reader, View
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
 from streams.users_range import UsersRange, complete_days, sizes_of, users_range
+from streams.virality import add_maturity
 from streams.window import DAY_MS, Pane, WindowError
 
 
@@ -63,7 +64,7 @@ class Sheet:
             self.users = users_range(*range_ms, newest_ms, sizes_of(scope.kind))
         if self.users is not None:
             self._sketches = distinct(self._steps, scope.kind, scope.value, self.users.panes)
-            self._beside = self._money_beside(self.users)
+            self._beside = self._set_beside(self.users)
             self._watch_caps(Group.USERS, self.users.panes)
         if scope.kind in WITH_SESSIONS:
             self._watch_caps(Group.SESSIONS, self._days())
@@ -107,20 +108,20 @@ class Sheet:
                 self._watch_caps(Group.USERS, span.panes)
         return found
 
-    def _money_beside(self, users: UsersRange) -> HashRequest | None:
-        """The money of the users' range; None where it is not kept in these borders."""
+    def _set_beside(self, users: UsersRange) -> HashRequest | None:
+        """What is set against users, over their range; None where it is not kept in these borders."""
         if (users.from_ms, users.to_ms) == self.range_ms:
             return self._cells
         try:
             kept = self._reader.range((users.from_ms, users.to_ms), self._moment)
         except WindowError:
             return None
-        names = beside_users(self._moment.currencies)
+        names = beside_users(self.scope.kind, self._reader.figures, self._moment.currencies)
         if not names:
             return None  # An empty list of fields would mean all of them.
         return cells(self.scope.kind, kept.panes, [f"{name}|{self.scope.value}" for name in names])
 
-    def totals(self, view: View) -> Totals:
+    def totals(self, view: View, as_of_ms: int | None = None) -> Totals:
         """What the scope's figures are made of."""
         own = {**view.values(self._cells).get(self.scope.value, {}), **self._finals.totals(view)}
         users = None
@@ -133,7 +134,16 @@ class Sheet:
             number: {SKETCHES[step].name: n for step, n in zip(steps, view.counts(request), strict=True)}
             for number, (steps, request) in self._of_days.items()
         }
-        return Totals(self._aged.added_to(own, view), users, self.capped(view), days)
+        are_days = all(pane.size.size_ms == DAY_MS for pane in self.range.panes)
+        return Totals(
+            self._aged.added_to(own, view),
+            users,
+            self.capped(view),
+            days,
+            has_beside=self._beside is not None,
+            days_to_ms=self.range.to_ms if are_days else None,
+            as_of_ms=as_of_ms,
+        )
 
     def capped(self, view: View) -> frozenset[Group]:
         """The figures of which a part is counted under ``other``."""
@@ -147,9 +157,9 @@ class Sheet:
 
     def answer(self, view: View, trusted: Trust) -> dict[str, object]:
         """The answer of CONTRACT §4, without what only one kind of scope has."""
-        totals = self.totals(view)
+        totals = self.totals(view, trusted.as_of_ms)
         users = self.users
-        return {
+        answer: dict[str, object] = {
             "scope": str(self.scope),
             "from_ms": self.range.from_ms,
             "to_ms": self.range.to_ms,
@@ -166,3 +176,5 @@ class Sheet:
                 users_range_ms=None if users is None else (users.from_ms, users.to_ms),
             ),
         }
+        add_maturity(answer, self.range_ms, trusted.as_of_ms)
+        return answer

@@ -20,6 +20,7 @@ from streams import catalogue
 from streams.admission import CellKey
 from streams.ads import AdBook
 from streams.after_purchase import AfterPurchaseBook
+from streams.arrivals import ArrivalBook
 from streams.attribution import AttributionBook
 from streams.batch import LogRecord
 from streams.booking import Books
@@ -35,6 +36,7 @@ from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
 from streams.redirects import RedirectBook
+from streams.returns import ReturnBook
 from streams.rooms import LIVES_KEPT_DAYS, RoomBook
 from streams.scopes import DUE
 from streams.signs import is_canary, source_ms
@@ -166,15 +168,7 @@ class PartitionState:
             horizon_days=rules.order_horizon_days,
             wait_ms=rules.unknown_order_wait_ms,
         )
-        self.stories: tuple[Story, ...] = (
-            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
-            ProductBook(figures),
-            self._attribution,
-            AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
-            AdBook(figures, self.sums, self.service.currencies),
-            LiveStarts(figures, self.sums),
-            RedirectBook(figures, self.sums, self.users),
-        )
+        self.stories = self._all_stories()
         self._stories_of = {
             topic: [story for story in self.stories if topic in story.topics] for topic in INPUT_TOPICS
         }
@@ -184,6 +178,20 @@ class PartitionState:
             *(shelf.ledger for story in self.stories for shelf in story.shelves),
         )
         self._lives: dict[str, int] = {}
+
+    def _all_stories(self) -> tuple[Story, ...]:
+        rules, figures = self.rules, self.rules.figures
+        return (
+            RoomBook(figures, self.sums, rules.traffic_lateness_ms),
+            ProductBook(figures),
+            self._attribution,
+            AfterPurchaseBook(self._books, figures, rules.on_time_days, rules.purchase_lateness_ms),
+            AdBook(figures, self.sums, self.service.currencies),
+            LiveStarts(figures, self.sums),
+            ReturnBook(figures, self.sums, rules.traffic_lateness_ms),
+            ArrivalBook(figures, self.sums, rules.traffic_lateness_ms),
+            RedirectBook(figures, self.sums, self.users),
+        )
 
     @property
     def dirty(self) -> int:

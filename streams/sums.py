@@ -81,6 +81,10 @@ class Sums:
         self._deleted: set[CellKey] = set()
         self._looked_at_hour = -1
         self._highest: defaultdict[tuple[str, int], dict[tuple[str, str], int]] = defaultdict(dict)
+        # What is kept at one size of pane only, by kind and pane of that size.
+        self._of_one_size: defaultdict[CellKey, defaultdict[tuple[str, str], int]] = defaultdict(
+            lambda: defaultdict(int)
+        )
         self.stored: set[Pane] = set()
         self._new: defaultdict[tuple[str, int], defaultdict[tuple[str, str], int]] = defaultdict(
             lambda: defaultdict(int)
@@ -101,6 +105,11 @@ class Sums:
         """Adds to one cell. `time_ms` is the time whose pane it falls into."""
         self._new[kind, self.finest.start_of(time_ms)][measure, value] += amount
 
+    def add_to_longest(self, kind: str, time_ms: int, measure: str, value: str, amount: int) -> None:
+        """Adds to one cell of the longest pane around `time_ms` and of no other: figures of whole days."""
+        longest = self.sizes[-1]
+        self._of_one_size[kind, Pane(longest, longest.start_of(time_ms))][measure, value] += amount
+
     def cells_of(self, kind: str, start_ms: int) -> defaultdict[tuple[str, str], int]:
         """The new sums of a kind in the finest pane that starts at `start_ms`, to be added to in bulk."""
         return self._new[kind, start_ms]
@@ -114,7 +123,7 @@ class Sums:
     def dirty(self) -> int:
         """Cells that the next write touches, at most."""
         new = sum(map(len, self._new.values())) + sum(map(len, self._highest.values()))
-        return new * len(self.sizes)
+        return new * len(self.sizes) + sum(map(len, self._of_one_size.values()))
 
     def take(self, high_ms: int) -> tuple[list[CellWrite], list[Pane]]:
         """(writes, panes to delete) for everything added since the last call; nothing waits behind.
@@ -130,6 +139,9 @@ class Sums:
         writes: dict[CellKey, CellWrite] = {}
         for (kind, start_ms), added in self._new.items():
             self._roll_up(writes, kind, start_ms, added, high_ms)
+        for key, added in self._of_one_size.items():
+            if (named := _named(added)) and key[1].size.is_written(key[1].start_ms, high_ms):
+                self._add_to(writes.setdefault(key, CellWrite(*key)), named)
         for (kind, start_ms), found in self._highest.items():
             for pane in self._panes(kind, start_ms, high_ms):
                 highest = writes.setdefault((kind, pane), CellWrite(kind, pane)).highest
@@ -139,6 +151,7 @@ class Sums:
         self._forget_old(high_ms)
         self.admission.end_turn(self.stored, expired)
         self._new.clear()
+        self._of_one_size.clear()
         self._highest.clear()
         return list(writes.values()), expired
 

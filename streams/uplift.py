@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import erfc, exp, log, sqrt
 
-from streams.answer import USERS_STANDARD_ERROR
+from streams.answer_body import USERS_STANDARD_ERROR
 
 # Two-sided 95 %.
 Z_INTERVAL = 1.959964

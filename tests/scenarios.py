@@ -8,6 +8,7 @@ from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_caps import CAPS
 from tests.scenarios_commission import COMMISSION
 from tests.scenarios_funnels import FUNNELS
+from tests.scenarios_mini_programs import MINI_PROGRAMS
 from tests.scenarios_money import PURCHASES
 from tests.scenarios_pairs import PAIRS
 from tests.scenarios_panes import PANES
@@ -21,9 +22,10 @@ from tests.scenarios_sellers import SELLERS
 from tests.scenarios_sessions import SESSIONS
 from tests.scenarios_users import USERS
 from tests.scenarios_verdicts import VERDICTS
+from tests.scenarios_virality import VIRALITY
 
 SCENARIOS: tuple[Scenario, ...] = (
     *(*VERDICTS, *PANES, *PURCHASES, *REFUNDS, *PAYMENTS),
     *(*PAIRS, *SESSIONS, *FUNNELS, *USERS, *ROOMS, *CAPS, *REVIEWS, *ATTRIBUTION, *COMMISSION),
-    *(*AFTER_PURCHASE, *REASONS, *REDIRECTS, *SELLERS),
+    *(*AFTER_PURCHASE, *REASONS, *REDIRECTS, *SELLERS, *MINI_PROGRAMS, *VIRALITY),
 )

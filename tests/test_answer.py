@@ -18,7 +18,6 @@ from streams.answer import (
     Scope,
     Totals,
     added,
-    body,
     by_measure,
     by_value,
     capped_cells,
@@ -28,6 +27,7 @@ from streams.answer import (
     sketches_of,
     stored_measures,
 )
+from streams.answer_body import body
 from streams.figures import STORY_KPIS
 from streams.kpis import FIGURE_SETS, KPIS
 from streams.scopes import EVERYWHERE, ON_ORDERS, SCOPES, pair_value

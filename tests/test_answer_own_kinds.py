@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.answer import Totals, body
+from streams.answer import Totals
+from streams.answer_body import body
 from streams.kpis import FIGURE_SETS
 
 ALL_FIGURES = FIGURE_SETS["all"]

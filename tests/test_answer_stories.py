@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from streams.answer import Totals, body
+from streams.answer import Totals
+from streams.answer_body import body
 from tests.test_answer import ALL_FIGURES
 
 

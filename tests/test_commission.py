@@ -78,7 +78,7 @@ def test_final_lies_between_its_bounds(order: Order) -> None:
 
 
 def test_lines_without_a_value_stand_in_the_shop_alone() -> None:
-    """A line counts for its own creator, affiliate and brand; all lines for the shop and the platform."""
+    """A line counts for its affiliate and brand, and its creator or nobody; all lines for the shop."""
     lines = [_line(100, 10_000, affiliate="a:1", brand="b"), _line(7, 10_000, creator="c")]
     order = Order(0, 0, 0, 0, "USD", False, ("tiktok",), lines, "u", 0, [])
     commission = commission_of(order, Settlement.of_days(2, 3))
@@ -86,6 +86,7 @@ def test_lines_without_a_value_stand_in_the_shop_alone() -> None:
     assert list(due_values(order, commission)) == [
         ("72:all:", 107),
         ("72:platform:tiktok", 107),
+        ("72:creator:unattributed", 100),
         ("72:affiliate:a:1", 100),
         ("72:brand:b", 100),
         ("72:creator:c", 7),

@@ -158,6 +158,22 @@ def test_a_checkout_can_be_followed_through_its_session() -> None:
     assert any("started" in found and "authorised" not in found for found in steps.values())
 
 
+def test_mini_programs_grow_by_sharing() -> None:
+    """Three in ten users of mini-programs came by a share in that half hour; some of them share, too."""
+    late = START_MS + 1_800_000
+    opens = [each for each in of(events.MiniProgramOpen) if each.event_time_ms >= late]
+    came = [each for each in of(events.ShareConvert) if each.mini_program_id and each.event_time_ms >= late]
+    assert 0.2 < len(came) / len({each.user_id for each in opens}) < 0.4
+    new_users = {each.user_id for each in came}
+    assert len(new_users) == len(came)
+    shared = {each.user_id for each in of(events.Share)}
+    assert 0.1 < len(new_users & shared) / len(new_users) < 0.5
+    opened = {(each.user_id, each.share_id) for each in of(events.ShareOpen)}
+    assert {(each.user_id, each.share_id) for each in came} <= opened
+    assert {each.entry for each in opens} == {"explore", "qr_code", "shared_link", "search", "other"}
+    assert all((each.qr_id is not None) is (each.entry == "qr_code") for each in opens)
+
+
 def test_some_buyers_come_back() -> None:
     """Within an hour some users buy again; most do not."""
     bought = Counter(event.user_id for event in of(events.Purchase))

@@ -13,6 +13,7 @@ from streams.kpi import (
     Keeping,
     Kpi,
     Measure,
+    Product,
     Quantile,
     Ratio,
     Sum,
@@ -141,3 +142,13 @@ def test_a_quantile_is_interpolated_within_its_bucket(q: float, expected: float)
 def test_a_quantile_of_nothing_is_none() -> None:
     """Without a count there is no time to tell, not even 0."""
     assert value(Quantile(((10, TAPS),), 0.5), "all", _totals(taps=0)) is None
+
+
+def test_a_product_of_ratios_is_exact_and_null_where_one_is() -> None:
+    """2 / 6 x 3 / 2 is a half, without a rounding between; over nothing in any of them there is none."""
+    formula = Product((Ratio(TAPS, VIEWS), Ratio(GMV, TAPS)))
+    assert value(formula, "all", _totals(taps=2, views=6, gmv=3)) == 0.5
+    assert value(formula, "all", _totals(taps=0, views=6, gmv=3)) is None
+    assert value(formula, "all", _totals(taps=2, views=0, gmv=3)) is None
+    assert value(formula, "elsewhere", _totals(taps=2, views=6, gmv=3)) is None
+    assert measures_of(formula) == (TAPS, VIEWS, GMV, TAPS)

@@ -247,6 +247,25 @@ def test_a_kind_may_have_few_sizes() -> None:
     ]
 
 
+def test_what_belongs_to_the_longest_pane_stands_in_no_other() -> None:
+    """It adds up there over writes and owners, beside what is rolled up; past retention it is dropped."""
+    stored = Stored()
+    sums = stored.next_owner()
+    sums.add_to_longest("live", START + 59_999, "items", "L1", 2)
+    _add(sums, 1)
+    assert sums.dirty == 3
+    stored.save(sums, START)
+    sums = stored.next_owner()
+    sums.add_to_longest("live", START, "items", "L1", 4)
+    sums.add_to_longest("live", START, "orders", "L1", 0)
+    sums.add_to_longest("live", 0, "items", "L1", 9)
+    stored.save(sums, START)
+    assert stored.cells == {
+        ("live", Pane(FINE, START)): {"items|L1": 1},
+        ("live", Pane(COARSE, START)): {"items|L1": 7},
+    }
+
+
 def test_a_pane_that_is_not_gone_yet_expires_again() -> None:
     """What Redis could not delete at once is deleted with the next write."""
     stored = Stored()

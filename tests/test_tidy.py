@@ -33,7 +33,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "batch window identity verdict ledger refunds sums admission commission reasons booking "
             "order_entries attribution deliveries ads orders payments after_purchase fold steps funnel users "
-            "rooms products live_starts redirects signs order_service story progress trimming state"
+            "rooms products live_starts redirects signs order_service story progress trimming story_books "
+            "returns arrivals state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
@@ -43,10 +44,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "answer trust read_store reading users_range finals statements aged sheet since stock details "
-            "read_model series gathered comparison past_lives room_facts room_view ranking survey "
-            "room_gauges changes reason_view reason_gauges uplift guardrails stops redirection "
-            "redirect_gauges shortfall underperforming stock_list earners creators"
+            "answer answer_body trust read_store reading users_range finals statements aged virality sheet "
+            "since stock details read_model series gathered comparison past_lives room_facts room_view "
+            "ranking survey room_gauges changes reason_view reason_gauges uplift guardrails stops "
+            "redirection "
+            "redirect_gauges shortfall underperforming stock_list earners creators channels"
         ).split()
     ),
     "watch": tuple(

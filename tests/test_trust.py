@@ -145,8 +145,9 @@ def test_a_burst_is_no_pace() -> None:
 
 def test_a_figure_reads_the_topics_whose_events_it_counts() -> None:
     """By gateway, alone or in a pair, only purchases are counted, by campaign only charges, by app only
-    activity; every other kind of scope counts events of all topics."""
+    activity, by QR code only opens, by channel only shares; every other kind counts events of all topics."""
+    few = {"gateway": ("purchases",), "qr": ("views",), "channel": ("engagement",), "campaign": ("ads",)}
+    few["app"] = ("redirects",)
     for kind in SCOPES:
-        expected = {"gateway": ("purchases",), "platform,gateway": ("purchases",), "campaign": ("ads",)}
-        expected["app"] = ("redirects",)
-        assert trust.topics_read_by(kind) == expected.get(kind, INPUT_TOPICS)
+        expected = few.get(kind.rpartition(",")[2], INPUT_TOPICS)
+        assert trust.topics_read_by(kind) == expected

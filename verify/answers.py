@@ -16,8 +16,8 @@ from verify.compare import scope_text
 from verify.model import Scope
 from verify.rules import DAY_MS, SECOND_MS
 from verify.scopes import (
+    EVENT_KINDS,
     LINE_KINDS,
-    OWN_KINDS,
     WITH_REPEAT_BUYERS,
     WITH_SESSIONS,
     WITH_USERS,
@@ -53,14 +53,14 @@ def expected_answer(
         "capped": asked.events_capped or asked.sessions_capped or asked.users_capped,
     }
     expected |= _sessions(asked) | _users(asked)
-    if asked.kind in OWN_KINDS:
+    if asked.kind in EVENT_KINDS:
         expected |= {"orders": None, "items": None, "events": None, "money": ABSENT, "ratios": ABSENT}
-        expected |= _events_by_type(asked)
+        expected |= _events_by_type(asked) | {f"users.{step}": None for step in USERS}
     else:
         expected["orders"] = sum(n for measure, n in asked.sums.items() if measure.startswith("orders:"))
         expected["items"] = asked.sums["items"]
         expected |= _events(asked) | _events_by_type(asked) | _money(asked) | _ratios(asked)
-    if asked.kind not in LINE_KINDS + OWN_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
+    if asked.kind not in LINE_KINDS + EVENT_KINDS and (asked.sums["pay.attempts"] or "payments" in answer):
         expected |= {f"payments.{state}": asked.sums[f"pay.{state}"] for state in PAYMENTS}
         attempts = asked.sums["pay.attempts"]
         expected["payments.success_rate"] = asked.sums["pay.authorised"] / attempts if attempts else None

@@ -10,6 +10,7 @@ from verify.model import Scope
 from verify.rules import SECOND_MS
 from verify.scopes import WITH_REACH, WITH_SESSIONS, WITH_USERS
 from verify.totals import Range, Totals, touched, users_range
+from verify.users import WITH_SHARERS
 
 VIEW_EVENTS = ("view", "live_join", "mini_program_open")
 # The reader's clock may differ from ours by so much, or pass a border while it is asked.
@@ -76,7 +77,7 @@ class Asked:
 
     def _users_ranges(self) -> list[Range | None]:
         """The range of users, or the two that the reader's clock may choose from; None where none is kept."""
-        if self.kind not in WITH_USERS | WITH_REACH:
+        if self.kind not in WITH_USERS | WITH_REACH | WITH_SHARERS:
             return [None]
         newest_ms = [max(clock_ms, self.totals.newest_ms) for clock_ms in self.clock_ms]
         sizes = ("1d",) if self.kind in WITH_REACH else ("1m", "1h", "1d")

@@ -64,6 +64,18 @@ class Traffic(NamedTuple):
     session: int = 0
     parts: tuple[str, ...] = ()
     charge: tuple[str, int] | None = None
+    offset: int = -1
+
+
+class Counted(NamedTuple):
+    """A scope of an event as its day counts it: `is_moved`, where that is under `other` because of a cap."""
+
+    scope: Scope
+    is_moved: bool
+
+
+CountedIn = Mapping[tuple[str, int], Sequence[Counted]]
+"""By (topic, offset) the scopes of an event."""
 
 
 class Booking(NamedTuple):

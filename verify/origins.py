@@ -47,6 +47,15 @@ OF_SESSIONS = Origin(SESSION_TOPICS, AGAIN_AFTER_MS + GONE_AFTER_MS)
 # A tap says to whom belongs what is bought within its window.
 OF_TAPS = Origin(frozenset({"tag-taps", PURCHASES}), TAP_HOLDS_MS)
 TAPS_GIVE = frozenset({"live", "creator", "live,product"})
+# A new user's record lasts a week from the day of its first event on; a return is seven days after a visit.
+ARRIVALS_REACH_MS = 9 * DAY_MS
+OF_STORIES = (
+    ("reviews.", Origin(frozenset({"engagement"}))),
+    ("entries.", Origin(frozenset({"views"}))),
+    ("returns.", Origin(frozenset({"views"}), DAY_MS)),
+    ("new_users", Origin(frozenset({"engagement"}), ARRIVALS_REACH_MS)),
+    ("cycles.", Origin(frozenset({"engagement"}), 2 * ARRIVALS_REACH_MS)),
+)
 
 
 @dataclass(frozen=True)
@@ -83,12 +92,13 @@ def origin_of(kind: str, measure: str, value: str) -> Origin:
     if measure.startswith(SESSION_HEADS) or measure == "sessions_expired":
         return OF_SESSIONS
     if kind == "pipeline" or measure == "capped":
-        return Origin(frozenset({value}))
+        return Origin(frozenset({value}), ARRIVALS_REACH_MS if "channel" in kind else 0)
     if measure.startswith("after."):
         # Also of reviews, which may come a day before their purchase by event time.
         return Origin(frozenset({PURCHASES, "engagement"}), DAY_MS)
-    if measure.startswith("reviews."):
-        return Origin(frozenset({"engagement"}))
+    for head, origin in OF_STORIES:
+        if measure.startswith(head):
+            return origin
     if kind == RULE_ARM:
         return Origin(frozenset({"redirects"}), ASSIGNED_MS)
     if measure in VIEWERS:

@@ -14,6 +14,7 @@ from verify.rules import SIZE_MS, Rules
 from verify.scopes import (
     DUE,
     DUE_SIZES,
+    EVENT_KINDS,
     PLATFORM_CREATOR,
     ROOM_HEAD,
     ROOM_SIZE,
@@ -22,6 +23,8 @@ from verify.scopes import (
 )
 
 OF_CREATORS = frozenset({"orders", "gmv_paid", "commission", "live_starts"})
+OF_DAYS = ("returns.",)
+"""Figures of whole days, in no shorter pane."""
 
 
 def pane_start(time_ms: int, size: str) -> int:
@@ -66,7 +69,7 @@ class PaneSums:
         measure = f"events.{event.kind}"
         for own, scope in zip(event.scopes, scopes, strict=True):
             kind, value = scope
-            for each in (measure, *event.parts):
+            for each in (measure, *(() if kind in EVENT_KINDS else event.parts)):
                 self._add((kind, size, start_ms), each, f"{each}|{value}", 1)
             if event.charge is not None and kind in WITH_ADS:
                 charged, amount = event.charge
@@ -115,7 +118,7 @@ def is_figure(kind: str, size: str, measure: str, figures: str) -> bool:
     """Whether the figure set `figures` has this measure for this kind of scope and size of pane."""
     if (kind.startswith(ROOM_HEAD) and size != ROOM_SIZE) or (kind == RULE_ARM and size != "1d"):
         return False
-    if not is_kept_part(measure, kind):
+    if not is_kept_part(measure, kind) or (measure.startswith(OF_DAYS) and size != "1d"):
         return False
     if kind == PLATFORM_CREATOR:
         return figures == "all" and size == "1d" and measure.partition(":")[0] in OF_CREATORS

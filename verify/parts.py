@@ -24,6 +24,8 @@ def parts_of(event: Mapping[str, Any]) -> tuple[str, ...]:
             return (f"reviews.{event['rating']}",)
         case "refund", _:
             return (f"refund_kind.{event.get('kind') or 'none'}",)
+        case "mini_program_open", _:
+            return (f"entries.{event['entry']}",)
         case _, "showcase" if kind in SHOWCASE_EVENTS:
             return (f"showcase.{kind}",)
         case _, "recommendation" if kind in RECOMMENDED_EVENTS:

@@ -102,14 +102,14 @@ class PartitionReplay:
         sums.book(payments.attempt_bookings(self._payments, self._stories.reasons, self.rules))
         sums.book(payments.paying_bookings(self._payments, self.rules))
         events = [event for topic in TOPICS for event in self._traffic[topic]]
-        steps = count_traffic(events, sums, sets, self.rules)
+        steps, counted_in = count_traffic(events, sums, sets, self.rules)
         # The small figure set has nothing of what follows.
         if self.rules.figures == "all":
             sums.book(commission.bookings(self._ledger.sold, self.rules))
             expected.due = list(commission.due(self._ledger.sold, self.rules))
             sums.book(commission.due_bookings(expected.due))
             sums.book(session_bookings(steps + self._order_steps, self.rules))
-            sums.book(self._stories.bookings())
+            sums.book(self._stories.bookings(counted_in))
             self._buyers.count(sets)
             self._stories.redirects.count(sets)
             expected.users = sets.users()
@@ -138,7 +138,9 @@ class PartitionReplay:
             if record.topic == PURCHASES:
                 self._take_order_event(event, record, ingest_ms)
             else:
-                self._traffic[record.topic].append(traffic(event, record.topic, ingest_ms, self.rules))
+                self._traffic[record.topic].append(
+                    traffic(event, record.topic, record.offset, ingest_ms, self.rules)
+                )
         if kind == "purchase":
             for refund in self._ledger.add_purchase(event, ingest_ms):
                 self._refuse_waiting(refund.event, refund.offset, refund.ingest_ms)

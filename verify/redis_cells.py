@@ -20,7 +20,7 @@ SCAN_COUNT = 1_000
 KNOWN_KEYS = frozenset(
     """meta panes cells index ids waiting lives orders attempts identities users usersindex userpanes
     sessions buyers rooms creators products taps deliveries journeys paying reasons rules rulenames
-    assigned""".split()
+    assigned visits shared arrivals""".split()
 )
 """How names of keys begin, behind the partition's braces."""
 

@@ -27,15 +27,25 @@ LINE_LEVEL = (
     ("merchant", "merchant_id"),
     ("affiliate", "affiliate_id"),
 )
-OWN_LEVEL = (("campaign", "campaign_id"), ("app", "app"))
-"""Kinds in which no order counts: only the events that have the field."""
-FIELD = dict(ORDER_LEVEL + LINE_LEVEL + OWN_LEVEL)
+EVENT_LEVEL = (("qr", "qr_id"), ("channel", "channel"), ("campaign", "campaign_id"), ("app", "app"))
+FIELD = dict(ORDER_LEVEL + LINE_LEVEL + EVENT_LEVEL)
 ORDER_PAIRS = (("platform", "surface"), ("platform", "gateway"))
 LINE_PAIRS = (("live", "product"),)
+EVENT_PAIRS = (("mini_program", "channel"),)
+_OF_SHARES = ((("channel", "channel"),), EVENT_PAIRS)
+OWN_KINDS: Mapping[str, tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]] = {
+    "mini_program_open": ((("qr", "qr_id"),), ()),
+    "share": _OF_SHARES,
+    "share_open": _OF_SHARES,
+    "ad_charge": ((("campaign", "campaign_id"),), ()),
+    "active": ((("app", "app"),), ()),
+}
+"""Singles and pairs that events of one type alone carry."""
 
 ORDER_KINDS = ("all", *(kind for kind, _ in ORDER_LEVEL), *map(",".join, ORDER_PAIRS))
 LINE_KINDS = (*(kind for kind, _ in LINE_LEVEL), *map(",".join, LINE_PAIRS))
-OWN_KINDS = tuple(kind for kind, _ in OWN_LEVEL)
+EVENT_KINDS = (*(kind for kind, _ in EVENT_LEVEL), *map(",".join, EVENT_PAIRS))
+"""No order has them, and of events only those of OWN_KINDS."""
 PRODUCT_SKU = "product,sku"
 RULE_ARM = "rule,arm"
 APP_RULE_ARM = "app,rule,arm"
@@ -48,7 +58,7 @@ REFUND_REASON = "refund,reason"
 REASONS = (PAYMENT_REASON, REFUND_REASON)
 PLATFORM_CREATOR = "platform,creator"
 OF_STORIES = (*REASONS, DUE, RULE_ARM, PLATFORM_CREATOR)
-KINDS = (*ORDER_KINDS, *LINE_KINDS, *OWN_KINDS, PRODUCT_SKU, *OF_STORIES, "pipeline")
+KINDS = (*ORDER_KINDS, *LINE_KINDS, *EVENT_KINDS, PRODUCT_SKU, *OF_STORIES, "pipeline")
 """Every stored kind but the rooms' own, of which there are as many as lives."""
 ROOM_HEAD = "room:"
 ROOM_SIZE = "1h"
@@ -62,7 +72,8 @@ NEVER_CAPPED = frozenset({"all", "platform", "surface", "platform,surface"})
 WITH_COMMISSION = frozenset({"all", "platform", "creator", "affiliate", "brand"})
 WITH_TAKE = frozenset({"all", "platform"})
 WITH_ADS = WITH_TAKE | {"campaign"}
-WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *OWN_KINDS})
+WITHOUT_TRAFFIC = frozenset({"gateway", "platform,gateway", *EVENT_KINDS})
+"""Kinds that traffic does not carry as a whole."""
 OTHER = "other"
 WITH_ATTRIBUTION = frozenset({"all", "platform", "surface", "live", "creator", "product", "live,product"})
 UNATTRIBUTED = "unattributed"
@@ -86,10 +97,10 @@ def order_level(event: Mapping[str, Any]) -> tuple[Scope, ...]:
 
 def of_event(event: Mapping[str, Any]) -> tuple[Scope, ...]:
     """Every scope that the event carries, of both levels."""
+    singles, pairs = OWN_KINDS.get(event["event_type"], ((), ()))
     return (
         *order_level(event),
-        *_carried(LINE_LEVEL, LINE_PAIRS, lambda kind: event.get(FIELD[kind])),
-        *_carried(OWN_LEVEL, (), lambda kind: event.get(FIELD[kind])),
+        *_carried((*LINE_LEVEL, *singles), (*LINE_PAIRS, *pairs), lambda kind: event.get(FIELD[kind])),
     )
 
 

@@ -8,16 +8,30 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
-from verify import ads, after_purchase, apps, attribution, commission, payments, reach, reviews, sellers
+from verify import (
+    ads,
+    after_purchase,
+    apps,
+    attribution,
+    commission,
+    mini_programs,
+    payments,
+    reach,
+    reviews,
+    sellers,
+    virality,
+)
 from verify.after_purchase import AfterPurchase
 from verify.asked import Asked
 from verify.attribution import Taps
-from verify.model import Booking
+from verify.mini_programs import Returns
+from verify.model import Booking, CountedIn
 from verify.reasons import Reasons
 from verify.redirects import Redirects
 from verify.rooms import Rooms
 from verify.rules import Rules
 from verify.stock import Shelves
+from verify.virality import Arrivals
 
 
 class Story(Protocol):
@@ -27,6 +41,16 @@ class Story(Protocol):
         """An accepted, real event of any topic, in offset order per topic."""
 
     def bookings(self) -> Iterable[Booking]:
+        """What the story adds to the panes, once everything was added."""
+
+
+class TrafficStory(Protocol):
+    """What one story makes of single events of traffic, in the scopes in which their day counts them."""
+
+    def add(self, event: Mapping[str, Any], offset: int) -> None:
+        """An accepted, real event of any topic, in offset order per topic."""
+
+    def bookings(self, counted_in: CountedIn) -> Iterable[Booking]:
         """What the story adds to the panes, once everything was added."""
 
 
@@ -43,17 +67,22 @@ class Stories:
             *(self.rooms, self.taps, self.reasons, self.redirects),
             *(AfterPurchase(rules), sellers.LiveStarts()),
         )
+        self._of_traffic: tuple[TrafficStory, ...] = (Returns(), Arrivals())
 
     def add(self, event: Mapping[str, Any], offset: int) -> None:
         """An accepted, real event of any topic, in offset order per topic."""
         self.shelves.add(event, offset)
         for story in self._all:
             story.add(event, offset)
+        for of_traffic in self._of_traffic:
+            of_traffic.add(event, offset)
 
-    def bookings(self) -> Iterable[Booking]:
+    def bookings(self, counted_in: CountedIn) -> Iterable[Booking]:
         """What the stories add to the panes."""
         for story in self._all:
             yield from story.bookings()
+        for of_traffic in self._of_traffic:
+            yield from of_traffic.bookings(counted_in)
 
 
 ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
@@ -66,4 +95,6 @@ ANSWERS: tuple[Callable[[Asked], dict[str, Any]], ...] = (
     reach.answer,
     apps.answer,
     sellers.answer,
+    mini_programs.answer,
+    virality.answer,
 )

@@ -1,7 +1,7 @@
 """What an answer must say: recomputed panes of all partitions put together over a range.
 
-Between the recomputation and the questions to the read service. Of line-level scopes only what is asked for
-later is kept, since there are as many as products.
+Between the recomputation and the questions to the read service. Of kinds with many values only what is
+asked for later is kept.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from verify.panes import is_kept_for_answers, pane_start
 from verify.rules import HOUR_MS, PURCHASES, SIZE_MS, SKETCH_KEPT_MS, Rules
 from verify.scopes import (
     DUE_SIZES,
+    EVENT_KINDS,
     FIELD,
     LINE_KINDS,
     ORDER_KINDS,
-    OWN_KINDS,
     PLATFORM_CREATOR,
     PRODUCT_SKU,
     REASONS,
@@ -37,6 +37,10 @@ RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 
 CREATORS_TOPICS = (PURCHASES, "livestreams")
 """What creators' days are made of; `creators_ingest_ms` of `Totals` is the newest record there."""
+
+
+MANY_KINDS = (*LINE_KINDS, *EVENT_KINDS)
+"""Kinds of as many scopes as there are products or codes."""
 
 
 class Range(NamedTuple):
@@ -88,7 +92,7 @@ class Totals:
                 self._add_creators(start_ms, fields)
             if kind in IN_FULL:
                 self._add_fields(key, fields)
-            elif kind in LINE_KINDS + OWN_KINDS:
+            elif kind in MANY_KINDS:
                 self._add_lines(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
@@ -177,7 +181,7 @@ class Totals:
             if kind in IN_FULL and kind not in NEVER_ASKED and size == "1d":
                 values = (name.partition("|") for name in fields)
                 found.update((kind, value) for measure, _, value in values if measure != "capped")
-        for kind in LINE_KINDS + OWN_KINDS:
+        for kind in MANY_KINDS:
             ranked = sorted(
                 (scope for scope in self._lines if scope[0] == kind),
                 key=lambda scope: (-_weight(self._lines[scope]), scope),

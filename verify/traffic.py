@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from verify.caps import Admission
-from verify.model import Scope, Traffic
+from verify.model import Counted, CountedIn, Scope, Traffic
 from verify.panes import PaneSums, pane_start
 from verify.parts import parts_of
 from verify.rules import SIZE_MS, Rules
@@ -17,8 +17,10 @@ from verify.scopes import WITH_SESSIONS, of_event, of_kinds
 from verify.sessions import STEP_EVENTS, Step, takes_part
 from verify.users import STEP_OF_EVENT, UserSets, number
 
+KINDS_OF_STORIES = frozenset({"mini_program_open", "share", "share_open", "share_convert"})
 
-def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) -> Traffic:
+
+def traffic(event: Mapping[str, Any], topic: str, offset: int, ingest_ms: int, rules: Rules) -> Traffic:
     """What is kept of an accepted, real event of a traffic topic."""
     kind = event["event_type"]
     return Traffic(
@@ -31,6 +33,7 @@ def traffic(event: Mapping[str, Any], topic: str, ingest_ms: int, rules: Rules) 
         session=session_of(event, ingest_ms, rules),
         parts=parts_of(event),
         charge=(f"ads:{event['currency']}", event["amount_minor"]) if kind == "ad_charge" else None,
+        offset=offset,
     )
 
 
@@ -49,8 +52,14 @@ def session_of(event: Mapping[str, Any], ingest_ms: int, rules: Rules) -> int:
     return number(event["user_id"], event["session_id"])
 
 
-def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rules: Rules) -> list[Step]:
-    """Counts all traffic of a partition, in offset order per topic; returns the steps of sessions in it."""
+def count_traffic(
+    events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rules: Rules
+) -> tuple[list[Step], CountedIn]:
+    """Counts all traffic of a partition, in offset order per topic.
+
+    Returns the steps of sessions in it, and in which scopes a day counts the events that stories ask for.
+    """
+    counted_in: dict[tuple[str, int], Sequence[Counted]] = {}
     admission = Admission(events, rules)
     steps = []
     for event in events:
@@ -66,8 +75,13 @@ def count_traffic(events: Sequence[Traffic], sums: PaneSums, sets: UserSets, rul
             if user_step is not None:
                 sets.add(user_step, size, start_ms, scopes, event.user)
             of_the_day = scopes
+        if event.kind in KINDS_OF_STORIES:
+            counted_in[event.topic, event.offset] = [
+                Counted(counted, own != counted)
+                for own, counted in zip(event.scopes, of_the_day, strict=True)
+            ]
         if event.session:
             admitted = [own for own, counted in zip(event.scopes, of_the_day, strict=True) if own == counted]
             scopes = of_kinds(admitted, WITH_SESSIONS)
             steps.append(Step(event.session, event.kind, event.topic, event.time_ms, event.ingest_ms, scopes))
-    return steps
+    return steps, counted_in

@@ -26,10 +26,13 @@ STEP_OF_EVENT: Mapping[str, str] = {
     "product_impression": REACH,
     "product_view": REACH,
     "active": "active",
+    "share": "share",
 }
 """Traffic only; a purchase counts by its lines."""
-KINDS_OF_STEP = {REACH: WITH_REACH, "active": frozenset({"app", APP_RULE_ARM})}
+WITH_SHARERS = frozenset({"all", "platform", "mini_program", "channel"})
+OF_DAYS = {REACH: WITH_REACH, "active": frozenset({"app", APP_RULE_ARM})}
 """Steps whose users are kept by the day alone, of kinds of their own."""
+KINDS_OF_STEP = {**OF_DAYS, "share": WITH_SHARERS}
 REMEMBERED_MS = 400 * DAY_MS
 
 STANDARD_ERROR = 0.0081
@@ -49,6 +52,11 @@ def slack(exact: int) -> float:
     return max(LEAST_SLACK, ERRORS_ALLOWED * STANDARD_ERROR * exact)
 
 
+def kinds_of_step(step: str) -> frozenset[str]:
+    """The kinds of scope for which the users of a step of traffic are kept."""
+    return WITH_SHARERS if step == "share" else WITH_USERS
+
+
 class UserSets:
     """The users of one partition, whose highest accepted event time is `h`."""
 
@@ -62,7 +70,7 @@ class UserSets:
 
     def add(self, step: str, size: str, start_ms: int, scopes: Iterable[Scope], user: int) -> None:
         """In this pane the user did the step in those of the scopes that are kept for it."""
-        if not self.keeps(size, start_ms) or (step in KINDS_OF_STEP and size != "1d"):
+        if not self.keeps(size, start_ms) or (step in OF_DAYS and size != "1d"):
             return
         for kind, value in of_kinds(scopes, KINDS_OF_STEP.get(step, WITH_USERS)):
             sets = self._sets.setdefault((size, start_ms), {})

@@ -13,6 +13,7 @@ from streams.sources.incidents import Incidents
 from streams.sources.orders import Line, Orders
 from streams.sources.record import Calendar
 from streams.sources.rooms import Rooms
+from streams.sources.sharing import Sharing
 from streams.sources.stock import sku_json
 from streams.sources.world import MINI_PROGRAMS, Market, Product, Shopper, World
 
@@ -27,14 +28,16 @@ FEED_SURFACES: Final = (
     "showcase",
     "profile",
 )
-ENTRIES: Final = ("explore", "qr_code", "shared_link", "search")
+ENTRIES: Final = ("explore", "explore", "qr_code", "qr_code", "shared_link", "search", "search", "other")
+# Of visits to mini-programs: to the one that the shopper likes best.
+FAITHFUL_SHARE: Final = 0.7
+CODES_PER_PROGRAM: Final = 10
 LIVE_SHARE: Final = 0.35
 MINI_PROGRAM_SHARE: Final = 0.12
 RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok_shop"))
 # Half of the users are held out, as SHOP_PULSE_HELD_OUT_PERCENT expects.
 ARMS: Final = ("treated", "held_out")
 USES_TARGET_OF_10: Final = {"treated": 7, "held_out": 4}
-CHANNELS: Final = ("chat", "story", "link")
 # Of one line in so many the order service is not told who sold it: then the shopper's tap says it.
 UNTOLD_ONE_IN: Final = 4
 # Some apps save energy: they send what was viewed up to so much later than what was tapped and bought.
@@ -46,7 +49,10 @@ DELAY_MAX_MS: Final = 50_000
 class Session:
     """One visit: its clock, its cart and the part of the JSON that all its events share."""
 
-    __slots__ = ("_put", "cart", "context", "delay_ms", "draw", "key", "market", "seller", "time_ms", "where")
+    __slots__ = (
+        *("_put", "cart", "context", "delay_ms", "draw", "key", "market", "program", "seller", "time_ms"),
+        "where",
+    )
 
     def __init__(
         self, calendar: Calendar, draw: random.Random, market: Market, shopper: Shopper, time_ms: int
@@ -58,6 +64,7 @@ class Session:
         self.time_ms = time_ms
         self.cart: list[Line] = []
         self.context = ""  # the envelope, as JSON
+        self.program = ""  # the mini-program that is visited
         self.delay_ms = 0  # after which the app sends its views
         self.where = ""  # live room or content with its creator, as JSON
         self.seller = ""  # who gets the commission, as JSON of a line
@@ -123,7 +130,7 @@ class Shoppers:
         self._rng = rng
         self._draw = rng.random
         self._sessions = 0
-        self._shares = 0
+        self._sharing = Sharing(world, calendar.run, rng, self._visit_by_share)
         self._assigned: set[bytes] = set()
 
     def start_session(self, time_ms: int) -> None:
@@ -142,8 +149,7 @@ class Shoppers:
             self._watch_feed(session, shopper)
         if session.cart and draw() < 0.5:
             self._check_out(session)
-        if draw() < 0.03:
-            self._share(session)
+        self._sharing.end_visit(session, session.program)
         if draw() < 0.04:
             self._note_activity(session, shopper)
 
@@ -195,14 +201,16 @@ class Shoppers:
     def _use_mini_program(self, session: Session, shopper: Shopper) -> None:
         draw = self._draw
         platforms = session.market.platforms
-        program = MINI_PROGRAMS[int(draw() * draw() * len(MINI_PROGRAMS))]
+        number = shopper.number if draw() < FAITHFUL_SHARE else int(draw() * len(MINI_PROGRAMS) ** 2)
+        session.program = program = _liked(number)
         entry = ENTRIES[int(draw() * len(ENTRIES))]
         self._begin(session, shopper, platforms[shopper.number % len(platforms)], entry)
         session.where = f'"mini_program_id":"{program}"'
         # The order, too, counts for the mini-program it was placed in: its scope comes from the envelope.
         session.context += f",{session.where}"
         session.where = f'"merchant_id":"{session.market.name}-m1"'
-        qr = f',"qr_id":"qr{int(draw() * 40)}"' if entry == "qr_code" else ""
+        code = f"{program}-qr{int(draw() * draw() * CODES_PER_PROGRAM)}"
+        qr = f',"qr_id":"{code}"' if entry == "qr_code" else ""
         session.put("views", "mini_program_open", f',"entry":"{entry}"{qr}', 4_000)
         for _ in range(1 + int(draw() * 3)):
             session.put("views", "mini_program_action", ',"name":"browse"', 4_000)
@@ -218,20 +226,13 @@ class Shoppers:
         if bought_ms is not None:
             session.time_ms = bought_ms + 1_000
 
-    def _share(self, session: Session) -> None:
-        """The shopper shares; some who get it open it, few become new users."""
-        self._shares += 1
-        share_id = f"h{self._calendar.run}-{self._shares}"
-        more = f',"share_id":"{share_id}","channel":"{CHANNELS[self._shares % len(CHANNELS)]}"'
-        session.put("engagement", "share", more, 500)
-        for _ in range(int(self._draw() * 4)):
-            friend = self._world.shopper(session.market, self._draw())
-            visit = Session(self._calendar, self._rng, session.market, friend, session.time_ms)
-            visit.time_ms += 2_000 + int(self._draw() * 60_000)
-            self._begin(visit, friend, session.market.platforms[0], "shared_link")
-            visit.put("engagement", "share_open", more, 5_000)
-            if self._draw() < 0.15:
-                visit.put("engagement", "share_convert", f',"share_id":"{share_id}"', 500)
+    def _visit_by_share(self, market: Market, friend: Shopper, time_ms: int, program: str) -> Session:
+        visit = Session(self._calendar, self._rng, market, friend, time_ms)
+        platforms = market.platforms
+        self._begin(visit, friend, platforms[friend.number % len(platforms)], "shared_link")
+        if program:
+            visit.context += f',"mini_program_id":"{program}"'
+        return visit
 
     def _note_activity(self, session: Session, shopper: Shopper) -> None:
         """The shopper is in a redirection rule: assigned once, then active with its assignment."""
@@ -248,3 +249,9 @@ class Shoppers:
         # Who is not sent may find the way, and who is sent may turn back.
         app = to_app if self._sessions % 10 < USES_TARGET_OF_10[arm] else from_app
         session.put("redirects", "active", f',"app":"{app}","assignments":[{{{assigned}}}]', 500)
+
+
+def _liked(number: int) -> str:
+    """The mini-program that the shopper of this number likes best; few are liked by many."""
+    count = len(MINI_PROGRAMS)
+    return MINI_PROGRAMS[min(number % count, number // count % count)]

@@ -121,10 +121,15 @@ class World:
         return known
 
 
-def _shopper(market: Market, number: int) -> Shopper:
+def newcomer(market: Market, number: int, run: str) -> Shopper:
+    """Someone whom no earlier event knows: the new user of this number in a run."""
+    return _shopper(market, number, f"{market.name}-{run}-{number}")
+
+
+def _shopper(market: Market, number: int, user_id: str = "") -> Shopper:
     """The person of this number: country, system and app stay the same in every session."""
     mixed = number * 2_654_435_761 % 2**32 >> 8  # Knuth's multiplier spreads neighbours
-    user_id = f"{market.name}-{number:07d}"
+    user_id = user_id or f"{market.name}-{number:07d}"
     context = (
         f'"user_id":"{user_id}","country":"{market.countries[mixed % len(market.countries)]}",'
         f'"client_os":"{SYSTEMS[mixed // 7 % len(SYSTEMS)]}",'

@@ -40,6 +40,7 @@ from streams.web import (
     statement_routes,
     stock_routes,
     stream,
+    virality_routes,
     watch_routes,
 )
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, explain
@@ -96,6 +97,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     redirect_routes.install(app)
     statement_routes.install(app)
     reason_routes.install(app)
+    virality_routes.install(app)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),

@@ -27,6 +27,7 @@ from schemas.events import Event
 from streams.catalogue import EVENT_COUNTS
 from streams.fold import EventCounter
 from streams.identity import IdWindow
+from streams.kpi import Level
 from streams.scopes import ALL, GATEWAY, SCOPES
 from streams.settings import Settings
 from streams.sources.record import Record
@@ -39,9 +40,14 @@ RATE: Final = 2_000.0
 PANE_MS: Final = 10_000
 # The order service's records are booked one by one in any case: they move money.
 TOPICS: Final = ("views", "tag-taps", "carts", "livestreams", "engagement")
-KINDS: Final = [kind for kind in SCOPES.values() if len(kind.fields) == 1 and kind is not GATEWAY]
+KINDS: Final = [
+    kind
+    for kind in SCOPES.values()
+    if len(kind.fields) == 1 and kind is not GATEWAY and kind.level is not Level.EVENT
+]
 FIELDS: Final = [kind.fields[0] for kind in KINDS]
 NAMES: Final = {cls: measure.name for cls, measure in EVENT_COUNTS.items()}
+WHOLES: Final = frozenset(NAMES.values())
 
 # (kind of scope, start of the pane, measure, value) -> count
 Cells = dict[tuple[str, int, str, str], int]
@@ -110,6 +116,7 @@ def with_columns_of_objects(batch: Batch) -> Cells:
         for kind in (*KINDS, ALL)
         for start_ms in starts
         for key, count in sums.cells_of(kind.name, start_ms).items()
+        if key[0] in WHOLES  # The parts by a field are not what is compared.
     }
 
 

@@ -152,6 +152,7 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
             *(f"/api/v1/comparison?{own}", "/api/v1/statements/L1", "/api/v1/statements/L1?scope=live:L1"),
             *("/api/v1/stock", "/api/v1/stock?state=out&window=30m"),
             "/api/v1/creators?platform=tiktok&days=7",
+            *(f"/api/v1/virality?{own}", "/api/v1/virality?scope=all&window=5m"),
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),
             *("/api/v1/redirections", "/api/v1/redirections/L1", "/api/v1/products/underperforming"),
             *("/api/v1/lives/l1", "/api/v1/lives/L1%00", "/api/v1/kpis/", "/api/v1/kpis%3Fscope=live:L1"),

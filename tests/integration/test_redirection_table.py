@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from streams.answer import USERS_STANDARD_ERROR
+from streams.answer_body import USERS_STANDARD_ERROR
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
 from streams.redirection import read_names, read_rule
