@@ -44,7 +44,7 @@ from streams.story import Chunk, Story
 from streams.sums import CellWrite, Sums
 from streams.trimming import due_trims, read_to
 from streams.users import BUYERS_KEPT_DAYS, SketchWrite, UserSketches
-from streams.verdict import FUTURE_MS, Placement, Refusal, Screen, Screened
+from streams.verdict import Placement, Refusal, Screen, Screened
 from streams.window import DAY_MS, MINUTE_MS, Pane, PaneSize
 
 PURCHASES = "purchases"
@@ -393,8 +393,3 @@ class PartitionState:
     @property
     def _lateness_days(self) -> int:
         return -(-self.rules.purchase_lateness_ms // DAY_MS)
-
-
-def stored_minutes(ids: IdWindow, ingest_ms: int) -> range:
-    """Minutes of ids that may be stored for a topic whose stored ingest time is `ingest_ms`."""
-    return ids.minutes_to_load(ingest_ms, FUTURE_MS) if ingest_ms != NEVER_MS else range(0)

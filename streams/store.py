@@ -25,7 +25,8 @@ from streams.errors import PulseError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
 from streams.progress import NEVER_MS, Progress
-from streams.state import PartitionState, Rules, StateWrite, stored_minutes
+from streams.state import PartitionState, Rules, StateWrite
+from streams.stored_ids import stored_minutes
 from streams.window import Pane, PaneSize
 from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
 

@@ -20,7 +20,8 @@ from streams.batch import PlainRecord
 from streams.ledger import WaitingRefund
 from streams.progress import Progress
 from streams.settings import Settings
-from streams.state import PartitionState, Rules, StateWrite, stored_minutes
+from streams.state import PartitionState, Rules, StateWrite
+from streams.stored_ids import stored_minutes
 from streams.verdict import Refusal
 from streams.window import Pane
 from streams.worker import rules_of

@@ -33,8 +33,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         for name in (
             "batch window identity verdict ledger refunds sums admission commission reasons booking "
             "order_entries attribution deliveries ads orders payments after_purchase fold steps funnel users "
-            "rooms products live_starts redirects signs order_service story progress trimming story_books "
-            "returns arrivals state"
+            "rooms products live_starts redirects signs order_service story progress stored_ids trimming "
+            "story_books returns arrivals state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
