@@ -14,9 +14,10 @@ from dashboards.grafana_overview import BOARD as OVERVIEW
 from dashboards.grafana_payments import BOARD as PAYMENTS
 from dashboards.grafana_pipeline import BOARD as PIPELINE
 from dashboards.grafana_redirection import BOARD as REDIRECTION
+from dashboards.grafana_stakeholders import BOARD as STAKEHOLDERS
 from dashboards.yaml_text import Data, dump
 
-BOARDS = (OVERVIEW, LIVES, PAYMENTS, REDIRECTION, PIPELINE)
+BOARDS = (OVERVIEW, LIVES, PAYMENTS, STAKEHOLDERS, REDIRECTION, PIPELINE)
 FOLDER = "dashboards/grafana"
 DATA_SOURCES = f"{FOLDER}/provisioning/datasources/prometheus.yaml"
 PROVIDERS = f"{FOLDER}/provisioning/dashboards/shop-pulse.yaml"

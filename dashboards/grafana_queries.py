@@ -77,4 +77,7 @@ def money(name: str, *by: str, **labels: str) -> Expr:
 def figure(path: str, *by: str, **labels: str) -> Expr:
     """A KPI by the labels `by`; amounts in units of the chosen currency."""
     read = kpi(path)
-    return money(read.gauge, *by, **labels) if read.per_currency else each(read.gauge, *by, **labels)
+    if read.per_currency and read.unit == "minor":
+        return money(read.gauge, *by, **labels)
+    chosen = {"currency": "$currency"} if read.per_currency else {}
+    return each(read.gauge, *by, **labels, **chosen)

@@ -48,6 +48,7 @@ SCOPES = {
     "platform,gateway": "tiktok,gateway:adyen",
 }
 # Gauges that are added to the exporter by others, beside those of the watch: name and labels.
+CREATORS = ("with_a_sale", "with_a_live", "who_stopped_selling", "who_stopped_going_live")
 ADDED: dict[str, tuple[str, ...]] = {
     "live_heartbeat_timestamp_seconds": ("live",),
     "pinned_stock_units": ("live", "product"),
@@ -55,6 +56,10 @@ ADDED: dict[str, tuple[str, ...]] = {
     "payment_failures": ("window", "outcome", "reason"),
     "refunds_by_reason": ("window", "refund_kind", "reason"),
     **{f"redirection_{name}": ("rule",) for name in (*TOLD, *INTERVAL)},
+    **{f"creators_{name}": ("platform", "days") for name in CREATORS},
+    "creator_earnings_median_minor": ("platform", "days", "currency"),
+    "products_running_short": ("state", "window"),
+    "sold_out_tag_taps": ("window",),
     "canary_timestamp_seconds": ("topic", "partition"),
     "change_timestamp_seconds": ("kind", "title"),
     "flagged_until_timestamp_seconds": ("kind", "title"),
@@ -66,20 +71,25 @@ ADDED: dict[str, tuple[str, ...]] = {
 }
 _VALUES: dict[str, Sequence[str]] = {
     "currency": ("USD", "JPY", "KWD"),
+    "days": ("7d",),
     "gateway": ("adyen",),
     "kind": ("deploy",),
     "live": ("L1",),
     "outcome": ("declined", "errors"),
     "partition": ("0", "1"),
-    "platform": ("tiktok",),
+    "platform": ("tiktok", "all"),
     "product": ("p1",),
     "rank": ("1",),
     "step": (*(step.name for step in STEPS), ATTEMPT.name),
     "topic": ("views", "purchases"),
     "verdict": ("accepted", "dead_letter", "late"),
-    "window": ("5m", "15m", "30m"),
+    "window": ("5m", "15m", "30m", "24h"),
 }
-_STATES: dict[str, Iterable[str]] = {"cohort_state": State, "state": Trusted}
+_STATES: dict[str, Iterable[str]] = {
+    "cohort_state": State,
+    "state": Trusted,
+    "products_running_short": ("out", "low", "oversold"),
+}
 MINUTES = 10
 _AMOUNT = 1_000
 _NOT_NAMES = re.compile(r'"[^"]*"')
