@@ -199,6 +199,11 @@ def payment(
     return Sent(topic="purchases", value=value, at=at if ts is None else ts)
 
 
+def taps_read(event_id: str, at: int) -> Sent:
+    """A heartbeat whose only use is to move the ingest time of the tag taps: orders wait for these."""
+    return Sent(topic="tag-taps", value=event("source_heartbeat", event_id, at, source="app"), at=at)
+
+
 def tick(event_id: str, at: int) -> Sent:
     """An order status whose only use is to move the ingest time of the purchases topic."""
     value = event("order_status", event_id, at, order_id="another", status="placed")

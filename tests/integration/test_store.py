@@ -30,6 +30,7 @@ from tests.scenario_kit import (
     purchase,
     refund,
     refunded,
+    taps_read,
     tick,
     view,
 )
@@ -163,7 +164,7 @@ async def test_a_long_run_leaves_nothing_behind_and_no_key_expires(shelf: Shelf)
     for day in range(0, 110, 5):
         at = NOON + day * DAY
         await owner.fold(view(f"e{day}", at), purchase(f"o{day}", at, line("p", 1, 100)))
-        await owner.fold(payment(f"y{day}", f"o{day}", at, "started"))
+        await owner.fold(payment(f"y{day}", f"o{day}", at, "started"), taps_read(f"h{day}", at))
         for minutes in range(3):
             await owner.fold(view(f"e{day}-{minutes}", at + minutes * MINUTE))
             assert isinstance(await owner.save(), Applied)
@@ -174,7 +175,7 @@ async def test_a_long_run_leaves_nothing_behind_and_no_key_expires(shelf: Shelf)
         await owner.save()
     held = await shelf.contents()
     names = {key.removeprefix(f"{shelf.prefix}:{{0}}:") for key in held}
-    assert sum(name.startswith("ids:") for name in names) == 3
+    assert sum(name.startswith("ids:views:") for name in names) == 3
     assert sum(name.startswith("cells:all:10s:") for name in names) == 2
     assert sum(name.startswith("cells:all:1m:") for name in names) == 3
     orders = held[shelf.key("orders")]
@@ -196,7 +197,7 @@ async def test_a_record_that_was_filed_anew_survives_its_old_day(shelf: Shelf) -
     await owner.save()
     await owner.fold(purchase("kept", NOON + 60 * DAY, line("p", 1, 100)))
     await owner.save()
-    await owner.fold(tick("t", NOON + 91 * DAY))
+    await owner.fold(tick("t", NOON + 91 * DAY), taps_read("h", NOON + 91 * DAY))
     while (await owner.save()) and owner.state.trimmed["orders"] < NOON // DAY:
         await owner.fold(tick(f"t{owner.state.trimmed['orders']}", NOON + 91 * DAY))
     assert list(await shelf.client.hgetall(shelf.key("orders"))) == [b"kept"]

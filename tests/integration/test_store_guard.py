@@ -7,6 +7,7 @@ import pytest
 from streams.errors import PulseError
 from streams.state import PartitionState
 from streams.store import Applied, AppliedBefore, Guard, Refused
+from streams.write_plan import SCHEMA
 from tests.scenario_kit import DAY, MINUTE, NOON, line, purchase, refund, view
 from tests.store_kit import Shelf, on_redis
 
@@ -189,7 +190,7 @@ async def test_a_guard_names_every_topic(shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "says"),
     [
-        ("schema", "1", "has schema 1, this program writes 3"),
+        ("schema", "1", f"has schema 1, this program writes {SCHEMA}"),
         ("partitions", "8", "was built with 8 partitions a topic, now there are 1"),
     ],
 )
