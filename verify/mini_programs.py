@@ -77,6 +77,8 @@ def answer(asked: Asked) -> dict[str, Any]:
 
 def _returns(asked: Asked) -> dict[str, Any]:
     """Null but over whole days, and before the day of the return is over as far as the answer knows."""
+    if asked.span.size != "1d" and asked.span.from_ms % DAY_MS == asked.span.to_ms % DAY_MS == 0:
+        return {}  # Whole days, of which these shorter panes know nothing.
     opened: Any = ABSENT if asked.kind not in WITH_RETURNS else None
     if asked.kind in WITH_RETURNS and asked.span.size == "1d":
         opened = asked.sums["returns.opened"]
