@@ -277,7 +277,7 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
         asked = list(reason_answers.questions(totals, of))
         ask = partial(service.ask_about, f"{of}/reasons")
         compare_answers(report, totals, asked, ask, reasons_of=of)
-    notes = compare_lists(report, totals, service.ask)
+    notes = compare_lists(report, totals, lambda name, query: service.ask(f"/api/v1/{name}", query))
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(

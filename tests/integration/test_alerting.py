@@ -37,6 +37,8 @@ NOT_TOLD = {
     "capped": "no cap is met",
     "late_gmv": "no order comes a week late",
     "oversold_units": "whether a shelf runs empty is chance",
+    "redirection_uplift": "days pass before a rule's uplift is told",
+    "creator_earnings_median": "of whole days, and these shops are minutes old",
 }
 
 

@@ -25,6 +25,9 @@ def test_answers_equal_the_log(kafka: KafkaServer, redis_server: RedisServer, tm
         "verify", "--kafka", kafka.bootstrap, "--redis", redis_server.url, "--api", address, "--json"
     )
     pipeline.end()
+    assert done.stdout, done.stderr
     found = json.loads(done.stdout)
-    assert (done.returncode, found["mismatches"], found["notes"]) == (0, 0, [])
+    assert (done.returncode, found["mismatches"]) == (0, 0), found["differences"]
+    # Creators' days are read every 5 min; whether that was after the last record is chance.
+    assert [note for note in found["notes"] if not note.startswith("creators were not compared")] == []
     assert found["compared"] > 0
