@@ -37,6 +37,7 @@ NOT_TOLD = {
     "capped": "no cap is met",
     "late_gmv": "no order comes a week late",
     "oversold_units": "whether a shelf runs empty is chance",
+    "redirection_sample_ratio": "whom the arms of these minutes hold is chance",
     "redirection_uplift": "days pass before a rule's uplift is told",
     "creator_earnings_median": "of whole days, and these shops are minutes old",
 }
