@@ -24,7 +24,6 @@ class Level(StrEnum):
 
     ORDER = "order"
     LINE = "line"
-    # No order says it, only events of some types: those that have the scope's fields.
     EVENT = "event"
     INTERNAL = "internal"
 

@@ -16,11 +16,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import (
-    TYPES_OF_TOPIC,
-    Event,
-    Purchase,
-)
+from schemas.events import TYPES_OF_TOPIC, Event, Purchase
 from streams.admission import Admission
 from streams.figures import DISTINCT, SKETCHES
 from streams.kpi import Distinct, FigureSet, Level, ScopeKind
@@ -34,7 +30,6 @@ SKETCH_SIZES = (
     PaneSize("1h", HOUR_MS, 35 * DAY_MS),
     PaneSize("1d", DAY_MS, 400 * DAY_MS),
 )
-_ALL_SIZES = frozenset(size.name for size in SKETCH_SIZES)
 # A buyer is known as one for so long after the last purchase, in event time.
 BUYERS_KEPT_DAYS = 400
 # What was offered lately, of each size of pane: up to twice as many, about 0.1 KB each.
@@ -70,7 +65,6 @@ class _Step:
     Attributes:
         name: of the step.
         events: the types.
-        sizes: names of the sizes of panes that have its sketches.
         fields: by kind the event's attribute, none for the whole shop.
         columns: reads event time, user and all fields of an event.
     """

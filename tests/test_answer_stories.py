@@ -7,17 +7,6 @@ from streams.answer_body import body
 from tests.test_answer import ALL_FIGURES
 
 
-def test_a_campaign_has_its_own_figures_and_no_others() -> None:
-    """No order is a campaign's: nothing of it is 0, it is null; what was charged is there."""
-    answer = body("campaign", Totals({"ads:EUR": 7, "events.ad_charge": 2}), {}, ("EUR",), ALL_FIGURES)
-    assert {key: answer[key] for key in ("events", "orders", "items", "money", "ratios")} == {
-        "events": None, "orders": None, "items": None, "money": {}, "ratios": {},
-    }  # fmt: skip
-    assert answer["ads"] == {"EUR": {"charged_minor": 7}}
-    assert answer["events_by_type"] == {"ad_charge": 2}
-    assert not {"take", "commission", "payments", "reviews"} & answer.keys()
-
-
 def test_commission_adds_up_and_take_is_its_parts() -> None:
     """Earned = reversed + estimated + final; take = fees + commission + ads; each per currency."""
     own = {"commission:EUR": 60, "clawed_back:EUR": 10, "reversed:EUR": 30, "final:EUR": 45}

@@ -38,7 +38,6 @@ RECENT = (("1d", 2), ("1h", 3), ("1m", 5), ("10s", 3))
 CREATORS_TOPICS = (PURCHASES, "livestreams")
 """What creators' days are made of; `creators_ingest_ms` of `Totals` is the newest record there."""
 
-
 MANY_KINDS = (*LINE_KINDS, *EVENT_KINDS)
 """Kinds of as many scopes as there are products or codes."""
 

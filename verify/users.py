@@ -52,11 +52,6 @@ def slack(exact: int) -> float:
     return max(LEAST_SLACK, ERRORS_ALLOWED * STANDARD_ERROR * exact)
 
 
-def kinds_of_step(step: str) -> frozenset[str]:
-    """The kinds of scope for which the users of a step of traffic are kept."""
-    return WITH_SHARERS if step == "share" else WITH_USERS
-
-
 class UserSets:
     """The users of one partition, whose highest accepted event time is `h`."""
 
