@@ -9,6 +9,7 @@ It stands beside the orders: they ask when a purchase is booked; a tap that chan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from itertools import chain
 from typing import Final, NamedTuple
 
@@ -166,12 +167,9 @@ class AttributionBook:
             if line.product == tap.product and line.tap is not None and line.tap < tap[:2]
         ]
         moves = any((line.live, line.creator) != (tap.live, tap.creator) for line in ours)
-        if moves:
-            order_entries.book(self._books, order, -1)
-        for line in ours:
-            line.tap, line.live, line.creator = tap[:2], tap.live, tap.creator
-        if moves:
-            order_entries.book(self._books, order, 1)
+        with order_entries.rebooked(self._books, order) if moves else nullcontext():
+            for line in ours:
+                line.tap, line.live, line.creator = tap[:2], tap.live, tap.creator
         if ours:
             self._orders.put(name, order)
 

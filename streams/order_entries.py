@@ -7,6 +7,7 @@ before and books what it is worth after: so no figure can forget one of the ways
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from schemas.events import Purchase
@@ -43,6 +44,14 @@ def book(books: Books, order: Order, sign: int) -> None:
     if commission is not None:
         books.book_due(order, commission, sign)
     books.book_rooms(order, sign)
+
+
+@contextmanager
+def rebooked(books: Books, order: Order) -> Iterator[None]:
+    """Around a change of the record: takes back what it was worth, and books what it is worth then."""
+    book(books, order, -1)
+    yield
+    book(books, order, 1)
 
 
 def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:

@@ -161,9 +161,8 @@ class OrderBook:
         if order is None:
             self.deliveries.let_wait(event.order_id, event.event_time_ms, ingest_ms)
         elif order.delivered_ms is None or event.event_time_ms < order.delivered_ms:
-            order_entries.book(self._books, order, -1)
-            order.delivered_ms = event.event_time_ms
-            order_entries.book(self._books, order, 1)
+            with order_entries.rebooked(self._books, order):
+                order.delivered_ms = event.event_time_ms
             self.orders.put(event.order_id, order)
 
     def let_wait(self, refund: Refund, kept: WaitingRefund) -> None:
@@ -190,11 +189,10 @@ class OrderBook:
             [line.product for line in lines],
             [line.left_minor for line in lines],
         )
-        order_entries.book(self._books, order, -1)
-        for line, amount in zip(lines, taken, strict=True):
-            line.left_minor -= amount
-        order.refunds.append(Taken(event.event_time_ms, taken))
-        order_entries.book(self._books, order, 1)
+        with order_entries.rebooked(self._books, order):
+            for line, amount in zip(lines, taken, strict=True):
+                line.left_minor -= amount
+            order.refunds.append(Taken(event.event_time_ms, taken))
         self.orders.put(event.order_id, order)
 
     def _settle_waiting(self, order_id: str, order: Order) -> Iterator[Refusal]:
