@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from streams.answer import QuestionError
-from streams.room_gauges import Samples
+from streams.samples import Samples
 from streams.store import StoreCorruptError, guarded
 from streams.window import DAY_MS
 

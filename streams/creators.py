@@ -17,7 +17,7 @@ from streams.answer import QuestionError
 from streams.earners import Answer, Span, creators_answer, together
 from streams.read_model import ReadModel
 from streams.reading import Moment
-from streams.room_gauges import Samples
+from streams.samples import Samples
 from streams.scopes import ALL, CREATOR, OTHER, PLATFORM_CREATOR, split_pair
 from streams.store import StoreCorruptError, StoreUnavailableError
 from streams.trust import Trust

@@ -26,7 +26,7 @@ from streams.kpis import KPIS
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
-from streams.room_gauges import Samples
+from streams.samples import Samples
 from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError
 from streams.survey import VERDICTS_WINDOW, Survey, WindowSurvey, read_day, read_survey

@@ -10,7 +10,8 @@ from collections import Counter
 
 from streams.read_model import ReadModel
 from streams.reason_view import PAYMENTS, REFUNDS, Subject, largest, read_rows
-from streams.room_gauges import REFRESH_MS, Samples
+from streams.room_gauges import REFRESH_MS
+from streams.samples import Remembered, Samples
 from streams.scopes import OTHER
 from streams.window import WindowError
 
@@ -20,39 +21,33 @@ UNSAID = "none"
 
 
 class ReasonGauges:
-    """Reads now and then; between, what was read last is shown."""
+    """The most frequent reasons of the last half hour."""
 
     def __init__(self, model: ReadModel) -> None:
         self._model = model
-        self._found: tuple[Samples, ...] = ()
-        self._read_ms: int | None = None
+        self._found = Remembered(model.clock, REFRESH_MS, self._read)
 
     async def families(self) -> tuple[Samples, ...]:
         """Both families, none where reasons or their window are not kept. Raises StoreUnavailableError."""
-        now_ms = self._model.clock()
-        if PAYMENTS.kind not in self._model.figures.kinds:
-            return ()
-        if self._read_ms is None or now_ms - self._read_ms >= REFRESH_MS:
-            try:
-                self._found = await self._read()
-            except WindowError:
-                self._found = ()
-            self._read_ms = now_ms
-        return self._found
+        return await self._found.get() if PAYMENTS.kind in self._model.figures.kinds else ()
 
     async def _read(self) -> tuple[Samples, ...]:
+        try:
+            payments, refunds = await self._samples(PAYMENTS), await self._samples(REFUNDS)
+        except WindowError:
+            return ()
         return (
             Samples(
                 "payment_failures",
                 "Attempts that were declined or ended in an error or time-out, by the reason they name.",
                 ("window", "outcome", "reason"),
-                await self._samples(PAYMENTS),
+                payments,
             ),
             Samples(
                 "refunds_by_reason",
                 "Refunds by their kind and the reason they name.",
                 ("window", "refund_kind", "reason"),
-                await self._samples(REFUNDS),
+                refunds,
             ),
         )
 

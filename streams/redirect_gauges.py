@@ -6,11 +6,12 @@ every REFRESH_MS; the newest ones by their first redirect are shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 
 from streams.read_model import ReadModel
 from streams.redirection import read_newest
-from streams.room_gauges import Samples
+from streams.samples import Remembered, Samples
 from streams.scopes import RULE_ARM
 from streams.window import MINUTE_MS
 
@@ -31,25 +32,19 @@ INTERVAL = {
 
 
 class RedirectGauges:
-    """Reads now and then; between, what was read last is shown."""
+    """What is told of the newest rules."""
 
     def __init__(self, model: ReadModel, top_k: int) -> None:
         """`top_k`: how many rules are named."""
-        self._model = model
-        self._top_k = top_k
         self._enabled = RULE_ARM in model.figures.kinds
-        self._found: Sequence[Mapping[str, object]] = ()
-        self._read_ms: int | None = None
+        self._answers = Remembered(model.clock, REFRESH_MS, partial(read_newest, model, top_k))
 
     async def families(self) -> tuple[Samples, ...]:
         """Every family, read again if the last reading is REFRESH_MS old.
 
         Raises StoreUnavailableError.
         """
-        now_ms = self._model.clock()
-        if self._enabled and (self._read_ms is None or now_ms - self._read_ms >= REFRESH_MS):
-            self._found = await read_newest(self._model, self._top_k)
-            self._read_ms = now_ms
+        answers = await self._answers.get() if self._enabled else ()
         return tuple(
             Samples(
                 f"redirection_{name}",
@@ -57,7 +52,7 @@ class RedirectGauges:
                 ("rule",),
                 {
                     (str(answer["rule_id"]),): float(figure)
-                    for answer in self._found
+                    for answer in answers
                     if isinstance(figure := _figure(answer, name), int | float)
                 },
             )

@@ -16,6 +16,7 @@ from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.reading import Moment, RangeAt
 from streams.rooms import STEP_MAX_MS, Room, pinned
+from streams.samples import Remembered, Samples
 from streams.scopes import LIVE, PRODUCT, ROOM
 from streams.stock import Stocks
 from streams.window import HOUR_MS, SECOND_MS, WindowError
@@ -27,15 +28,6 @@ LOST_AFTER_MS = 6 * HOUR_MS
 LOOKED_AT_MAX = 200
 PINS_MAX = 3
 PRODUCTS_WINDOW = "30m"
-
-
-class Samples(NamedTuple):
-    """A family of gauges, as `streams.exporter.gauge` takes it."""
-
-    name: str
-    help_text: str
-    labels: tuple[str, ...]
-    samples: Mapping[tuple[str, ...], float]
 
 
 class _Found(NamedTuple):
@@ -56,7 +48,7 @@ _NOTHING = _Found({}, {}, {})
 
 
 class RoomGauges:
-    """Reads now and then; between, what was read last is shown."""
+    """What is known of the largest rooms and their pins."""
 
     def __init__(self, model: ReadModel, ranking: Ranking, top_k: int) -> None:
         """`top_k`: how many rooms and products are named, and as many rooms more that fell silent."""
@@ -64,19 +56,14 @@ class RoomGauges:
         self._ranking = ranking
         self._top_k = top_k
         self._enabled = ROOM in model.figures.kinds
-        self._found = _NOTHING
-        self._read_ms: int | None = None
+        self._found = Remembered(model.clock, REFRESH_MS, self._read)
 
     async def families(self) -> tuple[Samples, ...]:
         """Every family, read again if the last reading is REFRESH_MS old.
 
         Raises StoreUnavailableError and StoreCorruptError.
         """
-        now_ms = self._model.clock()
-        if self._enabled and (self._read_ms is None or now_ms - self._read_ms >= REFRESH_MS):
-            self._found = await self._read()
-            self._read_ms = now_ms
-        heard_ms, stock, oversold = self._found
+        heard_ms, stock, oversold = await self._found.get() if self._enabled else _NOTHING
         return (
             Samples(
                 "live_heartbeat_timestamp_seconds",

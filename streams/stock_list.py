@@ -21,7 +21,7 @@ from streams.ranking import Ranking
 from streams.read_model import Answer, ReadModel
 from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Range, View
-from streams.room_gauges import Samples
+from streams.samples import Remembered, Samples
 from streams.scopes import PRODUCT, PRODUCT_SKU, pair_value
 from streams.stock import Left, Stocks, StockState
 from streams.trust import Trust
@@ -105,7 +105,7 @@ class StockList:
         self._model = model
         self._ranking = ranking
         self._enabled = PRODUCT_SKU in model.figures.kinds
-        self._gauges: tuple[int, tuple[Samples, ...]] | None = None
+        self._gauges = Remembered(model.clock, REFRESH_MS, self._read_gauges)
 
     async def answer(self, state: str | None, window: str) -> Answer:
         """The answer of ``/api/v1/stock``. Raises QuestionError, WindowError, StoreUnavailableError."""
@@ -134,15 +134,13 @@ class StockList:
 
         Raises StoreUnavailableError and StoreCorruptError.
         """
-        now_ms = self._model.clock()
-        if not self._enabled:
+        try:
+            return await self._gauges.get() if self._enabled else ()
+        except WindowError:
             return ()
-        if self._gauges is None or now_ms - self._gauges[0] >= REFRESH_MS:
-            try:
-                self._gauges = now_ms, gauges_of(await self._read(GAUGES_WINDOW))
-            except WindowError:
-                return ()
-        return self._gauges[1]
+
+    async def _read_gauges(self) -> tuple[Samples, ...]:
+        return gauges_of(await self._read(GAUGES_WINDOW))
 
     async def _read(self, window: str) -> Shortages:
         view, asked = await self._model.over(window)

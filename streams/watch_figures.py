@@ -12,7 +12,7 @@ from streams.answer import Scope
 from streams.cohorts import State
 from streams.drops import lost_minor_per_minute
 from streams.judgement import Judged
-from streams.room_gauges import Samples
+from streams.samples import Samples
 from streams.scopes import split_pair
 from streams.watch import Findings
 from streams.window import MINUTE_MS, SECOND_MS
