@@ -14,7 +14,7 @@ from streams.figures import MEASURES
 from streams.kpi import Aged
 from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
-from streams.trust import STALE_AFTER_MS, topics_read_by
+from streams.trust import STALE_AFTER_MS
 from streams.window import WindowError
 
 # So far behind the clock "as of" may be before an answer is stale.
@@ -30,6 +30,8 @@ class AgedParts:
     """
 
     def __init__(self, reader: Reader, scope: Scope, range_ms: tuple[int, int], moment: Moment) -> None:
+        self._reader = reader
+        self._kind = scope.kind
         measures = reader.figures.measures
         self._parts = {
             aged.name: _Part(reader, aged, scope, range_ms, moment)
@@ -40,7 +42,10 @@ class AgedParts:
 
     def added_to(self, own: Mapping[str, int], view: View) -> Mapping[str, int]:
         """The totals of the whole range, and beside them the aged ones that are known."""
-        found = {name: part.total(view, own) for name, part in self._parts.items()}
+        as_of_ms = self._reader.as_of_ms(view, self._kind) if self._parts else None
+        if as_of_ms is None:
+            return own
+        found = {name: part.total(view, own, as_of_ms) for name, part in self._parts.items()}
         return {**own, **{name: total for name, total in found.items() if total is not None}}
 
 
@@ -68,15 +73,9 @@ class _Part:
                 return
             self.request = cells(scope.kind, panes, [f"{aged.of.name}|{scope.value}"])
 
-    def total(self, view: View, own: Mapping[str, int]) -> int | None:
+    def total(self, view: View, own: Mapping[str, int], as_of_ms: int) -> int | None:
         """The part; None if it is not known. `own` are the totals of the whole range."""
-        marks = [
-            meta.number(f"wm:{topic}") for topic in topics_read_by(self._scope.kind) for meta in view.metas
-        ]
-        known = [mark for mark in marks if mark is not None]
-        if not known or len(known) < len(marks):
-            return None
-        old_ms = min(known) - self._aged.age_ms
+        old_ms = as_of_ms - self._aged.age_ms
         if self._to_ms <= old_ms:
             return own.get(self._aged.of.name, 0)
         if self._border_ms > old_ms:

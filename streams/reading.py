@@ -265,7 +265,7 @@ class Reader:
 
     def as_of_ms(self, view: View, kind: str) -> int | None:
         """The time up to which figures of this kind of scope lack nothing; None while that is not known."""
-        return trust.as_of_ms(_watermarks(view.metas, trust.topics_read_by(kind)))
+        return complete_up_to_ms(view.metas, trust.topics_read_by(kind))
 
     async def _silent_topics(self, view: View, to_ms: int) -> list[str]:
         silent: list[str] = []
@@ -323,8 +323,13 @@ def _is_behind(metas: Collection[Meta], topic: str, now_ms: int) -> bool:
 def _moment(now_ms: int, metas: Collection[Meta]) -> Moment:
     high_ms = max((meta.number("h") or 0 for meta in metas), default=0)
     currencies = frozenset[str]().union(*(meta.currencies for meta in metas))
-    as_of_ms = trust.as_of_ms(_watermarks(metas, INPUT_TOPICS))
+    as_of_ms = complete_up_to_ms(metas, INPUT_TOPICS)
     return Moment(now_ms, high_ms, tuple(sorted(currencies)), as_of_ms)
+
+
+def complete_up_to_ms(metas: Iterable[Meta], topics: Iterable[str]) -> int | None:
+    """The event time before which nothing of the topics is missing; None while that of one is not known."""
+    return trust.as_of_ms(_watermarks(metas, topics))
 
 
 def _watermarks(metas: Iterable[Meta], topics: Iterable[str]) -> list[int | None]:

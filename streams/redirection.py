@@ -20,7 +20,6 @@ from streams.figures.apps import ACTIVE_STEP, ASSIGNED, CONTRADICTED, MONTH_DAYS
 from streams.read_model import ReadModel
 from streams.read_store import (
     HashRequest,
-    Meta,
     RecordRequest,
     Request,
     SketchRequest,
@@ -28,7 +27,7 @@ from streams.read_store import (
     distinct,
     packed,
 )
-from streams.reading import Moment, View
+from streams.reading import Moment, View, complete_up_to_ms
 from streams.redirects import ALL_RULES, ASSIGNED_DAYS, SAID, RuleNames, RuleRecord
 from streams.scopes import APP, APP_RULE_ARM, RULE_ARM, app_arm_value, pair_value
 from streams.stops import Stops
@@ -105,19 +104,12 @@ async def _answers(model: ReadModel, rule_ids: Sequence[str], limit: int) -> lis
     view, _ = await model.view(lambda _moment: _Asked((wanted,)))
     known = (merged(of, (_RULE.decode(packed(each)) for each in view.records(wanted, of))) for of in rule_ids)
     rules = sorted((rule for rule in known if rule is not None), key=lambda rule: -rule.first_ms)
-    as_of_ms = _as_of(view.metas)
+    as_of_ms = complete_up_to_ms(view.metas, _TOPICS)
     answers: list[dict[str, object]] = []
     for rule in rules[:limit]:
         view, sheet = await model.view(partial(RuleSheet, model, rule, as_of_ms))
         answers.append(sheet.answer(view))
     return answers
-
-
-def _as_of(metas: Sequence[Meta]) -> int | None:
-    """Up to when nothing of what an answer rests on is missing."""
-    marks = [meta.number(f"wm:{topic}") for meta in metas for topic in _TOPICS]
-    known = [mark for mark in marks if mark is not None]
-    return min(known) if marks and len(known) == len(marks) else None
 
 
 @dataclass(frozen=True, slots=True)

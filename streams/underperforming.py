@@ -17,7 +17,7 @@ from streams.products import ProductRecord
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Request, cells
-from streams.reading import Range, View
+from streams.reading import Range, View, complete_up_to_ms
 from streams.scopes import OTHER, PRODUCT
 from streams.shortfall import PRODUCTS_MIN, TAPS_MIN, Seller, Shortfall, categories, shortfalls
 from streams.window import DAY_MS
@@ -55,12 +55,9 @@ async def read_underperforming(model: ReadModel, ranking: Ranking, platform: str
         raise QuestionError(
             f"unknown platform {platform[:40]!r}; known platforms: {' '.join(dict.fromkeys(known))}"
         )
-    metas = await model.metas()
-    marks = [meta.number(f"wm:{topic}") for meta in metas for topic in _TOPICS]
-    read_to = [mark for mark in marks if mark is not None]
-    if not marks or len(read_to) < len(marks):
+    as_of_ms = complete_up_to_ms(await model.metas(), _TOPICS)
+    if as_of_ms is None:
         raise QuestionError("nothing is known yet of taps and orders; ask again in a moment")
-    as_of_ms = min(read_to)
     to_ms = as_of_ms - as_of_ms % DAY_MS
     view, asked = await model.over(lambda _moment: (to_ms - DAYS * DAY_MS, to_ms))
     tally = await ranking.tally(PRODUCT.name, asked.panes, view.metas)
