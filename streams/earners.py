@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
+from typing import TypeVar
 
 from streams.catalogue import COMMISSION, GMV_PAID, LIVE_STARTS, ORDERS_IN_CURRENCY
 
@@ -20,17 +21,12 @@ Work = Mapping[str, int]
 # By (platform, creator).
 Span = Mapping[tuple[str, str], Work]
 Answer = dict[str, object]
+Who = TypeVar("Who")
 
 
 def together(spans: Iterable[Span]) -> dict[tuple[str, str], dict[str, int]]:
     """Several spans as one."""
-    total: dict[tuple[str, str], dict[str, int]] = {}
-    for span in spans:
-        for who, work in span.items():
-            into = total.setdefault(who, {})
-            for measure, amount in work.items():
-                into[measure] = into.get(measure, 0) + amount
-    return total
+    return _added((who, work) for span in spans for who, work in span.items())
 
 
 def creators_answer(now: Span, before: Span, platform: str | None, currencies: Sequence[str]) -> Answer:
@@ -82,13 +78,16 @@ def quantile(ascending: Sequence[int], q: Fraction) -> int | None:
 
 
 def _by_creator(span: Span, platform: str | None) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
-    for (on, creator), work in span.items():
-        if platform in (None, on):
-            into = found.setdefault(creator, {})
-            for measure, amount in work.items():
-                into[measure] = into.get(measure, 0) + amount
-    return found
+    return _added((creator, work) for (on, creator), work in span.items() if platform in (None, on))
+
+
+def _added(parts: Iterable[tuple[Who, Work]]) -> dict[Who, dict[str, int]]:
+    total: dict[Who, dict[str, int]] = {}
+    for who, work in parts:
+        into = total.setdefault(who, {})
+        for measure, amount in work.items():
+            into[measure] = into.get(measure, 0) + amount
+    return total
 
 
 def _with_sale(span: Mapping[str, Work], currencies: Collection[str]) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from streams.aged import AgedParts
 from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
@@ -86,7 +87,8 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
                     top[kind].append(UNATTRIBUTED)
     except WindowError:
         top = {}
-    windows = [await _window(model, ranking, window, top) for window in WINDOWS]
+    kinds = _Kinds(CLOSED_KINDS, model.kinds)
+    windows = [await _window(model, ranking, window, top, kinds) for window in WINDOWS]
     verdicts, viewers, metas = await _pipeline(model, _rooms(top))
     return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
 
@@ -96,7 +98,7 @@ async def read_day(model: ReadModel, ranking: Ranking) -> WindowSurvey | None:
 
     Raises StoreUnavailableError.
     """
-    return await _window(model, ranking, DAY_WINDOW, {}, DAY_KINDS)
+    return await _window(model, ranking, DAY_WINDOW, {}, _Kinds(DAY_KINDS, DAY_KINDS))
 
 
 def _rooms(top: Mapping[str, Sequence[str]]) -> list[str]:
@@ -121,6 +123,13 @@ async def _pipeline(
     return view.sums(cells(PIPELINE.name, asked.panes)), known, view.metas
 
 
+class _Kinds(NamedTuple):
+    """Kinds of scope: whose values are all told (`closed`), and whose cap is told (`capped`)."""
+
+    closed: Collection[str]
+    capped: Collection[str]
+
+
 class _WindowPlan:
     """What is read of one window. Raises WindowError if it is not kept."""
 
@@ -129,13 +138,13 @@ class _WindowPlan:
         model: ReadModel,
         window: str,
         top: Mapping[str, list[str]],
-        closed_kinds: Collection[str],
+        kinds: _Kinds,
         moment: Moment,
     ) -> None:
         self.range = model.range(named_range(window, moment.now_ms), moment)
         self.currencies = moment.currencies
         panes = self.range.panes
-        self.closed = {kind: cells(kind, panes) for kind in closed_kinds if kind in model.kinds}
+        self.closed = {kind: cells(kind, panes) for kind in kinds.closed if kind in model.kinds}
         self.named: dict[str, HashRequest] = {}
         for kind, values in top.items():
             measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
@@ -157,7 +166,7 @@ class _WindowPlan:
         }
         self.caps = {
             kind: cells(kind, panes, capped)
-            for kind in (model.kinds if closed_kinds is CLOSED_KINDS else closed_kinds)
+            for kind in kinds.capped
             if (capped := capped_cells(kind, model.figures))
         }
 
@@ -187,10 +196,10 @@ async def _window(
     ranking: Ranking,
     window: str,
     top: Mapping[str, list[str]],
-    closed_kinds: Collection[str] = CLOSED_KINDS,
+    kinds: _Kinds,
 ) -> WindowSurvey | None:
     try:
-        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, closed_kinds, moment))
+        view, plan = await model.view(lambda moment: _WindowPlan(model, window, top, kinds, moment))
     except WindowError:
         return None
     scopes: list[ScopeTotals] = []
