@@ -10,12 +10,11 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from verify import VerifyError
+from verify import VerifyError, reason_answers
 from verify.answers import expected_answer
 from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
-from verify.reason_answers import compare_reasons
 from verify.redirect_answers import RuleAsked, rules_of, with_named_ends
 from verify.totals import Range, Totals
 
@@ -85,22 +84,25 @@ def compare_answers(
     asked: list[tuple[Scope, Range]],
     ask: Ask,
     pause: float = PAUSE_SECONDS,
-    *,
-    reasons_of: str = "",
 ) -> None:
-    """Every answer to these questions.
-
-    `reasons_of`: what is asked for are reasons, of `payments` or `refunds`.
-    """
+    """Every answer to these questions."""
 
     def compare(single: Report, question: tuple[Scope, Range]) -> None:
         answer = ask(*question)
-        if reasons_of:
-            compare_reasons(single, totals, *question, answer, of=reasons_of)
-        else:
-            compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
+        compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
 
     _compare_until_agreed(report, asked, compare, pause)
+
+
+def compare_reason_answers(
+    report: Report, totals: Totals, of: str, ask: Ask, pause: float = PAUSE_SECONDS
+) -> None:
+    """Every answer about the reasons of `payments` or `refunds`."""
+
+    def compare(single: Report, question: tuple[Scope, Range]) -> None:
+        reason_answers.compare_reasons(single, totals, *question, ask(*question), of=of)
+
+    _compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
 
 
 def compare_redirections(

@@ -22,8 +22,8 @@ from typing import Any
 import click
 from aiokafka.errors import KafkaError
 
-from verify import VerifyError, reason_answers
-from verify.api import ReadService, compare_answers, compare_redirections, questions
+from verify import VerifyError
+from verify.api import ReadService, compare_answers, compare_reason_answers, compare_redirections, questions
 from verify.compare import Report, compare_cells, compare_dead_letters, compare_late
 from verify.lists import compare_lists
 from verify.log import Extent, KafkaLog
@@ -274,9 +274,7 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     if not compare_statements(report, totals, service.ask):
         run.notes.append("statements were not asked: the log reaches over more days than one has")
     for of in ("payments", "refunds"):
-        asked = list(reason_answers.questions(totals, of))
-        ask = partial(service.ask_about, f"{of}/reasons")
-        compare_answers(report, totals, asked, ask, reasons_of=of)
+        compare_reason_answers(report, totals, of, partial(service.ask_about, f"{of}/reasons"))
     notes = compare_lists(report, totals, lambda name, query: service.ask(f"/api/v1/{name}", query))
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
