@@ -57,6 +57,11 @@ TWO_LINES = purchase(
 OF_A1 = ("all:", "platform:tiktok", "affiliate:a1", "creator:unattributed")
 ALL_AND_AFFILIATE = ("all", "affiliate", "due")
 
+
+def _due_of_a1(final_ms: int, amount: int) -> list[Sum]:
+    return [_due(final_ms, amount, scope) for scope in OF_A1]
+
+
 FINALITY = (
     Scenario(
         name="commission_in_every_scope",
@@ -113,7 +118,7 @@ FINALITY = (
         records=(_order(at=NOON + 1),),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(LATER + 13 * HOUR, 100, scope) for scope in OF_A1),
+        cells=dict(_due_of_a1(LATER + 13 * HOUR, 100)),
     ),
     Scenario(
         name="delivered",
@@ -132,7 +137,7 @@ FINALITY = (
             [
                 cell("commission:USD", 100),
                 cell("commission:USD", 100, "affiliate:a1"),
-                *(_due(NOON + 18 * DAY, 100, of) for of in OF_A1),
+                *_due_of_a1(NOON + 18 * DAY, 100),
             ]
         ),
     ),
@@ -142,7 +147,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON + 45 * DAY), status("e2", "o1", NOON + 50 * DAY)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(NOON + 45 * DAY, 100, of) for of in OF_A1),
+        cells=dict(_due_of_a1(NOON + 45 * DAY, 100)),
     ),
     Scenario(
         name="delivered_just_in_time",
@@ -150,7 +155,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON + 45 * DAY - 1)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(NOON + 60 * DAY, 100, of) for of in OF_A1),
+        cells=dict(_due_of_a1(NOON + 60 * DAY, 100)),
     ),
     Scenario(
         name="delivered_before_it_was_bought",
@@ -158,7 +163,7 @@ FINALITY = (
         records=(_order(), status("e1", "o1", NOON - DAY, ts=NOON)),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(NOON + 15 * DAY, 100, of) for of in OF_A1),
+        cells=dict(_due_of_a1(NOON + 15 * DAY, 100)),
     ),
     Scenario(
         name="delivered_in_the_log_before_its_order",
@@ -172,7 +177,7 @@ FINALITY = (
         ),
         kinds=("due",),
         measures=MEASURES,
-        cells=dict(_due(NOON + 17 * DAY, 100, of) for of in OF_A1),
+        cells=dict(_due_of_a1(NOON + 17 * DAY, 100)),
     ),
     Scenario(
         name="a_delivery_waits_ninety_days",
@@ -205,7 +210,7 @@ FINALITY = (
         measures=MEASURES,
         cells=dict(
             [
-                *(_due(NOON + 4 * DAY, 100, of) for of in OF_A1),
+                *_due_of_a1(NOON + 4 * DAY, 100),
                 *(_due(NOON + 9 * DAY, 1, of) for of in ("all:", "platform:tiktok", "creator:unattributed")),
             ]
         ),
@@ -225,7 +230,7 @@ REVERSALS = (
             for scope in ("all", "affiliate:a1")
             for entry in (cell("commission:USD", 69, scope), cell("reversed:USD", 31, scope))
         )
-        | dict(_due(LATER + 12 * HOUR, 69, of) for of in OF_A1),
+        | dict(_due_of_a1(LATER + 12 * HOUR, 69)),
     ),
     Scenario(
         name="full_refund_leaves_nothing",
@@ -246,7 +251,7 @@ REVERSALS = (
             for scope in ("all", "affiliate:a1")
             for entry in (cell("commission:USD", 50, scope), cell("reversed:USD", 50, scope))
         )
-        | dict(_due(NOON + 16 * DAY + HOUR, 50, of) for of in OF_A1),
+        | dict(_due_of_a1(NOON + 16 * DAY + HOUR, 50)),
     ),
     Scenario(
         name="refund_at_final_is_clawed_back",
@@ -272,7 +277,7 @@ REVERSALS = (
                 cell("claw_backs:USD", 30, scope, start=MONDAY + 18 * DAY),
             )
         )
-        | dict(_due(NOON + 16 * DAY, 89, of) for of in OF_A1),
+        | dict(_due_of_a1(NOON + 16 * DAY, 89)),
     ),
     Scenario(
         name="a_late_delivery_turns_reversals_into_claw_backs",
@@ -292,7 +297,7 @@ REVERSALS = (
                 cell("claw_backs:USD", 100, scope, start=MONDAY + 5 * DAY),
             )
         )
-        | dict(_due(NOON + 4 * DAY, 100, of) for of in OF_A1),
+        | dict(_due_of_a1(NOON + 4 * DAY, 100)),
         settings={"commission_final_after_delivery_days": 3},
     ),
 )
