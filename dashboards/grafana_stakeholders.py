@@ -5,6 +5,8 @@ Figures of the last 24 hours, which are exported of the shop and its platforms; 
 
 from __future__ import annotations
 
+from typing import get_args
+
 from dashboards.grafana_panels import (
     AMOUNT,
     CONTRACT,
@@ -21,6 +23,7 @@ from dashboards.grafana_panels import (
 from dashboards.grafana_parts import CURRENCY, MARKS, SHOPS, TRUST
 from dashboards.grafana_queries import each, figure, money
 from dashboards.uids import STAKEHOLDERS
+from schemas.fields import Entry
 
 _DAY = {"window": "24h"}
 _SHOP = {"scope_kind": "all", **_DAY}
@@ -152,10 +155,7 @@ BOARD = Board(
                     "Opens of mini-programs, 24 h",
                     "By what opened them.",
                     COUNT,
-                    *(
-                        f"entries.{entry}"
-                        for entry in ("explore", "qr_code", "shared_link", "search", "other")
-                    ),
+                    *(f"entries.{entry}" for entry in get_args(Entry)),
                 ),
                 _by_platform("virality.k_factor"),
                 _by_platform("virality.new_users_per_sharer"),
