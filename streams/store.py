@@ -7,6 +7,7 @@ PulseError.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -30,6 +31,7 @@ from streams.stored_ids import stored_minutes
 from streams.window import Pane, PaneSize
 from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
 
+logger = logging.getLogger(__name__)
 VERSION_MIN = (7, 0)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
@@ -183,6 +185,16 @@ class Store:
 
         Raises PulseError if the state was written for another schema or partition count.
         """
+        while (loaded := await self._load(partition, rules)) is None:
+            logger.info("partition %d was written while it was being read; reading it again", partition)
+        return loaded
+
+    async def _load(self, partition: int, rules: Rules) -> tuple[PartitionState, Guard] | None:
+        """See `load`; None if another owner wrote between the two readings.
+
+        Its ids without its figures would make duplicates of what is not counted, and if Redis then lost
+        that write in a rollback, the guard would not notice.
+        """
         keys = Keys(self._prefix, partition)
         pipe = self._client.pipeline(transaction=True)
         pipe.hgetall(keys("meta"))
@@ -210,56 +222,76 @@ class Store:
                     "start with a new SHOP_PULSE_REDIS_PREFIX to build the state anew from Kafka"
                 )
             state.service.orders.let_wait(refund, kept)
-        await self._load_ids(state, keys)
+        token = meta.get("token", "")
+        if not await self._load_ids(state, keys, token):
+            return None
         offsets = {f"off:{topic}": meta.get(f"off:{topic}", "") for topic in INPUT_TOPICS}
-        return state, Guard(meta.get("token", ""), offsets)
+        return state, Guard(token, offsets)
 
-    async def _load_ids(self, state: PartitionState, keys: Keys) -> None:
+    async def _load_ids(self, state: PartitionState, keys: Keys, token: str) -> bool:
+        """False if Redis holds another token by now."""
         wanted = [
             (topic, minute)
             for topic, ids in state.ids.items()
             for minute in stored_minutes(ids, state.topics[topic].ingest_ms)
         ]
         if not wanted:
-            return
-        ask = self._client.mget([keys("ids", *place) for place in wanted])
-        stored = cast("list[bytes | None]", await guarded(ask))
+            return True
+        pipe = self._client.pipeline(transaction=True)
+        pipe.mget([keys("ids", *place) for place in wanted])
+        pipe.hget(keys("meta"), "token")
+        stored, found_token = await guarded(pipe.execute())
+        if _text(found_token) != token:
+            return False
         for (topic, minute), packed in zip(wanted, stored, strict=True):
             if packed:
                 state.ids[topic].load(minute, packed)
+        return True
 
     async def read_records(
         self, partition: int, ids: Mapping[str, Sequence[str]]
-    ) -> dict[str, dict[str, bytes | None]]:
-        """Records of the ledgers by id; None where there is none."""
+    ) -> tuple[dict[str, dict[str, bytes | None]], str]:
+        """Records of the ledgers by id, None where there is none, and the token that Redis holds.
+
+        Under another token than the memory's they are another owner's, or of a time before a rollback, and
+        must not be used: verdicts would be given, and dead letters sent, of what is not this log's prefix.
+        """
         keys = Keys(self._prefix, partition)
         # Of one moment: an order without the refund that changed it would make a dead letter of the refund.
         pipe = self._client.pipeline(transaction=True)
         for name, wanted in ids.items():
             pipe.hmget(keys(name), list(wanted))
-        answers = await guarded(pipe.execute())
-        return {
+        pipe.hget(keys("meta"), "token")
+        *answers, token = await guarded(pipe.execute())
+        records = {
             name: dict(zip(wanted, found, strict=True))
             for (name, wanted), found in zip(ids.items(), answers, strict=True)
         }
+        return records, _text(token)
 
     async def cell_names(
         self, partition: int, hashes: Sequence[tuple[str, Pane]]
-    ) -> dict[tuple[str, Pane], list[str]]:
-        """Names of all cells (``measure|value``) of a kind of scope in a pane; empty where there is none.
+    ) -> tuple[dict[tuple[str, Pane], list[str]], set[str]]:
+        """Names of all cells (``measure|value``) of a kind of scope in a pane, and the tokens around them.
 
-        For a memory that was just loaded: if another owner wrote meanwhile, Redis refuses its first write.
+        Empty where there is none. Under another token than the memory's they must not be used.
         """
         keys = Keys(self._prefix, partition)
         found: dict[tuple[str, Pane], list[str]] = {}
+        tokens: set[str] = set()
         for at in range(0, len(hashes), HASHES_AT_ONCE):
             asked = hashes[at : at + HASHES_AT_ONCE]
             pipe = self._client.pipeline(transaction=False)
+            pipe.hget(keys("meta"), "token")
             for kind, pane in asked:
                 pipe.hkeys(keys.cells(kind, pane))
-            for place, names in zip(asked, await guarded(pipe.execute()), strict=True):
+            # Each write brings a new one, so the same before and after is the same in between.
+            pipe.hget(keys("meta"), "token")
+            before, *all_names, after = await guarded(pipe.execute())
+            tokens |= {_text(before), _text(after)}
+            for place, names in zip(asked, all_names, strict=True):
                 found[place] = [name.decode() for name in names]
-        return found
+        return found, tokens
 
     async def write(
         self,
@@ -283,6 +315,10 @@ class Store:
         answer = await guarded(self._apply(keys=list(operations.keys), args=args))
         offsets = {name: meta.get(name, "") for name in guard.offsets}
         return _parse(answer, operations), Guard(token, offsets)
+
+
+def _text(stored: bytes | None) -> str:
+    return "" if stored is None else stored.decode()
 
 
 def _parse(answer: Sequence[Any], operations: Operations) -> WriteAnswer:

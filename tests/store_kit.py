@@ -115,8 +115,8 @@ class Memory:
         """Folds records of one topic, at their offsets."""
         screened = self.state.screen(topic, chunk)
         while missing := self.state.missing(topic, screened):
-            self.state.load_records(await self.store.read_records(0, missing.records))
-            self.state.sums.admission.load(await self.store.cell_names(0, missing.cells))
+            self.state.load_records((await self.store.read_records(0, missing.records))[0])
+            self.state.sums.admission.load((await self.store.cell_names(0, missing.cells))[0])
         self.state.apply(topic, chunk, screened, chunk[-1].offset + 1)
 
     async def save(self) -> WriteAnswer:

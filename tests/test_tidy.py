@@ -39,7 +39,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
     "store": ("streams.write_plan", "streams.store"),
-    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.owner"),
+    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(
         f"streams.{name}"
