@@ -44,6 +44,15 @@ def crash(world: World, a: float, b: float) -> str:
     return f"{process.name} is killed"
 
 
+def stop(world: World, a: float, b: float) -> str:
+    """SIGTERM: saves what it can, and ends."""
+    process = _one(world, a)
+    if process is None:
+        return ""
+    process.stop()
+    return f"{process.name} is told to end"
+
+
 def rebalance(world: World, a: float, b: float) -> str:
     """The partition moves; its owner is told first and saves what it can."""
     return world.rebalance(is_told=True, is_new=a < 0.5)
@@ -203,6 +212,7 @@ KINDS: dict[str, tuple[int, Callable[[World, float, float], str]]] = {
     "crash": (10, crash),
     "crash when a request was sent": (5, _armed("crash_sent", "kills its worker when it is sent")),
     "crash when a request was done": (5, _armed("crash_done", "kills its worker when it is done")),
+    "stopped": (4, stop),
     "rebalance": (8, rebalance),
     "zombie": (10, zombie),
     "zombie told": (4, told_at_last),
@@ -226,7 +236,7 @@ KINDS: dict[str, tuple[int, Callable[[World, float, float], str]]] = {
     "Kafka away": (3, kafka_away),
     "lag unknown": (2, lag_unknown),
     "clock jumps": (5, clock),
-    "looked at": (1, look),
+    "looked at": (3, look),
 }
 WEIGHTS = [weight for weight, _ in KINDS.values()]
 # Faults of requests count when they happen, by the words that the wire has for them.

@@ -143,6 +143,10 @@ class Process:
     def _on_fatal(self, error: PulseError) -> None:
         self._around.tell(f"{self.name} ends: {error}")
         self.fatal.append(error)
+        self.stop()
+
+    def stop(self) -> None:
+        """SIGTERM, or an error that ends it."""
         self.context.copy().run(lambda: get_running_loop().create_task(self._end()))
 
     async def _end(self) -> None:

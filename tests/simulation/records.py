@@ -69,7 +69,7 @@ def draw_records(rng: Random, drawn: Counter[str]) -> list[Draft]:
     steps = rng.choices(TEMPOS, TEMPO_WEIGHTS)[0]
     topics = list(TRAFFIC)
     now, sent = NOON, list[Draft]()
-    for _ in range(rng.randrange(10, 41)):
+    for _ in range(10 + int(31 * rng.random() ** 2)):
         now += rng.choice(steps)
         repeated = rng.random() < 0.08 and sent
         before = rng.choice(sent) if repeated else None

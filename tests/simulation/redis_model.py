@@ -34,13 +34,6 @@ TYPE_OF: dict[bytes, type] = {
 }  # fmt: skip
 
 
-def to_bytes(arg: Any) -> bytes:
-    """An argument as it travels."""
-    if arg.__class__ is bytes:
-        return arg
-    return arg.encode() if isinstance(arg, str) else b"%d" % arg
-
-
 class RedisModel:
     """One Redis without a network."""
 
@@ -73,7 +66,10 @@ class RedisModel:
 
     def run_script(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
         """What apply.lua answers. Raises ScriptError where it answers an error: nothing was changed then."""
-        argv = [arg if arg.__class__ is bytes else to_bytes(arg) for arg in args]
+        argv = [
+            arg.encode() if arg.__class__ is str else arg if arg.__class__ is bytes else b"%d" % arg
+            for arg in args
+        ]
         meta = self.data.get(keys[0], {})
         stored = meta.get(b"token", b"")
         if stored == argv[1]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gc
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
@@ -17,7 +17,7 @@ from streams.state import Rules
 from streams.worker import rules_of
 from tests.simulation.faults import draw_faults
 from tests.simulation.records import draw_records
-from tests.simulation.world import Outcome, Story, World
+from tests.simulation.world import FAULTS_WANTED, Outcome, Story, World
 
 FAULTS_DRAWN = 120
 # Limits of memory and of writes that small stories would never reach: as they are, or small.
@@ -35,7 +35,6 @@ LIMITS: dict[str, tuple[object, int]] = {
     "SWEEP_MAX": (write_plan, 2),
     "SLICE_MAX": (write_plan, 10),
 }
-COLLECT_EVERY = 50
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,32 @@ class Failure:
 
     seed: int
     wrong: list[str]
+
+
+@dataclass
+class Totals:
+    """What many seeds came to."""
+
+    seeds: int = 0
+    records: int = 0
+    writes: int = 0
+    steps: int = 0
+    # Seeds with fewer faults than there are to be: all was sent and read, and none was left to happen.
+    calm_seeds: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    in_records: Counter[str] = field(default_factory=Counter)
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, other: Totals) -> None:
+        """Takes up what others came to."""
+        self.seeds += other.seeds
+        self.records += other.records
+        self.writes += other.writes
+        self.steps += other.steps
+        self.calm_seeds += other.calm_seeds
+        self.faults += other.faults
+        self.in_records += other.in_records
+        self.failures += other.failures
 
 
 def story_of(seed: int, drawn: Counter[str] | None = None) -> Story:
@@ -92,3 +117,25 @@ def run_story(story: Story) -> Outcome:
         logging.disable(disabled)
         if collects:
             gc.enable()
+
+
+def run_many(seeds: Iterable[int]) -> Totals:
+    """Runs seeds one after the other."""
+    totals = Totals()
+    for seed in seeds:
+        story = story_of(seed, totals.in_records)
+        outcome = run_story(story)
+        totals.seeds += 1
+        totals.records += outcome.records
+        totals.writes += outcome.writes
+        totals.steps += outcome.steps
+        totals.calm_seeds += outcome.faults.total() < FAULTS_WANTED
+        totals.faults += outcome.faults
+        if outcome.wrong:
+            totals.failures.append(Failure(seed, outcome.wrong))
+    return totals
+
+
+def run_seeds(seeds: Iterable[int]) -> list[Failure]:
+    """The failures among these seeds; none, where everything is as it should be."""
+    return run_many(seeds).failures
