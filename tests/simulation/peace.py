@@ -67,7 +67,7 @@ class Reading:
 def is_comparable(kafka: KafkaModel) -> bool:
     """Whether the log is too short for anything but ids to be deleted: what goes when, no rule says."""
     times = [record.timestamp for log in kafka.logs.values() for record in log]
-    return max(times) - min(times) < DAY_MS
+    return bool(times) and max(times) - min(times) < DAY_MS
 
 
 def differences(model: RedisModel, kafka: KafkaModel, rules: Rules) -> list[str]:

@@ -161,6 +161,8 @@ class Process:
         if not self._is_assigned:
             self._epoch = None
             return
+        if self._epoch is not None and epoch < self._epoch:
+            return
         self._positions, self._epoch = dict(offsets), epoch
         self._ahead = dict.fromkeys(INPUT_TOPICS, 0)
 

@@ -32,6 +32,8 @@ TYPE_OF: dict[bytes, type] = {
     b"H": dict, b"I": dict, b"M": dict, b"D": dict, b"A": bytes, b"R": list, b"N": dict, b"T": list,
     b"P": Sketch, b"S": set, b"E": set, b"Z": Zset, b"X": Zset,
 }  # fmt: skip
+# Of operations on two keys: which argument says the other one's place, and the type that it must have.
+SECOND_TYPE_OF: dict[bytes, tuple[int, type]] = {b"E": (0, Zset), b"N": (2, list), b"T": (0, dict)}
 
 
 class RedisModel:
@@ -89,17 +91,25 @@ class RedisModel:
             operations.append((argv[at], keys[int(argv[at + 1]) - 1], argv[at + 3 : end]))
             at = end
         for code, key, rest in operations:
-            self._check(code, key, rest)
+            self._check(code, key, rest, keys)
         return self._apply(keys, operations, argv[meta_from:meta_to], argv[1])
 
-    def _check(self, code: bytes, key: str, args: list[bytes]) -> None:
+    def _check(self, code: bytes, key: str, args: list[bytes], keys: Sequence[str]) -> None:
         found = self.data.get(key)
-        if found is not None and code != b"U" and found.__class__ is not TYPE_OF[code]:
-            raise ScriptError(f"MALFORMED {key} is a {found.__class__.__name__}")
+        if code in SECOND_TYPE_OF:
+            at, kind = SECOND_TYPE_OF[code]
+            self._check_type(keys[int(args[at]) - 1], kind)
+        if found is not None and code != b"U":
+            self._check_type(key, TYPE_OF[code])
         if code == b"I" and found:
             for name, amount in zip(args[::2], args[1::2], strict=True):
                 if abs(int(found.get(name, b"0")) + int(amount)) > AMOUNT_MAX:
                     raise ScriptError(f"TOOLARGE {name.decode()} of {key}")
+
+    def _check_type(self, key: str, kind: type) -> None:
+        found = self.data.get(key)
+        if found is not None and found.__class__ is not kind:
+            raise ScriptError(f"MALFORMED {key} is a {found.__class__.__name__}")
 
     def _apply(
         self,

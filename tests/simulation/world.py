@@ -26,7 +26,7 @@ WORKERS_MAX = 3
 # Faults that must have happened before the world heals, while there are records or faults left.
 FAULTS_WANTED = 20
 # Virtual time within which a healed world must have saved everything.
-HEALED_WITHIN_S = 120.0
+HEALED_WITHIN_S = 45.0
 STEPS_MAX = 200_000
 
 
