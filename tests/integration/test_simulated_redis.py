@@ -90,7 +90,7 @@ def operations(draw: st.DrawFn) -> Drawn:
     )
     day = draw(st.sampled_from(DAYS))
     times = st.sampled_from((day * 86_400_000, day * 86_400_000 + 5, (day + 2) * 86_400_000))
-    codes = {
+    codes: dict[str, tuple[str, st.SearchStrategy[list[Any]]]] = {
         "H": ("cells:h", pairs.map(lambda each: [text for pair in each for text in pair])),
         "I": ("cells:i", pairs.map(lambda each: [text for pair in each for text in pair])),
         "M": ("cells:m", pairs.map(lambda each: [text for pair in each for text in pair])),
@@ -109,7 +109,9 @@ def operations(draw: st.DrawFn) -> Drawn:
     # Each once: a write names a field at most once, and the script relies on it.
     chosen = draw(st.lists(st.sampled_from(list(codes)), max_size=6, unique=True))
     # Sketches first, as `plan` does.
-    drawn = [(code, codes[code][0], draw(codes[code][1])) for code in sorted(chosen, key=lambda c: c != "P")]
+    drawn: Drawn = [
+        (code, codes[code][0], draw(codes[code][1])) for code in sorted(chosen, key=lambda c: c != "P")
+    ]
     if draw(st.booleans()):
         drawn.append(("H", "cells:a:1h:0", ["a", "1"]))
         drawn.append(("H", "orders", ["a", f"{draw(st.sampled_from(DAYS))}:x", "b", f"{day}:y"]))
@@ -119,9 +121,7 @@ def operations(draw: st.DrawFn) -> Drawn:
     return drawn
 
 
-def _script(
-    token: str, new: str, offset: str, ops: list[tuple[str, str, list[Any]]]
-) -> tuple[list[str], list[Any]]:
+def _script(token: str, new: str, offset: str, ops: Drawn) -> tuple[list[str], list[Any]]:
     """Keys and arguments of a write whose vector has one field, and moves it by one."""
     keys = [META]
 

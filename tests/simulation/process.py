@@ -161,10 +161,14 @@ class Process:
         if not self._is_assigned:
             self._epoch = None
             return
-        if self._epoch is not None and epoch < self._epoch:
+        if self.is_overtaken(epoch):
             return
         self._positions, self._epoch = dict(offsets), epoch
         self._ahead = dict.fromkeys(INPUT_TOPICS, 0)
+
+    def is_overtaken(self, epoch: int) -> bool:
+        """Whether a later take-over's opening was done already."""
+        return self._epoch is not None and epoch < self._epoch
 
     def know_lag(self) -> None:
         """Lags are known again."""
