@@ -108,13 +108,12 @@ def operations(draw: st.DrawFn) -> Drawn:
     }
     # Each once: a write names a field at most once, and the script relies on it.
     chosen = draw(st.lists(st.sampled_from(list(codes)), max_size=6, unique=True))
-    # Sketches first, as `plan` does.
-    drawn: Drawn = [
-        (code, codes[code][0], draw(codes[code][1])) for code in sorted(chosen, key=lambda c: c != "P")
-    ]
+    # Sketches first and sweeps last, as `plan` does.
+    chosen.sort(key=lambda code: (code != "P", code == "E"))
+    drawn: Drawn = [(code, codes[code][0], draw(codes[code][1])) for code in chosen]
     if draw(st.booleans()):
-        drawn.append(("H", "cells:a:1h:0", ["a", "1"]))
-        drawn.append(("H", "orders", ["a", f"{draw(st.sampled_from(DAYS))}:x", "b", f"{day}:y"]))
+        drawn.insert(0, ("H", "cells:a:1h:0", ["a", "1"]))
+        drawn.insert(0, ("H", "orders", ["a", f"{draw(st.sampled_from(DAYS))}:x", "b", f"{day}:y"]))
     if draw(st.integers(0, 9)) == 0:
         # Alone, and perhaps on a key of another type.
         return [(draw(st.sampled_from("HRSZ")), draw(st.sampled_from(("lives", "panes"))), ["a", "1"])]
