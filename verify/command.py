@@ -35,6 +35,7 @@ from verify.rules import Rules, rules_from
 from verify.sketches import compare_users
 from verify.statements import compare_statements
 from verify.totals import Totals
+from verify.underperforming import compare_underperforming
 
 SHOWN = 20
 WAIT_POLL_SECONDS = 0.5
@@ -271,11 +272,11 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
     compare_redirections(report, totals, service.redirection)
-    if not compare_statements(report, totals, service.ask):
-        run.notes.append("statements were not asked: the log reaches over more days than one has")
+    compare_statements(report, totals, service.ask)
     for of in ("payments", "refunds"):
         compare_reason_answers(report, totals, of, partial(service.ask_about, f"{of}/reasons"))
     notes = compare_lists(report, totals, lambda name, query: service.ask(f"/api/v1/{name}", query))
+    notes += compare_underperforming(report, totals, service.ask)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
     if moved and report.differences:
         run.notes.append(

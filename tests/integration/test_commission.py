@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import unquote
 
 import pytest
@@ -31,7 +32,7 @@ from verify.compare import Report
 from verify.model import LogRecord
 from verify.recompute import recompute
 from verify.rules import Rules
-from verify.statements import compare_statements
+from verify.statements import compare_statements, spans
 from verify.totals import Range, Totals
 
 DAYS = 140
@@ -284,28 +285,79 @@ def test_a_statement_adds_up(told: tuple[Shop, Totals], affiliate: str) -> None:
         assert total["orders"] == sum(row["orders"] for row in account.days.values())
 
 
-def test_verify_asks_for_statements(told: tuple[Shop, Totals]) -> None:
-    """Every statement over the whole log agrees; with a cent of claw-back too much its affiliate is named."""
-    shop, totals = told
-    _set_as_of(shop, MONDAY + 115 * DAY)
+def _statements(shop: Shop, totals: Totals) -> Report:
+    """Every statement as `verify` asks for it."""
 
     def ask(address: str, query: Mapping[str, str]) -> Any:
         affiliate = unquote(address.rpartition("/")[2])
         return as_json(_read(shop, affiliate, query["from"], query["to"]))
 
     report = Report()
-    assert compare_statements(report, totals, ask, pause=0)
+    compare_statements(report, totals, ask, pause=0)
+    return report
+
+
+def _days_of_a1(shop: Shop) -> list[int]:
+    """The days of which a statement in USD has rows, by their starts."""
+    days = _read(shop, "a1", _date(MONDAY), _date(END)).accounts["USD"].days
+    return [int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000 for day in days]
+
+
+def test_verify_asks_for_statements(told: tuple[Shop, Totals]) -> None:
+    """Every statement over the whole log agrees, day by day; with a cent of claw-back too much on one day
+    its affiliate, that day and the total are named."""
+    shop, totals = told
+    _set_as_of(shop, MONDAY + 115 * DAY)
+    report = _statements(shop, totals)
     assert report.differences == []
-    assert report.compared > len(AFFILIATES) * 10
-    start_ms = END - 50 * DAY
-    shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "clawed_back:USD|a1", 1)
+    assert report.compared > len(AFFILIATES) * 2 * 20 * 9
+    start_ms = _days_of_a1(shop)[-3]
+    cells = f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}"
+    shop.client.hincrby(cells, "clawed_back:USD|a1", 1)
     try:
-        compare_statements(report, totals, ask, pause=0)
+        report = _statements(shop, totals)
     finally:
-        shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "clawed_back:USD|a1", -1)
-    names = {each.what.removeprefix("accounts.USD.total.") for each in report.differences}
-    assert {"clawed_back_minor", "payable_minor", "earned_minor"} <= names
-    assert {each.where for each in report.differences} == {"statement of a1"}
+        shop.client.hincrby(cells, "clawed_back:USD|a1", -1)
+    wrong = {"clawed_back_minor", "payable_minor", "earned_minor", "estimated_minor"}
+    rows = {f"accounts.USD.{row}" for row in ("total", f"days.{_date(start_ms)}")}
+    found = {tuple(each.what.rsplit(".", 1)) for each in report.differences}
+    assert found <= {(row, name) for row in rows for name in wrong}
+    assert found >= {(row, name) for row in rows for name in ("clawed_back_minor", "payable_minor")}
+    assert {each.where for each in report.differences} == {f"statement of a1 from {_date(MONDAY)}"}
+
+
+def test_verify_finds_what_stands_on_another_day(told: tuple[Shop, Totals]) -> None:
+    """An order that is told of a later day leaves the total as it is, and two rows wrong."""
+    shop, totals = told
+    _set_as_of(shop, END)
+    days = _days_of_a1(shop)[-3:-1]
+    for start_ms, change in zip(days, (-1, 1), strict=True):
+        shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "orders:USD|a1", change)
+    try:
+        report = _statements(shop, totals)
+    finally:
+        for start_ms, change in zip(days, (1, -1), strict=True):
+            shop.client.hincrby(f"{shop.prefix}:{{0}}:cells:affiliate:1d:{start_ms}", "orders:USD|a1", change)
+    assert {each.what for each in report.differences} == {
+        f"accounts.USD.days.{_date(start_ms)}.orders" for start_ms in days
+    }
+
+
+def test_verify_asks_for_a_long_log_in_parts(told: tuple[Shop, Totals]) -> None:
+    """A statement has at most 366 days: a log of more is asked for in several, and no day is left out."""
+    _, totals = told
+    with patch("verify.statements.DAYS_MOST", 50):
+        parts = spans(totals)
+    assert [(part.to_ms - part.from_ms) // DAY for part in parts] == [50, 50, 40]
+    assert (parts[0].from_ms, parts[-1].to_ms) == (MONDAY, END)
+
+
+@pytest.mark.parametrize("broken", [None, "HTTP 400: no", {"accounts": {"USD": {"days": None, "total": {}}}}])
+def test_what_is_no_statement_is_a_difference(told: tuple[Shop, Totals], broken: Any) -> None:
+    """A refusal, or an account without rows, is told as such."""
+    report = Report()
+    compare_statements(report, told[1], lambda *_: broken, pause=0)
+    assert len(report.differences) >= len(AFFILIATES)
 
 
 def test_without_affiliates_there_is_no_statement(told: tuple[Shop, Totals]) -> None:
