@@ -44,8 +44,9 @@ class ReadService:
         return self.ask(f"/api/v1/{address}", query)
 
     def redirection(self, rule_id: str) -> Any:
-        """The answer about a rule, likewise."""
-        return self.ask(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}", {})
+        """The answer about a rule, likewise; of an empty one which rules there are."""
+        rule = f"/{urllib.parse.quote(rule_id, safe='')}" if rule_id else ""
+        return self.ask(f"/api/v1/redirections{rule}", {})
 
     def ask(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer as read from JSON, or the text of a 400."""
@@ -108,11 +109,14 @@ def compare_reason_answers(
 def compare_redirections(
     report: Report, totals: Totals, ask: Callable[[str], Any], pause: float = PAUSE_SECONDS
 ) -> None:
-    """What is said of every redirection rule."""
+    """Which redirection rules are named (`ask("")`), and what is said of each."""
     rules = rules_of(totals)
 
     def compare(single: Report, rule_id: str) -> None:
         where, answer = f"api redirection {rule_id}", ask(rule_id)
+        if not rule_id:
+            single.check("rules", "api redirections", {"rules": sorted(rules)}, answer)
+            return
         if not isinstance(answer, dict):
             single.check("answer", where, "figures", answer)
             return
@@ -120,7 +124,7 @@ def compare_redirections(
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
         check_flat(single, where, asked.expected(), with_names(answer))
 
-    compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+    compare_until_agreed(report, ["", *sorted(filter(is_path_part, rules))], compare, pause)
 
 
 def is_path_part(text: str) -> bool:

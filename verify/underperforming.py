@@ -46,15 +46,11 @@ class Product(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A category with enough products."""
+    """A category with enough products, and the median of their rates."""
 
     name: str
     products: Sequence[Product]
-
-    @property
-    def middle(self) -> Fraction:
-        """The median of their rates."""
-        return median(each.rate for each in self.products)
+    middle: Fraction
 
     def low(self) -> list[Product]:
         """Those of which even the upper bound lies below the median."""
@@ -102,25 +98,25 @@ def compare_answer(report: Report, totals: Totals, platform: str | None, answer:
     check_flat(report, where, head, answer)
     categories = [] if capped else _categories(totals, platform, span)
     told = _by(answer.get("categories"), "category")
-    report.check("categories", where, [each.name for each in categories], list(told))
+    names = _names(answer.get("categories"), "category")
+    report.check("categories", where, [each.name for each in categories], names)
     for each in categories:
         figures = {"products": len(each.products), "median_orders_per_tag_tap": float(each.middle)}
         check_flat(report, f"{where} category:{each.name}", figures, told.get(each.name, {}))
-    _compare_products(report, where, categories, _by(answer.get("products"), "product_id"))
+    _compare_products(report, where, categories, answer.get("products"))
 
 
-def _compare_products(
-    report: Report, where: str, categories: Sequence[Category], told: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _compare_products(report: Report, where: str, categories: Sequence[Category], listed: Any) -> None:
     """Which are named, in which order, and all that is said of each.
 
     Of products that miss exactly as many orders any may come first: the service adds up in floating point,
     where equal sums may differ in their last bit.
     """
     low = [(each.missing(product), product, each) for each in categories for product in each.low()]
-    places = {product_id: place for place, product_id in enumerate(told)}
+    told, names = _by(listed, "product_id"), _names(listed, "product_id")
+    places = {product_id: place for place, product_id in enumerate(names)}
     low.sort(key=lambda each: (-each[0], places.get(each[1].product_id, inf), each[1].product_id))
-    report.check("products", where, [product.product_id for _, product, _ in low[:SHOWN]], list(told))
+    report.check("products", where, [product.product_id for _, product, _ in low[:SHOWN]], names)
     for missing, product, category in low[:SHOWN]:
         found = told.get(product.product_id, {})
         targets = _by(found.get("targets"), "product_id")
@@ -136,7 +132,8 @@ def _compare_products(
         }
         check_flat(report, here, figures, found)
         best = category.best()
-        report.check("targets", here, [each.product_id for each in best], list(targets))
+        names = _names(found.get("targets"), "product_id")
+        report.check("targets", here, [each.product_id for each in best], names)
         for each in best:
             check_flat(
                 report, f"{here} target:{each.product_id}", _named(each), targets.get(each.product_id, {})
@@ -155,7 +152,11 @@ def _categories(totals: Totals, platform: str | None, span: Range) -> list[Categ
         if sums["events.tag_tap"] >= TAPS_LEAST:
             product = Product(product_id, listed.title, sums["events.tag_tap"], sums["events.purchase"])
             found.setdefault(listed.category, []).append(product)
-    return [Category(name, of) for name, of in sorted(found.items()) if len(of) >= PRODUCTS_LEAST]
+    return [
+        Category(name, of, median(each.rate for each in of))
+        for name, of in sorted(found.items())
+        if len(of) >= PRODUCTS_LEAST
+    ]
 
 
 def bound(product: Product, side: int) -> float:
@@ -174,9 +175,14 @@ def _named(product: Product) -> dict[str, Any]:
 
 
 def _by(listed: Any, name: str) -> dict[Any, Mapping[str, Any]]:
-    """The objects of a list by one of their fields, in the list's order; of what is no list nothing."""
-    return (
-        {each.get(name): each for each in listed if isinstance(each, dict)}
-        if isinstance(listed, list)
-        else {}
-    )
+    """The objects of a list by one of their fields; of what is no list nothing."""
+    return {each.get(name): each for each in _objects(listed)}
+
+
+def _names(listed: Any, name: str) -> list[Any]:
+    """One field of all objects of a list, in its order."""
+    return [each.get(name) for each in _objects(listed)]
+
+
+def _objects(listed: Any) -> list[Mapping[str, Any]]:
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []

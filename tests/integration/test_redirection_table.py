@@ -132,6 +132,9 @@ async def test_the_published_table_at_a_thousandth(shelf: Shelf) -> None:
     assert await read_rule(model, "nobody's") is None
 
 
+NAMED = {"rules": ["r1", "r2"]}
+
+
 def _small_history() -> list[Sent]:
     """Two rules of few users, one of which a redirect tells nothing of but that it is there; and what the
     first one's targets sold, before and since."""
@@ -172,8 +175,8 @@ def _log(sent: list[Sent]) -> Totals:
     return totals_of(scenario(*sorted(sent, key=lambda each: each.at), the_end))
 
 
-def _differing(totals: Totals, told: dict[str, Any]) -> list[str]:
-    report = Report()
+def _differing(totals: Totals, told: dict[str, Any], rules: Any = NAMED) -> list[str]:
+    report, told = Report(), {**told, "": rules}
     with patch("verify.api.time.time", lambda: (MONDAY + 31 * DAY + HOUR) / 1_000):
         compare_redirections(report, totals, told.__getitem__, pause=0)
     return sorted(each.what for each in report.differences)
@@ -186,14 +189,16 @@ async def test_verify_holds_an_answer_to_the_log(shelf: Shelf) -> None:
     await _fold(shelf, sent)
     model, totals = _model(shelf), _log(sent)
     answers: dict[str, Any] = {rule: await read_rule(model, rule) for rule in await read_names(model)}
-    assert sorted(answers) == ["r1", "r2"]
+    assert sorted(answers) == NAMED["rules"]
     assert _differing(totals, answers) == []
+    for wrong in ({"rules": ["r1"]}, {"rules": ["r2", "r1"]}, "HTTP 503"):
+        assert _differing(totals, answers, wrong) == ["rules"]
     assert answers["r1"]["arms"]["held_out"]["contradicted"] == 1
     for name, value in answers["r1"].items():
         if name in NOT_HELD or isinstance(value, dict):
             continue
-        wrong = WRONG[type(value)]
-        assert _differing(totals, answers | {"r1": answers["r1"] | {name: wrong}}), name
+        changed = answers | {"r1": answers["r1"] | {name: WRONG[type(value)]}}
+        assert _differing(totals, changed), name
     for arm in ("treated", "held_out"):
         for name in ("assigned", "contradicted", "active", "active_per_assigned"):
             changed = copy.deepcopy(answers)
