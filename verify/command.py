@@ -38,6 +38,7 @@ from verify.totals import Totals
 from verify.underperforming import compare_underperforming
 
 SHOWN = 20
+NAMED = 5
 WAIT_POLL_SECONDS = 0.5
 # Timestamps are not sorted: the highest of so many of the first that are left stands for the gone ones.
 FIRST_RECORDS = 1_000
@@ -278,12 +279,21 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     notes = compare_lists(report, totals, lambda name, query: service.ask(f"/api/v1/{name}", query))
     notes += compare_underperforming(report, totals, service.ask)
     moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
-    if moved and report.differences:
-        run.notes.append(
-            "the answers were not compared: the worker went on meanwhile; stop the source and use --wait"
-        )
-        return
+    take_answers(run, report, moved=moved)
     run.notes += notes
+
+
+def take_answers(run: Run, report: Report, *, moved: bool) -> None:
+    """Adds what was found of answers. If the worker went on meanwhile only what agrees was compared."""
+    if moved and report.differences:
+        where = list(dict.fromkeys(each.where for each in report.differences))
+        named = ", ".join([*where[:NAMED], *(["…"] if len(where) > NAMED else [])])
+        run.notes.append(
+            f"{len(report.differences)} figures of answers could not be compared ({named}): the worker went "
+            "on meanwhile; stop the source and use --wait"
+        )
+        report.compared -= len(report.differences)
+        report.differences = []
     run.report.compared += report.compared
     run.report.differences += report.differences
 
