@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from verify import VerifyError, reason_answers
@@ -67,6 +68,16 @@ class ReadService:
             ) from error
 
 
+@dataclass(frozen=True)
+class Service:
+    """How a read service is asked, and by which clock (Unix milliseconds); `pause`: seconds until it is asked
+    again where it disagrees."""
+
+    ask: Callable[[str, Mapping[str, str]], Any]
+    clock_ms: Callable[[], int] = lambda: round(time.time() * 1_000)
+    pause: float = PAUSE_SECONDS
+
+
 def questions(totals: Totals, all_scopes: bool) -> Iterator[tuple[Scope, Range]]:
     """Each day of `all`; of every chosen scope all days together and the last hours, minutes, seconds."""
     for day in totals.days():
@@ -91,7 +102,7 @@ def compare_answers(
         answer = ask(*question)
         compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
 
-    _compare_until_agreed(report, asked, compare, pause)
+    compare_until_agreed(report, asked, compare, pause)
 
 
 def compare_reason_answers(
@@ -102,7 +113,7 @@ def compare_reason_answers(
     def compare(single: Report, question: tuple[Scope, Range]) -> None:
         reason_answers.compare_reasons(single, totals, *question, ask(*question), of=of)
 
-    _compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
+    compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
 
 
 def compare_redirections(
@@ -120,7 +131,7 @@ def compare_redirections(
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
         check_flat(single, where, asked.expected(), with_named_ends(answer))
 
-    _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+    compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
 
 
 def is_path_part(text: str) -> bool:
@@ -128,7 +139,7 @@ def is_path_part(text: str) -> bool:
     return text not in (".", "..")
 
 
-def _compare_until_agreed(
+def compare_until_agreed(
     report: Report, asked: Sequence[Q], compare: Callable[[Report, Q], None], pause: float
 ) -> None:
     """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""
