@@ -112,7 +112,7 @@ def test_who_stopped_is_named() -> None:
     to_ms = MONDAY + 8 * DAY
     gone = {"count": 1, "per_creator_with_a_live_before": 1.0, "creators": [{"creator_id": "c2"}]}
     before = {"with_a_sale_before": 2, "with_a_live_before": 1, "stopped_going_live": gone}
-    stopped = {"count": 2, "per_creator_with_a_sale_before": 1.0}
+    stopped: dict[str, Any] = {"count": 2, "per_creator_with_a_sale_before": 1.0}
     stopped["creators"] = [{"creator_id": "c1"}, {"creator_id": "c2"}]
     # c1 sold on Tuesday, on another platform.
     tuesday = earnings({"c1": Counter({"orders:USD": 1, "gmv_paid:USD": 300})}, "USD")

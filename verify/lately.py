@@ -43,6 +43,13 @@ class Lately:
                 found.setdefault(value, Counter()).update(sums)
         return found
 
+    def sums(self, kind: str, value: str, panes: Iterable[Piece]) -> Counter[str]:
+        """One value's sums over these panes."""
+        found: Counter[str] = Counter()
+        for pane in panes:
+            found.update(self._panes.get((kind, *pane), {}).get(value, {}))
+        return found
+
     def most_in_a_pane(self, kind: str, panes: Iterable[Piece]) -> int:
         """How many values the pane with most of them has."""
         return max((len(self._panes.get((kind, *pane), {})) for pane in panes), default=0)

@@ -13,18 +13,16 @@ from verify.answers import stock_state, units_left
 from verify.api import Service, check_flat, compare_until_agreed
 from verify.asked import CLOCK_SLACK_MS
 from verify.compare import Report
-from verify.rules import MINUTE_MS, SECOND_MS
+from verify.pace import Pace
 from verify.scopes import OTHER, UNATTRIBUTED
 from verify.totals import Totals
-from verify.windows import Piece, named, round_up
+from verify.windows import Piece, named
 
 WINDOWS = ("5m", "30m", "1h")
 LOOKED_AT = 200
 SHOWN = 100
 RANKED_A_PANE = 1_000
 """Of a pane with more products it is not exactly known which are the largest."""
-PACE_MINUTES = (5, 15, 30)
-PACE_ORDERS = 5
 SHORT = ("oversold", "out", "low")
 VIEWS = ("events.view", "events.live_join", "events.mini_program_open")
 TAPS = "events.tag_tap"
@@ -154,19 +152,18 @@ def products_looked_at(totals: Totals, span: Sequence[Piece]) -> set[str] | None
 
 def shortages(totals: Totals, span: Sequence[Piece], products: Iterable[str], read_ms: int) -> list[Shortage]:
     """Those of the products that run short, the most urgent first."""
-    pace = _paces(totals, read_ms)
-    taps = totals.lately.values("product", span)
+    pace = Pace(totals, read_ms)
     found = []
     for of in products:
         skus = units_left(totals, of)
         left = [units for units, _ in skus.values()]
-        lasts = _minutes_left(max(0, sum(left)), of, pace)
+        lasts = pace.minutes_left(of, sum(left))
         state = stock_state(left, lasts) if left else ""
         if state in SHORT:
             sold_out_ms = _sold_out_from(totals, of, skus, span)
             in_vain = [pane for pane in span if sold_out_ms is not None and pane[1] >= sold_out_ms]
-            vain = totals.lately.values("product", in_vain).get(of, Counter())[TAPS]
-            own = taps.get(of, Counter())[TAPS]
+            vain = totals.lately.sums("product", of, in_vain)[TAPS]
+            own = totals.lately.sums("product", of, span)[TAPS]
             found.append(Shortage(of, skus, state, lasts, own, sold_out_ms, vain))
     return sorted(found, key=lambda each: each.rank)
 
@@ -188,26 +185,3 @@ def _sold_out_from(totals: Totals, of: str, skus: Skus, span: Sequence[Piece]) -
         and all(units + sum(sold[sku][place:]) <= 0 for sku, (units, _) in skus.items())
     ]
     return min(empty, default=None)
-
-
-def _paces(totals: Totals, read_ms: int) -> list[tuple[int, Mapping[str, Counter[str]]]]:
-    """(length in ms, sums by product) of the times over which a rate may be told, the shortest first."""
-    to_ms = round_up(read_ms, 10 * SECOND_MS)
-    found: list[tuple[int, Mapping[str, Counter[str]]]] = []
-    for minutes in PACE_MINUTES:
-        border = totals.border_before(to_ms - minutes * MINUTE_MS)
-        span = None if border is None else totals.pieces(border[0], to_ms)
-        if border is not None and span is not None:
-            found.append((to_ms - border[0], totals.lately.values("product", span)))
-    return found
-
-
-def _minutes_left(
-    units: int, of: str, paces: Iterable[tuple[int, Mapping[str, Counter[str]]]]
-) -> float | None:
-    for length_ms, by_product in paces:
-        sums = by_product.get(of, Counter[str]())
-        if sums["events.purchase"] >= PACE_ORDERS:
-            items = sums["items"]
-            return units * length_ms / (items * MINUTE_MS) if items else None
-    return None

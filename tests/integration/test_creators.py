@@ -77,7 +77,7 @@ def test_a_reading_says_up_to_which_record_it_was(shop: Shop) -> None:
                 _sell(shop, "c1", 1, 30)
 
         model.store.walk = walked
-        answer = await Creators(model).answer(None, 7)
+        answer: Any = await Creators(model).answer(None, 7)
         return answer["read_offsets"], answer["earnings"]["USD"]["total_minor"]
 
     assert shop.ask(lambda model: read(model, 1)) == (first, 60)

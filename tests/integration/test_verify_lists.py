@@ -74,16 +74,18 @@ def _stock() -> list[Sent]:
 
 
 def _lives(rng: random.Random) -> list[Sent]:
-    """L1 on air for 25 min, and five earlier lives of its creator, who sold elsewhere, too."""
+    """L1 on air for 25 min, and five earlier lives of its creator, of which one ended; c2 sold days ago."""
     sent = []
     starts = {f"O{days}": NOW - days * DAY + 10 * SECOND for days in (1, 2, 3, 9, 20)}
     for live_id, start in {**starts, "L1": NOW - 25 * MINUTE}.items():
-        own = {"live_id": live_id, "creator_id": "c1"}
+        own: dict[str, Any] = {"live_id": live_id, "creator_id": "c1"}
         sent.append(in_room("live_start", f"start-{live_id}", start, **own))
         for number in range(20):
             at = start + rng.randrange(24 * MINUTE)
             price = rng.randrange(1, 900)
             sent.append(purchase(f"{live_id}-{number}", at, line("p1", 1, price, commission_bps=777, **own)))
+        if live_id == "O1":
+            sent.append(in_room("live_end", "end-O1", start + 40 * MINUTE, live_id=live_id))
         sent.append(step("live_join", f"join-{live_id}", start + 1, live_id=live_id))
     sent += [
         purchase(f"c2-{days}", NOON - days * DAY, line("p2", 1, 700, creator_id="c2", commission_bps=500))
@@ -241,7 +243,8 @@ def _set(*path: Any, to: Any) -> Callable[[Any], None]:
         ("lives/L1", _set("past_lives", 4, "orders", to=1), "past_lives"),
         ("lives/L1", lambda answer: answer["past_lives"].pop(0), "past_lives"),
         ("lives/O1", _set("creator_id", to="c2"), "creator_id"),
-        ("lives/O1", _set("ended_ms", to=NOW), "ended_ms"),
+        ("lives/O1", _set("ended_ms", to=None), "ended_ms"),
+        ("lives/O1", _set("minute", to=39), "minute"),
         ("creators days=7", _set("with_a_sale", to=2), "with_a_sale"),
         ("creators days=7", _set("stopped_selling", "creators", 0, "creator_id", to="c1"),
          "stopped (sale), named"),
