@@ -173,7 +173,7 @@ async def verify(run: Run, wait_seconds: float, all_scopes: bool) -> None:
             compare_dead_letters(run.report, run.parts, await log.dead_letters(), run.read)
             compare_late(run.report, run.parts, await log.late(), run.read)
             if creators is not None and not run.report.panes_not_compared:
-                read = partial(_up_to, log, run.rules)
+                read = partial(up_to, log, run.rules)
                 run.notes += await compare_as_told(run.report, totals, creators, run.offsets, read)
         _verify_answers(run, cells, totals, all_scopes)
     except KafkaError as error:
@@ -190,9 +190,7 @@ def _told_of_creators(run: Run) -> Told | None:
     return ask_creators(Service(service.ask), run.rules)
 
 
-async def _up_to(
-    log: KafkaLog, rules: Rules, partition: int, offsets: Mapping[str, int]
-) -> PartitionExpected:
+async def up_to(log: KafkaLog, rules: Rules, partition: int, offsets: Mapping[str, int]) -> PartitionExpected:
     """What some topics of a partition number amount to, from their start up to these offsets."""
     replay = PartitionReplay(partition, rules)
     extents = await log.extents(partition)
