@@ -302,35 +302,21 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
     report = Report()
     asked = list(questions(totals, all_scopes))
     compare_answers(report, totals, asked, service.kpis)
-    if _has_gone_on(run, cells, report):
-        return
     compare_redirections(report, totals, service.redirection)
     if not compare_statements(report, totals, service.ask):
         run.notes.append("statements were not asked: the log reaches over more days than one has")
     for of in ("payments", "refunds"):
         compare_reason_answers(report, totals, of, partial(service.ask_about, f"{of}/reasons"))
     notes = compare_lists(report, totals, Service(service.ask), all_scopes)
-    if _has_gone_on(run, cells, report):
+    moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
+    if moved and report.differences:
+        run.notes.append(
+            "the answers were not compared: the worker went on meanwhile; stop the source and use --wait"
+        )
         return
     run.notes += notes
     run.report.compared += report.compared
     run.report.differences += report.differences
-
-
-def _has_gone_on(run: Run, cells: RedisCells, report: Report) -> bool:
-    """Whether the answers differ because records were counted since Redis was read: then none is held to it.
-
-    Those about creators say themselves how far they had come, and were compared before.
-    """
-    if not report.differences:
-        return False
-    moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
-    if moved:
-        run.notes.append(
-            "the answers were not compared, but for those about creators: the worker went on meanwhile; "
-            "stop the source and use --wait"
-        )
-    return moved
 
 
 def summary(run: Run) -> dict[str, Any]:
