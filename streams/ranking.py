@@ -13,7 +13,6 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from types import MappingProxyType
 
 from schemas.events import Share, ShareOpen, TagTap
@@ -212,4 +211,8 @@ def _add(into: dict[str, int], name: str, amount: int) -> None:
 def _largest(values: Mapping[str, int]) -> dict[str, int]:
     if len(values) <= VALUES_A_PANE:
         return dict(values)
-    return dict(heapq.nlargest(VALUES_A_PANE, values.items(), key=itemgetter(1)))
+    least = heapq.nlargest(VALUES_A_PANE, values.values())[-1]
+    kept = {of: n for of, n in values.items() if n > least}
+    # By name among equals: which ones are kept must not hang on the order in which Redis tells them.
+    tied = (of for of, n in values.items() if n == least)
+    return kept | dict.fromkeys(heapq.nsmallest(VALUES_A_PANE - len(kept), tied), least)

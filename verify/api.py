@@ -16,7 +16,7 @@ from verify.answers import expected_answer
 from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
-from verify.redirect_answers import RuleAsked, rules_of, with_named_ends
+from verify.redirect_answers import RuleAsked, rules_of, with_names
 from verify.totals import Range, Totals
 
 ATTEMPTS = 6
@@ -45,8 +45,9 @@ class ReadService:
         return self.ask(f"/api/v1/{address}", query)
 
     def redirection(self, rule_id: str) -> Any:
-        """The answer about a rule, likewise."""
-        return self.ask(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}", {})
+        """The answer about a rule, likewise; of an empty one which rules there are."""
+        rule = f"/{urllib.parse.quote(rule_id, safe='')}" if rule_id else ""
+        return self.ask(f"/api/v1/redirections{rule}", {})
 
     def ask(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer as read from JSON, or the text of a 400."""
@@ -119,19 +120,22 @@ def compare_reason_answers(
 def compare_redirections(
     report: Report, totals: Totals, ask: Callable[[str], Any], pause: float = PAUSE_SECONDS
 ) -> None:
-    """What is said of every redirection rule."""
+    """Which redirection rules are named (`ask("")`), and what is said of each."""
     rules = rules_of(totals)
 
     def compare(single: Report, rule_id: str) -> None:
         where, answer = f"api redirection {rule_id}", ask(rule_id)
+        if not rule_id:
+            single.check("rules", "api redirections", {"rules": sorted(rules)}, answer)
+            return
         if not isinstance(answer, dict):
             single.check("answer", where, "figures", answer)
             return
         now_ms = round(time.time() * 1_000)
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
-        check_flat(single, where, asked.expected(), with_named_ends(answer))
+        check_flat(single, where, asked.expected(), with_names(answer))
 
-    compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+    compare_until_agreed(report, ["", *sorted(filter(is_path_part, rules))], compare, pause)
 
 
 def is_path_part(text: str) -> bool:

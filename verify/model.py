@@ -105,13 +105,15 @@ class StockSet(NamedTuple):
 
 
 class Title(NamedTuple):
-    """What a product was called last, by event time, then offset, and its price then."""
+    """What a product was called last, by event time, then offset; its price, category and platform then."""
 
     time_ms: int
     offset: int
     title: str
     unit_price_minor: int
     currency: str
+    category: str | None
+    platform: str
 
 
 class Rule(NamedTuple):

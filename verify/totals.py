@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from verify.compare import scope_text
+from verify.days import Days
 from verify.lately import Lately
 from verify.model import Due, PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
@@ -59,6 +60,7 @@ class Totals:
 
     def __init__(self, h: int, rules: Rules) -> None:
         self.shelves = Shelves()
+        self.by_day = Days()
         self.rooms: dict[str, Room] = {}
         self.lately = Lately(h)
         # By creator (start, live), of each partition number the latest.
@@ -106,6 +108,7 @@ class Totals:
                 self._add_lines(key, fields)
             if size == "1d":
                 self._days.add(start_ms)
+                self.by_day.add(kind, start_ms, fields)
 
     def _add_lives(self, rooms: Mapping[str, Room]) -> None:
         by_creator: dict[str, list[tuple[int, str]]] = {}
@@ -294,6 +297,10 @@ class Totals:
             return None
         panes = (self._panes.get((kind, size, at), Counter()) for at in range(from_ms, end_ms, SIZE_MS[size]))
         return sum(pane[f"{measure}|{value}"] for pane in panes)
+
+    def has_day(self, start_ms: int) -> bool:
+        """Whether answers may still use the day that begins then."""
+        return is_kept_for_answers(start_ms, "1d", self._h, self.rules)
 
     def has_forgotten(self, time_ms: int, kept_ms: int) -> bool:
         """Whether a moment lies further back than so much before the highest event time."""
