@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from streams.window import WindowError, compose, named_range, pane_sizes
 from tests.scenario_kit import DAY, HOUR, MINUTE, NOON, SECOND
+from verify.lately import Lately
 from verify.rules import Rules
-from verify.windows import WINDOW_MS, day_text, named, pieces
+from verify.windows import WINDOW_MS, day_text, named, pieces, round_up
 
 RULES = Rules()
 SIZES = pane_sizes(
@@ -40,6 +41,23 @@ def test_windows_are_those_of_the_read_service(window: str, clock: int, ahead: i
     except WindowError:
         return  # A 400: there is no answer to compare.
     assert found == [(pane.size.name, pane.start_ms) for pane in panes]
+
+
+@given(
+    window=st.sampled_from(sorted(WINDOW_MS)),
+    clock=st.integers(NOON, NOON + DAY),
+    ahead=st.integers(-DAY, 5 * MINUTE),
+)
+def test_what_windows_are_made_of_is_kept(window: str, clock: int, ahead: int) -> None:
+    """Panes of a window, and of the whole hours that a day touches, whatever hour it is."""
+    from_ms, to_ms = named(window, clock)
+    if window == "24h":
+        from_ms, to_ms = from_ms // HOUR * HOUR, round_up(to_ms, HOUR)
+    for pane in pieces(from_ms, to_ms, clock + ahead, RULES) or ():
+        lately = Lately(clock + ahead)
+        lately.add(("channel", *pane), {"events.share|chat": 2, "capped|engagement": 1})
+        assert lately.values("channel", [pane]) == {"chat": {"events.share": 2}}
+        assert lately.sums("channel", "chat", [pane]) == {"events.share": 2}
 
 
 @pytest.mark.parametrize("window", ["1m", "5m"])

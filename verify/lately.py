@@ -13,8 +13,13 @@ from verify.rules import HOUR_MS
 from verify.windows import Piece
 
 KINDS = frozenset({"product", "channel", "mini_program,channel"})
-# Of a window that a clock ends, which may lie before the highest event time.
-KEPT_MS: Mapping[str, int] = {"10s": 2 * HOUR_MS, "1m": 2 * HOUR_MS, "1h": 27 * HOUR_MS}
+# Of a window that a clock ends, which may lie before the highest event time; 25 hours may hold a whole day.
+KEPT_MS: Mapping[str, int] = {
+    "10s": 2 * HOUR_MS,
+    "1m": 2 * HOUR_MS,
+    "1h": 27 * HOUR_MS,
+    "1d": 27 * HOUR_MS,
+}
 
 
 class Lately:
@@ -27,7 +32,7 @@ class Lately:
     def add(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         """A pane of one partition."""
         kind, size, start_ms = key
-        if kind not in KINDS or start_ms < self._h - KEPT_MS.get(size, 0):
+        if kind not in KINDS or start_ms < self._h - KEPT_MS[size]:
             return
         by_value = self._panes.setdefault(key, {})
         for name, amount in fields.items():
