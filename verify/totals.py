@@ -227,6 +227,13 @@ class Totals:
                     put_together(total, measure, measure, amount)
         return total
 
+    def over(self, scope: Scope, panes: Iterable[Piece]) -> Counter[str]:
+        """The scope's sums over panes of several sizes, of a kind that is kept as a whole."""
+        total: Counter[str] = Counter()
+        for size, start_ms in panes:
+            total.update(self.of(scope, Range(start_ms, start_ms + SIZE_MS[size], size)))
+        return total
+
     @property
     def newest_ms(self) -> int:
         """The highest event time."""
@@ -235,6 +242,10 @@ class Totals:
     def is_capped(self, kind: str, span: Range) -> bool:
         """Whether any event of this kind of scope was moved to `other` in the range."""
         return any(self._capped[kind, span.size, start_ms] for start_ms in _starts(span))
+
+    def is_capped_in(self, kind: str, panes: Iterable[Piece]) -> bool:
+        """The same over panes of several sizes: each has a cap of its own."""
+        return any(self._capped[kind, *pane] for pane in panes)
 
     def user_count(self, scope: Scope, step: str, span: Range) -> int:
         """Distinct users of a step over the panes of the range; partitions have different ones."""

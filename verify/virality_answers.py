@@ -66,14 +66,20 @@ def compare_window(
         return
     users = {"users_from_ms": said[0].from_ms, "users_to_ms": said[0].to_ms}
     asked = Asked(totals, scope, said[0], {**answer, **users}, now_ms)
-    capped = asked.events_capped or asked.users_capped
+    # A cap holds for each pane by itself, and a day's may be met where those of its hours are not.
+    asked.sums = totals.over(scope, panes)
+    asked.events_capped = totals.is_capped_in(scope[0], panes)
+    asked.users_capped = asked.events_capped or totals.is_capped(scope[0], said[0])
+    capped = asked.users_capped
     of_whole = {"scope": scope_text(*scope), "capped": capped, **virality.answer(asked)}
     check_flat(report, where, of_whole, answer)
     channels = {each["channel"]: each for each in answer["channels"]}
     ways = {way.name: way for way in _ways(totals, scope, panes)}
     report.check("channels", where, list(ways), [each["channel"] for each in answer["channels"]])
     for name in ways.keys() & channels.keys():
-        check_flat(report, f"{where} {name}", _of_way(asked, ways[name], channels[name]), channels[name])
+        check_flat(
+            report, f"{where} {name}", _of_way(asked, ways[name], channels[name], panes), channels[name]
+        )
 
 
 class Way(NamedTuple):
@@ -108,16 +114,18 @@ def _ways(totals: Totals, scope: Scope, panes: list[Piece]) -> Iterator[Way]:
             yield Way(name, (kind, value), of_scope.get(value, Counter()))
 
 
-def _of_way(whole: Asked, way: Way, said: Mapping[str, Any]) -> dict[str, Any]:
+def _of_way(whole: Asked, way: Way, said: Mapping[str, Any], panes: list[Piece]) -> dict[str, Any]:
     """A channel's own figures; its part of K by the answer's own estimate of the whole's users."""
     sums, span = way.sums, whole.span
-    capped = whole.totals.is_capped(way.scope[0], span)
+    kind = way.scope[0]
+    capped = whole.totals.is_capped_in(kind, panes)
     expected: dict[str, Any] = {
         "shares": sums["events.share"],
         "opens": sums["events.share_open"],
         "new_users": sums["new_users"],
     }
-    if way.scope[0] == "channel":
+    if kind == "channel":
+        capped = capped or whole.totals.is_capped(kind, span)
         expected["sharers"] = Near(whole.totals.user_count(way.scope, "share", span))
         per_sharer = ratio(sums["new_users"], said.get("sharers"))
         expected["new_users_per_sharer"] = None if capped else per_sharer
