@@ -85,9 +85,13 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Shortages:
-    """What one reading found: of `looked_at` products those that run short, the most urgent first."""
+    """What one reading found: of `looked_at` products those that run short, the most urgent first.
+
+    `read_ms` is the clock by which stocks were read: how fast products sell is told up to then.
+    """
 
     range_ms: tuple[int, int]
+    read_ms: int
     trust: Trust
     looked_at: int
     products: Sequence[Short]
@@ -121,6 +125,7 @@ class StockList:
             "window": window,
             "from_ms": found.range_ms[0],
             "to_ms": found.range_ms[1],
+            "read_ms": found.read_ms,
             "as_of_ms": found.trust.as_of_ms,
             "completeness": found.trust.completeness,
             "looked_at": found.looked_at,
@@ -158,7 +163,8 @@ class StockList:
         ]
         range_ms = asked.from_ms, asked.to_ms
         trusted = await self._model.trust(view, range_ms, PRODUCT.name)
-        return Shortages(range_ms, trusted, len(products), sorted(found, key=_urgency))
+        read_ms = view.moment.now_ms
+        return Shortages(range_ms, read_ms, trusted, len(products), sorted(found, key=_urgency))
 
     async def _sold_out(self, asked: Range, products: Mapping[str, ProductRecord]) -> dict[str, SoldOut]:
         """Of products of which nothing is left: since when within the window, and the taps since."""

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from verify import VerifyError, reason_answers
@@ -66,6 +67,16 @@ class ReadService:
                 f"the read service at {self._base_url} can't be asked ({error}); "
                 "start it (`shop-pulse serve`) or name another with --api"
             ) from error
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a read service is asked, and by which clock (Unix milliseconds); `pause`: seconds until it is asked
+    again where it disagrees."""
+
+    ask: Callable[[str, Mapping[str, str]], Any]
+    clock_ms: Callable[[], int] = lambda: round(time.time() * 1_000)
+    pause: float = PAUSE_SECONDS
 
 
 def questions(totals: Totals, all_scopes: bool) -> Iterator[tuple[Scope, Range]]:

@@ -125,11 +125,15 @@ class Rule(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What a live's own events say last: heartbeat (time, viewers), and since when each product is pinned."""
+    """What a live's own events say last: heartbeat (time, viewers), since when each product is pinned, whose
+    live it is, its earliest start, and its end if none came behind it."""
 
     began_ms: int
     heartbeat: tuple[int, int] | None
     pinned: Mapping[str, int]
+    creator_id: str | None
+    started_ms: int | None
+    ended_ms: int | None
 
 
 @dataclass(kw_only=True)

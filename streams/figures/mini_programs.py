@@ -43,8 +43,8 @@ RETURNS = {
         kinds=RETURN_KINDS,
     ),
 }
-# Whoever has seen the cohort's last day needs the day of the return whole, too.
-_RIPE_MS = {days: days * _DAY_MS for days in RETURNS}
+# By name: after so many days. Whoever has seen the cohort's last day needs the day of the return whole, too.
+RIPE_DAYS = {measure.name.removeprefix("returns."): days for days, measure in RETURNS.items()}
 
 PARTS = (Part(MiniProgramOpen, "entry", _BY_ENTRY),)
 # Made of events of traffic by books: a cap on values spoils what rests on them.
@@ -86,14 +86,14 @@ KPIS = (
     _return_kpi("opened", OPENED, OPENED.help),
     *(
         kpi
-        for (days, measure), name in zip(RETURNS.items(), ("next_day", "day_7"), strict=True)
+        for name, days in RIPE_DAYS.items()
         for kpi in (
-            _return_kpi(name, measure, measure.help, _RIPE_MS[days]),
+            _return_kpi(name, RETURNS[days], RETURNS[days].help, days * _DAY_MS),
             _return_kpi(
                 f"{name}_per_opened",
-                Ratio(measure, OPENED),
+                Ratio(RETURNS[days], OPENED),
                 f"Part of a day's users that came back on day {days} after it.",
-                _RIPE_MS[days],
+                days * _DAY_MS,
             ),
         )
     ),

@@ -34,6 +34,7 @@ from streams.web import (
     access,
     change_routes,
     creator_routes,
+    mini_program_routes,
     reason_routes,
     redirect_routes,
     routes,
@@ -98,6 +99,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     statement_routes.install(app)
     reason_routes.install(app)
     virality_routes.install(app)
+    mini_program_routes.install(app)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),

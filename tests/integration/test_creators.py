@@ -58,6 +58,33 @@ def test_whole_days_and_the_ones_before(shop: Shop) -> None:
     assert (month["with_a_sale"], month["stopped_selling"]["count"]) == (4, 0)
 
 
+def test_a_reading_says_up_to_which_record_it_was(shop: Shop) -> None:
+    """By topic and partition number; nothing where that number's days changed while they were walked."""
+    _sell(shop, "c1", 1, 30)
+    shop.meta(0, off__purchases=7, off__tag_taps=5)
+    shop.meta(1, off__livestreams=3)
+    first = {"purchases": [7, 0], "livestreams": [0, 3], "tag-taps": [5, 0]}
+    assert _read(shop)["read_offsets"] == first
+
+    async def read(model: Any, sales: int) -> Any:
+        walk, left = model.store.walk, [True] * sales
+
+        async def walked(*asked: Any) -> Any:
+            async for cell in walk(*asked):
+                yield cell
+            if left:
+                left.pop()
+                _sell(shop, "c1", 1, 30)
+
+        model.store.walk = walked
+        answer: Any = await Creators(model).answer(None, 7)
+        return answer["read_offsets"], answer["earnings"]["USD"]["total_minor"]
+
+    assert shop.ask(lambda model: read(model, 1)) == (first, 60)
+    offsets, _ = shop.ask(lambda model: read(model, creators.WALKS))
+    assert offsets == {"purchases": [None, 0], "livestreams": [None, 3], "tag-taps": [None, 0]}
+
+
 def test_a_day_that_is_not_read_to_its_end_is_not_over(shop: Shop) -> None:
     """While the log is read up to yesterday's noon, yesterday is no whole day yet: nobody has stopped."""
     _sell(shop, "c1", 1, 30)

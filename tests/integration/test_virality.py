@@ -89,6 +89,20 @@ def test_channels_of_a_mini_program(shop: Shop) -> None:
     }
 
 
+def test_every_window_has_channels(shop: Shop) -> None:
+    """A minute is the two that it touches; a day begins on the hour, with what 22 hours ago came by mail."""
+    shop.book(NOON_MS - 22 * 3_600_000, "channel", "mail", events__share=9, new_users=1)
+    shop.book(NOON_MS - 22 * 3_600_000, "all", events__share=9, new_users=1)
+    day = _get(shop, "scope=all&window=24h")
+    assert (day["from_ms"], day["to_ms"]) == (NOON_MS - 86_400_000, NOON_MS)
+    assert day["virality"]["k_factor"] == 0.25
+    assert [each["channel"] for each in day["channels"]] == ["chat", "mail", "link", "unknown"]
+    assert day["channels"][1]["k_factor"] == 0.05
+    minute = _get(shop, "scope=all&window=1m")
+    assert minute["to_ms"] - minute["from_ms"] == 60_000
+    assert [each["channel"] for each in minute["channels"]] == ["unknown"]
+
+
 def test_a_met_cap_leaves_counts_alone(shop: Shop) -> None:
     """Where channels are counted under `other`, a channel's part of K is not known."""
     shop.book(THEN, "channel", "engagement", capped=1)
@@ -102,7 +116,7 @@ def test_a_met_cap_leaves_counts_alone(shop: Shop) -> None:
     [
         ("window=1h", "scope is missing"),
         ("scope=all", "window is missing"),
-        ("scope=all&window=24h", "window is one of 5m 30m 1h here"),
+        ("scope=all&window=live", "window is one of 1m 5m 30m 1h 24h here"),
         ("scope=platform:tiktok&window=1h", "channels are kept for scope=all and scope=mini_program:ID"),
         ("scope=planet:x&window=1h", "unknown scope"),
         ("scope=all&window=1h&from_ms=1", "unknown parameter"),
