@@ -91,7 +91,7 @@ def compare_answers(
         answer = ask(*question)
         compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
 
-    _compare_until_agreed(report, asked, compare, pause)
+    compare_until_agreed(report, asked, compare, pause)
 
 
 def compare_reason_answers(
@@ -102,7 +102,7 @@ def compare_reason_answers(
     def compare(single: Report, question: tuple[Scope, Range]) -> None:
         reason_answers.compare_reasons(single, totals, *question, ask(*question), of=of)
 
-    _compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
+    compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
 
 
 def compare_redirections(
@@ -120,7 +120,7 @@ def compare_redirections(
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
         check_flat(single, where, asked.expected(), with_named_ends(answer))
 
-    _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+    compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
 
 
 def is_path_part(text: str) -> bool:
@@ -128,7 +128,7 @@ def is_path_part(text: str) -> bool:
     return text not in (".", "..")
 
 
-def _compare_until_agreed(
+def compare_until_agreed(
     report: Report, asked: Sequence[Q], compare: Callable[[Report, Q], None], pause: float
 ) -> None:
     """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""

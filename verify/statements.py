@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from verify.api import ATTEMPTS, PAUSE_SECONDS, TOP, check_flat
+from verify.api import PAUSE_SECONDS, TOP, check_flat, compare_until_agreed, is_path_part
 from verify.commission import amounts
 from verify.compare import Report
 from verify.rules import DAY_MS
@@ -22,7 +21,7 @@ Ask = Callable[[str, Mapping[str, str]], Any]
 def compare_statements(report: Report, totals: Totals, ask: Ask, pause: float = PAUSE_SECONDS) -> bool:
     """Asks for the affiliates with most events; False where the log is too long for one statement.
 
-    Asked until they agree: the read service may be a moment behind Redis. The last time counts.
+    An affiliate whose id an address cannot hold is passed over.
     """
     span = totals.whole()
     if span is None:
@@ -30,19 +29,12 @@ def compare_statements(report: Report, totals: Totals, ask: Ask, pause: float = 
     if span.to_ms - span.from_ms > DAYS_MOST * DAY_MS:
         return False
     query = {"from": _day(span.from_ms), "to": _day(span.to_ms)}
-    for kind, affiliate in totals.scopes(TOP):
-        if kind != "affiliate":
-            continue
-        address = f"/api/v1/statements/{quote(affiliate, safe='')}"
-        for attempt in range(ATTEMPTS):
-            single = Report()
-            _compare(single, totals, affiliate, ask(address, query))
-            if not single.differences:
-                break
-            if attempt < ATTEMPTS - 1:
-                time.sleep(pause)
-        report.compared += single.compared
-        report.differences += single.differences
+
+    def compare(single: Report, affiliate: str) -> None:
+        _compare(single, totals, affiliate, ask(f"/api/v1/statements/{quote(affiliate, safe='')}", query))
+
+    affiliates = [of for kind, of in totals.scopes(TOP) if kind == "affiliate" and is_path_part(of)]
+    compare_until_agreed(report, affiliates, compare, pause)
     return True
 
 
