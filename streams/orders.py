@@ -161,7 +161,7 @@ class OrderBook:
         if order is None:
             self.deliveries.let_wait(event.order_id, event.event_time_ms, ingest_ms)
         elif order.delivered_ms is None or event.event_time_ms < order.delivered_ms:
-            with order_entries.rebooked(self._books, order):
+            with order_entries.amended(self._books, order):
                 order.delivered_ms = event.event_time_ms
             self.orders.put(event.order_id, order)
 
@@ -189,7 +189,7 @@ class OrderBook:
             [line.product for line in lines],
             [line.left_minor for line in lines],
         )
-        with order_entries.rebooked(self._books, order):
+        with order_entries.amended(self._books, order):
             for line, amount in zip(lines, taken, strict=True):
                 line.left_minor -= amount
             order.refunds.append(Taken(event.event_time_ms, taken))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -183,3 +184,20 @@ def test_refunds_wait_for_their_own_order_and_time() -> None:
     book.expire_waiting(NOON + 14)
     assert book.waiting == {}
     assert book.changed_waiting == {"r1": None, "r2": None, "r3": None}
+
+
+def test_a_refund_costs_the_same_however_many_came_before() -> None:
+    """Of an order with fifty refunds, claw-backs among them, the next one books no more than the first; so a
+    shop that gives money back cent by cent does not slow down."""
+    book = _book()
+    list(book.accept_purchase(_purchase(_item(quantity=100, commission_bps=9_999)), NOON, excluded=False))
+    costs = []
+    with patch.object(Books, "book", autospec=True, side_effect=Books.book) as booked:
+        for number in range(50):
+            event = _refund(7, f"r{number}", event_time_ms=NOON + number * 2 * DAY)
+            book.accept_refund(event, _record(number), NOON, excluded=False)
+            costs.append(booked.call_count)
+            booked.reset_mock()
+    # The purchase taken back and booked anew, the refund; and what it claws back.
+    assert costs[0] == 3
+    assert max(costs) == 4

@@ -23,7 +23,7 @@ from streams.store import connect
 from streams.window import WindowError
 from tests.driver import PipelineDriver, run
 from tests.redis_kit import Shop
-from tests.scenario_kit import DAY, HOUR, MINUTE, MONDAY, NOON, Scenario, Sent, line, purchase, refund
+from tests.scenario_kit import DAY, HOUR, MONDAY, Sent, line, purchase, refund
 from tests.scenarios_commission import status
 from verify import commission
 from verify.api import compare_answer
@@ -181,11 +181,6 @@ def test_answers_agree_with_every_order_looked_at_as_a_whole(
     assert (finals["final"] > 0) is (days > 20)
 
 
-def _sent(order_id: str, at: int) -> Sent:
-    """An order with a commission of 100 for a1."""
-    return purchase(order_id, at, line("p1", 1, 1_000, commission_bps=1_000, affiliate_id="a1"))
-
-
 def _kpis(shop: Shop, *question: Any, now_ms: int = END) -> Any:
     return shop.ask(lambda model: model.kpis(*question), now_ms=now_ms)
 
@@ -215,34 +210,6 @@ def test_nothing_young_is_final(redis_server: RedisServer) -> None:
         answer = _kpis(shop, "all", window)
         of = answer["commission"]["USD"]
         assert (of["final_minor"], of["estimated_minor"]) == (0, 100)
-
-
-@pytest.mark.parametrize(
-    ("days", "finals"), [(20, (90, 90, 0)), (46, (190, 190, 0)), (62, (190, 190, 100))]
-)
-def test_of_a_log_that_ended_long_ago(
-    redis_server: RedisServer, days: int, finals: tuple[int, int, int]
-) -> None:
-    """Its last day, hour and minutes, with no event since: of minutes it is not kept when commission becomes
-    final, so it is an estimate until all of it is. `verify` expects just that."""
-    log = [
-        _sent("o1", NOON),
-        status("e1", "o1", NOON + MINUTE),
-        _sent("o2", NOON + 17 * MINUTE),
-        refund("r1", "o1", NOON + 18 * MINUTE, 100),
-    ]
-    records = Scenario(name="", fact="", records=tuple(log), cells={}).log()
-    expected, as_of_ms = recompute(records, Rules(partitions=1)), NOON + days * DAY
-    totals = Totals(max(expected.h.values()), Rules(partitions=1))
-    for part in expected.partitions.values():
-        totals.add(part)
-    shop = _written(run(records), Shop(redis_server.url, partitions=1), as_of_ms)
-    day, hours, minutes, _ = (totals.whole(), *totals.recent())
-    assert day is not None
-    for span, final in zip((day, hours, minutes), finals, strict=True):
-        answer, report = _of_story(shop, totals, ("affiliate", "a1"), span, as_of_ms)
-        assert answer["commission"]["USD"]["final_minor"] == final
-        assert report.differences == []
 
 
 def test_a_campaign_has_a_series_of_its_charges(redis_server: RedisServer) -> None:
