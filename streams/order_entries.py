@@ -134,7 +134,7 @@ def _by_attribution(order: Order) -> Iterator[Booking]:
     """What the order is worth by whose word its lines belong to somebody."""
     lines_of: dict[Attribution, list[OrderLine]] = {}
     for line in order.lines:
-        lines_of.setdefault(attribution_of(line), []).append(line)
+        lines_of.setdefault(_attribution_of(line), []).append(line)
     for attribution, lines in lines_of.items():
         values = [line.value_minor for line in lines]
         entries = (
@@ -144,7 +144,7 @@ def _by_attribution(order: Order) -> Iterator[Booking]:
         yield Booking(order.time_ms, entries, lines)
 
 
-def attribution_of(line: OrderLine) -> Attribution:
+def _attribution_of(line: OrderLine) -> Attribution:
     """By whose word the line belongs to a live or creator."""
     if line.live is None and line.creator is None:
         return Attribution.UNATTRIBUTED
