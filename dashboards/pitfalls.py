@@ -30,7 +30,7 @@ PITFALLS = MappingProxyType(
         "attribution.direct_orders": "An order with lines of several kinds counts in each of them.",
         "money.*.commission_minor": "An estimate until the order can't be returned any more.",
         "commission.*.estimated_minor": "By time of purchase: falls with refunds, and as it becomes final.",
-        "commission.*.final_minor": "Keeps what was clawed back: to be paid is this less claw-backs.",
+        "commission.*.final_minor": "To be paid is this less claw-backs. Of a day and less always 0.",
         "commission.*.clawed_back_minor": "By time of purchase; `claw_backs_minor` is by time of refund.",
         "commission.*.claw_backs_minor": "Of purchases of other days, mostly: in no sum with the others.",
         "take.*.fees_minor": "Falls later: refunds of these purchases are still to come.",

@@ -150,7 +150,7 @@ class Totals:
 
     def _add_due(self, dues: Iterable[Due]) -> None:
         for scope, time_ms, hour, currency, amount in dues:
-            for size in DUE_SIZES:
+            for size in SIZE_MS:
                 start_ms = pane_start(time_ms, size)
                 if is_kept_for_answers(start_ms, size, self._h, self.rules):
                     self._due.setdefault((scope, size, start_ms), []).append((hour, currency, amount))
@@ -160,9 +160,14 @@ class Totals:
         found: Counter[str] = Counter()
         for start_ms in _starts(span) if as_of_ms is not None else ():
             for hour, currency, amount in self._due.get((scope, span.size, start_ms), ()):
-                if as_of_ms is not None and hour * HOUR_MS <= as_of_ms:
+                # Of shorter panes it is not kept by the hour, but known once all of it must be final.
+                due_ms = hour * HOUR_MS if span.size in DUE_SIZES else self._all_final_ms(span.size, start_ms)
+                if as_of_ms is not None and due_ms <= as_of_ms:
                     found[currency] += amount
         return found
+
+    def _all_final_ms(self, size: str, start_ms: int) -> int:
+        return start_ms + SIZE_MS[size] + self._rules.all_final_ms
 
     def _add_lines(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         kind, size, start_ms = key
