@@ -62,6 +62,7 @@ class RuleAsked:
             "first_redirect_ms": self.rule.first_ms,
             "users_standard_error": STANDARD_ERROR,
             **{name: said[name][2] if name in said else None for name in SAID},
+            **self._products(),
             **self._users("pre", self.day_ms),
         }
         until_ms = self.answer.get("post_to_ms")
@@ -78,6 +79,17 @@ class RuleAsked:
         rise = None if self.answer.get("capped") else rise
         expected |= {"days_to_come": to_come, "uplift_percent": rise}
         return expected | self._arms(until_ms, to_come == 0)
+
+    def _products(self) -> dict[str, Any]:
+        """What the products of the rule are called and cost; null while they were not listed."""
+        found: dict[str, Any] = {}
+        for name in ("from_product_id", "to_product_id"):
+            if name in self.rule.said:
+                of = self.rule.said[name][2]
+                listed = self.totals.shelves.titles.get(of)
+                for fact in ("title", "unit_price_minor", "currency"):
+                    found[f"products.{of}.{fact}"] = listed and getattr(listed, fact)
+        return found
 
     def _is_used_on(self, day_ms: int) -> bool:
         sums = self.totals.of(("app", self.app or ""), Range(day_ms, day_ms + DAY_MS, "1d"))

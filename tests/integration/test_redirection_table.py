@@ -161,7 +161,8 @@ async def test_verify_holds_an_answer_to_the_log(shelf: Shelf) -> None:
     for name, value in answers["r1"].items():
         if name in NOT_HELD or isinstance(value, dict):
             continue
-        wrong = [each + 1 for each in value] if isinstance(value, list) else WRONG.get(type(value), 7)
+        is_interval = name == "interval_percent"
+        wrong = [each + 1 for each in value] if is_interval else WRONG.get(type(value), 7)
         assert differing(answers | {"r1": answers["r1"] | {name: wrong}}), name
     for arm in ("treated", "held_out"):
         for name in ("assigned", "contradicted", "active"):
