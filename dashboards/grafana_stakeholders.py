@@ -121,8 +121,9 @@ BOARD = Board(
         Row(
             "Brands and merchants",
             (
+                _by_platform("users.view", "How many people a seller can reach; of one: `reach.users`."),
                 _together(
-                    "Reach and clicks, 24 h",
+                    "Seen and tapped, 24 h",
                     "Product cards shown, products opened, tags tapped, in the whole shop.",
                     COUNT,
                     "events.product_impression",
@@ -159,7 +160,7 @@ BOARD = Board(
                 ),
                 _by_platform("virality.k_factor"),
                 _by_platform("virality.new_users_per_sharer"),
-                _by_platform("mini_program.orders_per_open"),
+                _by_platform("mini_program.actions_per_open"),
             ),
         ),
         Row(

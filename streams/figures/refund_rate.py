@@ -10,6 +10,7 @@ from schemas.events import Purchase
 from streams.catalogue import EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY, REFUNDS_OF_PURCHASES
 from streams.kpi import Aged, Kpi, Ratio
 from streams.scopes import EVERYWHERE
+from streams.window import DAY_MS, HOUR_MS
 
 _TAOBAO = "Taobao: refund rate of 30 days; Joom: unknown under a minimum of orders"
 # Taobao and TikTok Shop judge refunds over 30 days. Fewer than 50 orders: one return more is two points more.
@@ -21,8 +22,8 @@ MATURE = Aged(
     help=f"Paid orders that are more than {MATURE_DAYS} days old.",
     kinds=EVERYWHERE,
     of=EVENT_COUNTS[Purchase],
-    age_ms=MATURE_DAYS * 86_400_000,
-    border_ms=3_600_000,
+    age_ms=MATURE_DAYS * DAY_MS,
+    border_ms=HOUR_MS,
 )
 
 MEASURES = (MATURE,)
