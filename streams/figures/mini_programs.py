@@ -9,9 +9,9 @@ from schemas.fields import Entry
 from streams.catalogue import EVENT_COUNTS
 from streams.kpi import Formula, Kpi, Measure, Part, Ratio
 from streams.scopes import ON_ORDERS, ON_TRAFFIC, QR
-from streams.window import DAY_MS
 
 _SOURCE = "WeChat mini-program analytics"
+_DAY_MS = 86_400_000
 
 OPENS = EVENT_COUNTS[MiniProgramOpen]
 _ACTIONS, _PRODUCT_VIEWS = EVENT_COUNTS[MiniProgramAction], EVENT_COUNTS[ProductView]
@@ -45,7 +45,7 @@ RETURNS = {
     ),
 }
 # Whoever has seen the cohort's last day needs the day of the return whole, too.
-_RIPE_MS = {days: days * DAY_MS for days in RETURNS}
+_RIPE_MS = {days: days * _DAY_MS for days in RETURNS}
 
 PARTS = (Part(MiniProgramOpen, "entry", _BY_ENTRY),)
 # Made of events of traffic by books: a cap on values spoils what rests on them.
