@@ -131,8 +131,8 @@ class Creators:
             await asyncio.sleep(AGAIN_S if found is None else EVERY_S)
 
     async def read(self) -> Found:
-        """Reads anew. Raises QuestionError where there are too many, or no day is known to be read to its end,
-        and StoreUnavailableError."""
+        """Reads anew. Raises QuestionError where there are too many, or where no day is known to be read to
+        its end, and StoreUnavailableError."""
         async with self._one_at_a_time:
             try:
                 found = await self._read(self._model.clock())
