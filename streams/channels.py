@@ -17,7 +17,10 @@ CHANNELS_MAX = 20
 # Longer ones would walk the panes of a whole day for a list of names.
 WINDOWS = ("5m", "30m", "1h")
 _COPIED = ("scope", "from_ms", "to_ms", "as_of_ms", "completeness", "state", "capped", "virality")
-_FIGURES = ("shares", "opens", "new_users", "sharers", "new_users_per_sharer")
+_FIGURES = (
+    *("shares", "opens", "new_users", "sharers", "new_users_per_sharer"),
+    *("cycle_p50_seconds", "maturity"),
+)
 
 
 async def read_virality(model: ReadModel, ranking: Ranking, scope_text: str, window: str) -> Answer:
