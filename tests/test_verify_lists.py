@@ -181,6 +181,16 @@ def test_what_was_read_before_the_last_record_is_not_compared() -> None:
     assert _compared(shop=later)[1] == []
 
 
+def test_a_service_that_knows_no_day_yet_is_no_difference() -> None:
+    """In its first moments it says nothing of creators; what it says of stock is held to the log."""
+    refusal = "HTTP 400: {'error': 'no day is known to be read to its end yet; ask again in a moment'}"
+    differences, notes, _ = _compared(
+        lambda name, asked: refusal if name == "creators" else _answers(name, asked)
+    )
+    assert differences == []
+    assert [note.partition(":")[0] for note in notes] == ["creators were not compared"]
+
+
 def test_a_refusal_is_a_difference() -> None:
     """A list that can't be had is told as such."""
     assert _compared(lambda *_: "HTTP 400: no")[0] == ["answer"] * 7

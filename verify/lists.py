@@ -18,6 +18,8 @@ WRITTEN_WITHIN_MS = 10 * SECOND_MS
 TOP = 10
 STOPPED_SHOWN = 100
 SHORT = ("oversold", "out", "low")
+NOT_YET = "no day is known to be read to its end"
+"""What the service says in its first moments, before each topic-partition has a watermark."""
 Work = Mapping[str, Counter[str]]
 
 
@@ -29,6 +31,8 @@ def compare_lists(report: Report, totals: Totals, get: Get) -> list[str]:
         for days in DAYS:
             asked = {"days": str(days)} | ({} if platform is None else {"platform": platform})
             answer = get("creators", asked)
+            if isinstance(answer, str) and NOT_YET in answer:
+                return ["creators were not compared: the service knows of no day that is read to its end yet"]
             if isinstance(answer, dict) and answer.get("read_ms", 0) <= newest_ms:
                 return ["creators were not compared: they are read every 5 min, and records came since"]
             compare_creators(report, totals, answer, platform, days)
