@@ -65,11 +65,11 @@ class RuleAsked:
             **self._products(),
             **self._users("pre", self.day_ms),
         }
-        until_ms = self.answer.get("post_to_ms")
-        if not isinstance(until_ms, int):
+        as_of_ms, until_ms = self.answer.get("as_of_ms"), self.answer.get("post_to_ms")
+        if not isinstance(until_ms, int) or not isinstance(as_of_ms, int):
             return expected | {"uplift_percent": None, "uplift_against_held_out_percent": None}
-        # Any other end than that of a day which is over is a difference.
-        expected |= self._users("post", min(until_ms - until_ms % DAY_MS, pane_start(self.now_ms, "1d")))
+        # Any other end than that of the last day which was over as of then is a difference.
+        expected |= self._users("post", pane_start(min(as_of_ms, self.now_ms), "1d"))
         if self.app is not None and expected["pre_mau"] is not None:
             days = range(self.day_ms - MONTH_MS, self.day_ms, DAY_MS)
             expected["pre_days_with_activity"] = sum(map(self._is_used_on, days))
