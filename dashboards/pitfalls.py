@@ -88,7 +88,6 @@ PITFALLS = MappingProxyType(
         "entries.shared_link": "What opened the program, not who: who shared is in `virality`.",
         "mini_program.actions_per_open": _EVENTS_MOVE_APART,
         "mini_program.product_views_per_open": _EVENTS_MOVE_APART,
-        "mini_program.orders_per_product_view": _EVENTS_MOVE_APART,
         "mini_program.orders_per_open": _EVENTS_MOVE_APART,
         "mini_program.shares_per_order": "Shares of all users, not of buyers.",
         "returns.opened": _RETURNS,

@@ -17,7 +17,10 @@ from streams.window import NAMED_WINDOWS
 CHANNELS_MAX = 20
 WINDOWS = tuple(NAMED_WINDOWS)
 _COPIED = ("scope", "from_ms", "to_ms", "as_of_ms", "completeness", "state", "capped", "virality")
-_FIGURES = ("shares", "opens", "new_users", "sharers", "new_users_per_sharer")
+_FIGURES = (
+    *("shares", "opens", "new_users", "sharers", "new_users_per_sharer"),
+    *("cycle_p50_seconds", "maturity"),
+)
 
 
 async def read_virality(model: ReadModel, ranking: Ranking, scope_text: str, window: str) -> Answer:

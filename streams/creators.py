@@ -144,11 +144,11 @@ class Creators:
                 _log.warning("creators' days are not read: %s", error)
             except Exception:  # One fault must not end it: its gauges would stand still for good.
                 _log.exception("creators' days are not read")
-            is_known = found is not None and found.trust.as_of_ms is not None
-            await asyncio.sleep(EVERY_S if is_known else AGAIN_S)
+            await asyncio.sleep(AGAIN_S if found is None else EVERY_S)
 
     async def read(self) -> Found:
-        """Reads anew. Raises QuestionError where there are too many, and StoreUnavailableError."""
+        """Reads anew. Raises QuestionError where there are too many, or where no day is known to be read to
+        its end, and StoreUnavailableError."""
         async with self._one_at_a_time:
             try:
                 found = await self._read(self._model.clock())
@@ -167,7 +167,9 @@ class Creators:
         view, _ = await self._model.over(_today)
         trusted = await self._model.trust(view, _today(view.moment), CREATOR.name)
         # The day that is going on, or is not read to its end, would look as if all had stopped.
-        known_ms = now_ms if trusted.as_of_ms is None else min(now_ms, trusted.as_of_ms)
+        if trusted.as_of_ms is None:
+            raise QuestionError("no day is known to be read to its end yet; ask again in a moment")
+        known_ms = min(now_ms, trusted.as_of_ms)
         to_ms = known_ms - known_ms % DAY_MS
         spans: _Spans = {span: {} for span in SPANS}
         panes = {span: self._panes(to_ms, *span) for span in SPANS}

@@ -117,7 +117,12 @@ class PastLives:
         }
 
     def _rank(self, own: _Sold, found: Sequence[_Sold]) -> dict[str, object]:
-        gmv = {of: percentile(own.gmv[of], [each.gmv[of] for each in found]) for of in self._currencies}
+        gmv: dict[str, float | None] = {}
+        for currency in self._currencies:
+            others = [each.gmv[currency] for each in found]
+            # Of a currency in which none of them sold there is no rank, and no word to a host.
+            is_sold_in = own.gmv[currency] or any(others)
+            gmv[currency] = percentile(own.gmv[currency], others) if is_sold_in else None
         return {"gmv_paid_minor": gmv, "orders": percentile(own.orders, [each.orders for each in found])}
 
     def _middle(self, found: Sequence[_Sold]) -> _Sold:

@@ -40,8 +40,15 @@ _TAPS = EVENT_COUNTS[TagTap].name
 # Nobody views a channel: shares and their opens rank it.
 _SHARED = frozenset({EVENT_COUNTS[Share].name, EVENT_COUNTS[ShareOpen].name})
 _VIEWS_OF = MappingProxyType({CHANNEL.name: _SHARED, MINI_PROGRAM_CHANNEL.name: _SHARED})
+_COUNTS = MappingProxyType({measure.name: measure for measure in EVENT_COUNTS.values()})
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
+
+
+def is_ranked(kind: str) -> bool:
+    """Whether the values of a kind of scope have anything to be ordered by: GMV, or what counts as views."""
+    views = _VIEWS_OF.get(kind, VIEWS)
+    return kind in GMV_PAID.kinds or any(kind in _COUNTS[name].kinds for name in views)
 
 
 @dataclass(slots=True)

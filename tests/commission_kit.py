@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 from schemas.events import INPUT_TOPICS
 from streams.local.redis import RedisServer
@@ -10,10 +11,12 @@ from tests.driver import PipelineDriver, run
 from tests.redis_kit import Shop
 from tests.scenario_kit import DAY, MONDAY, Sent, line, purchase, refund
 from tests.scenarios_commission import status
+from verify.api import compare_answer
+from verify.compare import Report
 from verify.model import LogRecord
 from verify.recompute import recompute
 from verify.rules import Rules
-from verify.totals import Totals
+from verify.totals import Range, Totals
 
 DAYS = 140
 END = MONDAY + DAYS * DAY
@@ -102,3 +105,18 @@ def set_as_of(shop: Shop, as_of_ms: int) -> None:
     """Everything is read up to then."""
     for topic in INPUT_TOPICS:
         shop.client.hset(f"{shop.prefix}:{{0}}:meta", f"wm:{topic}", as_of_ms)
+
+
+def of_story(
+    shop: Shop, totals: Totals, scope: tuple[str, str], span: Range, now_ms: int = END
+) -> tuple[dict[str, Any], Report]:
+    """An answer, and how it compares with what `verify` expects of commission, take and the rest."""
+    text = scope[0] + (f":{scope[1]}" if scope[1] else "")
+    answer = shop.ask(lambda model: model.kpis(text, None, span.from_ms, span.to_ms), now_ms)
+    report = Report()
+    compare_answer(report, totals, scope, span, answer, now_ms=now_ms)
+    # The driver keeps whole sets in place of sketches: users are not in Redis here.
+    report.differences = [
+        each for each in report.differences if "user" not in each.what and "buyer" not in each.what
+    ]
+    return answer, report

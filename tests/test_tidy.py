@@ -48,7 +48,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "since stock details read_model series gathered comparison past_lives room_facts room_view "
             "ranking survey samples room_gauges changes reason_view reason_gauges uplift guardrails stops "
             "redirection days returns_table "
-            "redirect_gauges shortfall underperforming stock_list earners creators channels"
+            "redirect_gauges refund_gauges shortfall underperforming stock_list earners creators channels"
         ).split()
     ),
     "watch": tuple(

@@ -156,7 +156,9 @@ def _rank(own: Sold, sold: list[Counter[str]], currencies: set[str]) -> dict[str
     if len(sold) < PERCENTILE_FROM:
         return {"past_percentile": None}
 
-    def percent(name: str) -> float:
+    def percent(name: str) -> float | None:
+        if name and not own.get(name, 0) and not any(sums[name] for sums in sold):
+            return None  # nobody sold in this currency
         lower = sum(sums[name] < own.get(name, 0) for sums in sold)
         equal = sum(sums[name] == own.get(name, 0) for sums in sold)
         return (lower + equal / 2) * 100 / len(sold)

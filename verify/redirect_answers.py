@@ -62,6 +62,7 @@ class RuleAsked:
             "first_redirect_ms": self.rule.first_ms,
             "users_standard_error": STANDARD_ERROR,
             **{name: said[name][2] if name in said else None for name in SAID},
+            **self._products(),
             **self._users("pre", self.day_ms),
         }
         is_counted = self.app is not None and expected["pre_mau"] is not None
@@ -92,6 +93,17 @@ class RuleAsked:
         """The answer's own, which is never later than the clock."""
         as_of_ms = self.answer.get("as_of_ms")
         return min(as_of_ms, self.now_ms + CLOCK_SLACK_MS) if isinstance(as_of_ms, int) else None
+
+    def _products(self) -> dict[str, Any]:
+        """What the products of the rule are called and cost; null while they were not listed."""
+        found: dict[str, Any] = {}
+        for name in ("from_product_id", "to_product_id"):
+            if name in self.rule.said:
+                of = self.rule.said[name][2]
+                listed = self.totals.shelves.titles.get(of)
+                for fact in ("title", "unit_price_minor", "currency"):
+                    found[f"products.{of}.{fact}"] = listed and getattr(listed, fact)
+        return found
 
     def _is_used_on(self, day_ms: int) -> bool:
         sums = self.totals.of(("app", self.app or ""), Range(day_ms, day_ms + DAY_MS, "1d"))

@@ -14,6 +14,7 @@ from verify.api import Service, check_flat, compare_until_agreed
 from verify.asked import CLOCK_SLACK_MS
 from verify.compare import Report
 from verify.pace import Pace
+from verify.rules import MINUTE_MS
 from verify.scopes import OTHER, UNATTRIBUTED
 from verify.totals import Totals
 from verify.windows import Piece, named
@@ -63,7 +64,7 @@ def compare_stock(report: Report, totals: Totals, answer: Any, window: str, now_
     of = {each["product_id"]: each for each in products}
     looked_at = products_looked_at(totals, span)
     # Of a shop with more products than are ranked, those that stand in the list are compared all the same.
-    wanted = {each.product_id: each for each in shortages(totals, span, looked_at or of, read_ms)}
+    wanted = {each.product_id: each for each in shortages(totals, (from_ms, to_ms), looked_at or of, read_ms)}
     for product_id, found in of.items():
         _compare_product(report, totals, f"{where} product:{product_id}", wanted.get(product_id), found)
     if looked_at is None:
@@ -150,9 +151,12 @@ def products_looked_at(totals: Totals, span: Sequence[Piece]) -> set[str] | None
     return {*tapped[:LOOKED_AT], *best[:LOOKED_AT]}
 
 
-def shortages(totals: Totals, span: Sequence[Piece], products: Iterable[str], read_ms: int) -> list[Shortage]:
+def shortages(
+    totals: Totals, window: tuple[int, int], products: Iterable[str], read_ms: int
+) -> list[Shortage]:
     """Those of the products that run short, the most urgent first."""
     pace = Pace(totals, read_ms)
+    span = totals.pieces(*window) or []
     found = []
     for of in products:
         skus = units_left(totals, of)
@@ -160,28 +164,33 @@ def shortages(totals: Totals, span: Sequence[Piece], products: Iterable[str], re
         lasts = pace.minutes_left(of, sum(left))
         state = stock_state(left, lasts) if left else ""
         if state in SHORT:
-            sold_out_ms = _sold_out_from(totals, of, skus, span)
-            in_vain = [pane for pane in span if sold_out_ms is not None and pane[1] >= sold_out_ms]
+            sold_out_ms, in_vain = _sold_out(totals, of, skus, window)
             vain = totals.lately.sums("product", of, in_vain)[TAPS]
             own = totals.lately.sums("product", of, span)[TAPS]
             found.append(Shortage(of, skus, state, lasts, own, sold_out_ms, vain))
     return sorted(found, key=lambda each: each.rank)
 
 
-def _sold_out_from(totals: Totals, of: str, skus: Skus, span: Sequence[Piece]) -> int | None:
-    """The earliest border of the window's panes at which nothing was left of any SKU, nor has been since.
+def _sold_out(
+    totals: Totals, of: str, skus: Skus, window: tuple[int, int]
+) -> tuple[int | None, Sequence[Piece]]:
+    """The earliest border of the window's panes at which nothing was left of any SKU, nor has been since; and
+    the panes from there on.
 
-    At a border there was what is left now, and what the window's panes sold from there on. Before a SKU's
-    `stock_set` nobody knows.
+    At a border there was what is left now, and all that was sold from there on: after the window too, by a
+    clock that is ahead. Before a SKU's `stock_set` nobody knows.
     """
     if any(units > 0 for units, _ in skus.values()):
-        return None
+        return None, ()
+    span = totals.pieces(*window, MINUTE_MS) or totals.pieces(*window) or []
+    after = totals.border_before(window[1])
     known_from_ms = max(since_ms for _, since_ms in skus.values())
     sold = {sku: [totals.units_in(pane, of, sku) for pane in span] for sku in skus}
+    later = {sku: totals.units_sold(of, sku, *after) if after is not None else 0 for sku in skus}
     empty = [
-        start_ms
+        place
         for place, (_, start_ms) in enumerate(span)
         if start_ms >= known_from_ms
-        and all(units + sum(sold[sku][place:]) <= 0 for sku, (units, _) in skus.items())
+        and all(units + later[sku] + sum(sold[sku][place:]) <= 0 for sku, (units, _) in skus.items())
     ]
-    return min(empty, default=None)
+    return (span[empty[0]][1], span[empty[0] :]) if empty else (None, ())

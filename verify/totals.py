@@ -15,7 +15,7 @@ from verify.days import Days
 from verify.lately import Lately
 from verify.model import Due, PaneKey, PartitionExpected, Room, Rule, Scope, Users, put_together
 from verify.panes import is_kept_for_answers, pane_start
-from verify.rules import HOUR_MS, MINUTE_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
+from verify.rules import DAY_MS, HOUR_MS, MINUTE_MS, SIZE_MS, SKETCH_KEPT_MS, Rules
 from verify.scopes import (
     DUE_SIZES,
     EVENT_KINDS,
@@ -167,7 +167,7 @@ class Totals:
         return found
 
     def _all_final_ms(self, size: str, start_ms: int) -> int:
-        return start_ms + SIZE_MS[size] + self._rules.all_final_ms
+        return start_ms + SIZE_MS[size] + self.rules.all_final_ms
 
     def _add_lines(self, key: PaneKey, fields: Mapping[str, int]) -> None:
         kind, size, start_ms = key
@@ -272,9 +272,9 @@ class Totals:
                 found.setdefault(value, Counter())[measure] += amount
         return found
 
-    def pieces(self, from_ms: int, to_ms: int) -> list[Piece] | None:
-        """The panes that make up a range; None where some of it is kept no longer."""
-        return pieces(from_ms, to_ms, self._h, self.rules)
+    def pieces(self, from_ms: int, to_ms: int, longest_ms: int = DAY_MS) -> list[Piece] | None:
+        """The panes of at most this length that make up a range; None where some of it is kept no longer."""
+        return pieces(from_ms, to_ms, self._h, self.rules, longest_ms)
 
     def border_before(self, time_ms: int) -> tuple[int, str] | None:
         """The border at or before a moment of the finest size kept there, and that size."""

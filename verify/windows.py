@@ -40,16 +40,17 @@ def day_text(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1_000, UTC).date().isoformat()
 
 
-def pieces(from_ms: int, to_ms: int, h: int, rules: Rules) -> list[Piece] | None:
-    """The fewest panes that make up [from_ms, to_ms), `h` being the highest event time; None where some of it
-    is kept no longer."""
+def pieces(from_ms: int, to_ms: int, h: int, rules: Rules, longest_ms: int = DAY_MS) -> list[Piece] | None:
+    """The fewest panes of at most this length that make up [from_ms, to_ms); None where some of it is kept no
+    longer. `h` is the highest event time."""
     found: list[Piece] = []
     at_ms = from_ms
     while at_ms < to_ms:
         fitting = [
             (size_ms, size)
             for size, size_ms in SIZE_MS.items()
-            if at_ms % size_ms == 0
+            if size_ms <= longest_ms
+            and at_ms % size_ms == 0
             and at_ms + size_ms <= to_ms
             and is_kept_for_answers(at_ms, size, h, rules)
         ]

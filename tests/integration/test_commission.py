@@ -10,11 +10,9 @@ import pytest
 
 from streams.local.redis import RedisServer
 from streams.series import read_series
-from tests.commission_kit import AFFILIATES, DAYS, END, set_as_of, told_of
+from tests.commission_kit import AFFILIATES, DAYS, END, of_story, set_as_of, told_of
 from tests.redis_kit import Shop
 from tests.scenario_kit import DAY, HOUR, MONDAY
-from verify.api import compare_answer
-from verify.compare import Report
 from verify.totals import Range, Totals
 
 
@@ -30,21 +28,6 @@ SCOPES = (
     *(("affiliate", each) for each in (*AFFILIATES, "nobody")),
     *(("creator", "c1"), ("brand", "b1")),
 )
-
-
-def _of_story(
-    shop: Shop, totals: Totals, scope: tuple[str, str], span: Range, now_ms: int = END
-) -> tuple[dict[str, Any], Report]:
-    """An answer, and how it compares with what `verify` expects of commission, take and the rest."""
-    text = scope[0] + (f":{scope[1]}" if scope[1] else "")
-    answer = shop.ask(lambda model: model.kpis(text, None, span.from_ms, span.to_ms), now_ms)
-    report = Report()
-    compare_answer(report, totals, scope, span, answer, now_ms=now_ms)
-    # The driver keeps whole sets in place of sketches: users are not in Redis here.
-    report.differences = [
-        each for each in report.differences if "user" not in each.what and "buyer" not in each.what
-    ]
-    return answer, report
 
 
 @pytest.mark.parametrize(
@@ -67,7 +50,7 @@ def test_answers_agree_with_every_order_looked_at_as_a_whole(
     finals: Counter[str] = Counter()
     for scope in SCOPES:
         for span in spans:
-            answer, report = _of_story(shop, totals, scope, span, end_ms)
+            answer, report = of_story(shop, totals, scope, span, end_ms)
             assert report.differences == []
             for of in answer["commission"].values():
                 finals["final"] += of["final_minor"]
@@ -133,7 +116,7 @@ def test_a_wrong_number_is_found(told: tuple[Shop, Totals]) -> None:
     currency = cell.partition("|")[0].partition(":")[2]
     shop.client.hincrby(key, cell, 1)
     try:
-        _, report = _of_story(shop, totals, ("affiliate", "a1"), Range(MONDAY, END, "1d"))
+        _, report = of_story(shop, totals, ("affiliate", "a1"), Range(MONDAY, END, "1d"))
     finally:
         shop.client.hincrby(key, cell, -1)
     names = {difference.what.removeprefix(f"commission.{currency}.") for difference in report.differences}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from streams.local.redis import RedisServer
+from tests.commission_kit import of_story, written
 from tests.driver import run
-from tests.integration.test_commission import _of_story, _written
 from tests.redis_kit import Shop
 from tests.scenario_kit import DAY, MINUTE, NOON, Scenario, Sent, line, purchase, refund
 from tests.scenarios_commission import status
@@ -37,10 +37,10 @@ def test_of_minutes_it_is_final_once_all_of_it_must_be(
     totals = Totals(max(expected.h.values()), Rules(partitions=1))
     for part in expected.partitions.values():
         totals.add(part)
-    shop = _written(run(records), Shop(redis_server.url, partitions=1), as_of_ms)
+    shop = written(run(records), Shop(redis_server.url, partitions=1), as_of_ms)
     day, hours, minutes, _ = (totals.whole(), *totals.recent())
     assert day is not None
     for span, final in zip((day, hours, minutes), finals, strict=True):
-        answer, report = _of_story(shop, totals, ("affiliate", "a1"), span, as_of_ms)
+        answer, report = of_story(shop, totals, ("affiliate", "a1"), span, as_of_ms)
         assert answer["commission"]["USD"]["final_minor"] == final
         assert report.differences == []

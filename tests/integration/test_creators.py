@@ -93,6 +93,14 @@ def test_a_day_that_is_not_read_to_its_end_is_not_over(shop: Shop) -> None:
     assert (answer["to_ms"], answer["with_a_sale"]) == (MIDNIGHT_MS - DAY_MS, 0)
 
 
+def test_without_a_watermark_no_day_is_over(shop: Shop) -> None:
+    """Before every topic was looked at nobody can be said to have stopped: no answer, and no gauges."""
+    _sell(shop, "c1", 8, 30)
+    shop.forget_meta(0, "wm:purchases")
+    with pytest.raises(QuestionError, match="no day is known to be read to its end"):
+        _read(shop)
+
+
 def test_platforms_by_themselves(shop: Shop) -> None:
     """A creator's sales on another platform are not told there."""
     _sell(shop, "c1", 1, 30)

@@ -204,6 +204,11 @@ async def test_verify_holds_an_answer_to_the_log(shelf: Shelf) -> None:
             changed = copy.deepcopy(answers)
             changed["r1"]["arms"][arm][name] += 9
             assert f"arms.{arm}.{name}" in _differing(totals, changed)
+    # A whole month that was over, but is not the last one.
+    week_old = {name: answers["r1"][name] - 7 * DAY for name in ("post_from_ms", "post_to_ms")}
+    assert {"post_from_ms", "post_to_ms"} <= set(
+        _differing(totals, answers | {"r1": answers["r1"] | week_old})
+    )
     assert _differing(totals, answers | {"r1": "HTTP 404"}) == ["answer"]
     # Before anything was read to its end all that lies after the first redirect is null.
     await shelf.client.hdel(shelf.key("meta"), "wm:engagement")

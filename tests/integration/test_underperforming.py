@@ -37,8 +37,9 @@ def shop(redis_server: RedisServer) -> Shop:
 
 def _listed(shop: Shop, product_id: str, category: str | None, platform: str = "tiktok") -> None:
     record = ProductRecord(
-        listed=(NOON_MS, 0), title=f"Title {product_id}", category=category, platform=platform
-    )
+        listed=(NOON_MS, 0), title=f"Title {product_id}", category=category, platform=platform,
+        unit_price_minor=990, currency="EUR",
+    )  # fmt: skip
     shop.record(0, "products", product_id, record)
 
 
@@ -70,7 +71,9 @@ def test_products_that_underperform(shop: Shop) -> None:
     assert (found["tag_taps"], found["orders"], found["orders_per_tag_tap"]) == (700, 7, 0.01)
     assert 0.01 < found["upper_bound"] < 0.1
     assert (found["category_median"], found["missing_orders"]) == (0.1, pytest.approx(63))
-    assert [(each["product_id"], each["title"]) for each in found["targets"]] == [("p4", "Title p4")]
+    [target] = found["targets"]
+    assert (target["product_id"], target["title"]) == ("p4", "Title p4")
+    assert {(each["unit_price_minor"], each["currency"]) for each in (found, target)} == {(990, "EUR")}
     # Four products of the category are listed on TikTok: too few for a median.
     assert (_slow(shop, "tiktok")["categories"], _slow(shop, "tiktok")["products"]) == ([], [])
     with pytest.raises(QuestionError, match="unknown platform 'nowhere'"):

@@ -29,7 +29,7 @@ def shop(redis_server: RedisServer) -> Shop:
     shop.users(THEN, "view", "mini_program", "m1", *ids, p=1)
     shop.users(THEN, "share", "channel", "chat", "0-0", p=0)
     shop.book(THEN, "all", events__share=5, events__share_open=6, new_users=4)
-    shop.book(THEN, "channel", "chat", new_users=3)
+    shop.book(THEN, "channel", "chat", new_users=3, cycles__60=2)
     shop.book(THEN, "channel", "link", events__share=1)
     shop.book(THEN, "channel", "unknown", new_users=1)
     shop.book(THEN, "mini_program", "m1", events__share=4, new_users=2, cycles__60=2)
@@ -62,14 +62,15 @@ def test_channels_of_the_shop(shop: Shop) -> None:
         {
             "channel": "chat", "shares": 4, "opens": 6, "new_users": 3, "sharers": 1,
             "new_users_per_sharer": 3.0, "k_factor": 0.15,
+            "cycle_p50_seconds": 45.0, "maturity": pytest.approx((1_800 - 10 - 45) / 1_800),
         },
         {
             "channel": "link", "shares": 1, "opens": 0, "new_users": 0, "sharers": 0,
-            "new_users_per_sharer": None, "k_factor": 0.0,
+            "new_users_per_sharer": None, "k_factor": 0.0, "cycle_p50_seconds": None, "maturity": None,
         },
         {
             "channel": "unknown", "shares": 0, "opens": 0, "new_users": 1, "sharers": 0,
-            "new_users_per_sharer": None, "k_factor": None,
+            "new_users_per_sharer": None, "k_factor": None, "cycle_p50_seconds": None, "maturity": None,
         },
     ]  # fmt: skip
 

@@ -120,6 +120,7 @@ def test_a_range_is_given_by_both_ends(shop: Shop) -> None:
         ("/api/v1/kpis?scope=all&from_ms=0&to_ms=0", "from_ms must be"),
         ("/api/v1/kpis?scope=all&from_ms=9999999999999999&to_ms=2", "digits only"),
         ("/api/v1/scopes?kind=campaign&window=30m", "no campaign has sales"),
+        ("/api/v1/scopes?kind=app&window=30m", "no app has sales"),
         ("/api/v1/series?window=30m", "scope is missing"),
         ("/api/v1/series?scope=all", "window is missing"),
         ("/api/v1/series?scope=all&window=5m", "window"),
@@ -156,6 +157,22 @@ def test_the_largest_values_are_listed(shop: Shop) -> None:
     known = [answer["scopes"][1][name] for name in ("title", "unit_price_minor", "currency")]
     assert known == ["Cup", 990, "EUR"]
     assert answer["scopes"][-1]["scope"] == "product:p020"
+
+
+def test_codes_and_channels_are_listed_by_what_they_have(shop: Shop) -> None:
+    """QR codes by opens, channels by shares and their opens: how else would anybody learn their names? They
+    have no sales, which is not 0 of any currency."""
+    shop.book(NOON_MS - 1, "qr", "poster", events__mini_program_open=2)
+    shop.book(NOON_MS - 1, "qr", "ticket", p=1, events__mini_program_open=3)
+    shop.book(NOON_MS - 1, "channel", "chat", events__share=2, events__share_open=3)
+    codes = _get(shop, "/api/v1/scopes?kind=qr&window=30m")["scopes"]
+    assert codes == [
+        {"scope": "qr:ticket", "gmv_paid_minor": {}, "views": 3},
+        {"scope": "qr:poster", "gmv_paid_minor": {}, "views": 2},
+    ]
+    assert _get(shop, "/api/v1/scopes?kind=channel&window=30m")["scopes"] == [
+        {"scope": "channel:chat", "gmv_paid_minor": {}, "views": 5}
+    ]
 
 
 def test_values_that_write_no_scope_of_their_kind_are_left_out(shop: Shop) -> None:
