@@ -84,7 +84,7 @@ PITFALLS = MappingProxyType(
         "ratios.on_time_per_delivered_orders": "What never arrives is not in it: `delivered_per_orders`.",
         "ratios.reviewed_per_delivered_orders": "Orders, not products; it grows for 60 days.",
         "money.*.refunds_of_purchases_per_gmv_paid": "Grows with the age of the cohort: see its maturity.",
-        "ratios.orders_past_30_days_per_orders": "In whole hours; 0 for every window of a day and less.",
+        "ratios.orders_past_30_days_per_orders": "In whole hours.",
         "entries.shared_link": "What opened the program, not who: who shared is in `virality`.",
         "mini_program.actions_per_open": _EVENTS_MOVE_APART,
         "mini_program.product_views_per_open": _EVENTS_MOVE_APART,

@@ -42,5 +42,6 @@ KPIS = (
         help=f"Maturity of the refund rate: share of these orders that are over {MATURE_DAYS} days old.",
         source=_TAOBAO,
         kinds=EVERYWHERE,
+        takes_days=True,
     ),
 )

@@ -30,7 +30,7 @@ DAYS: Final = 62
 # In these hours (UTC) the shop opens for so long, and so many visits begin.
 OPEN_HOURS: Final = (12, 20)
 OPEN_MS: Final = 300_000
-VISITS: Final = (20, 30)
+VISITS: Final = (24, 36)
 # Few people, who come often: so some come back to a mini-program on the next day, and after a week.
 SHOPPERS: Final = 80
 # Parcels take days, not minutes; some money goes back when commission is final.

@@ -47,7 +47,7 @@ def command(seed: int, as_json: bool) -> None:
     config = HistoryConfig(end_ms=now_ms(), seed=seed)
     sent = asyncio.run(feed(settings_module.load(), config))
     if as_json:
-        summary = {
+        summary: dict[str, object] = {
             "sent": 0 if sent is None else sent.total(),
             "days": config.days,
             "from_ms": config.start_ms,
