@@ -14,21 +14,27 @@ import click
 
 from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
+from streams.errors import PulseError
 from streams.kafka_log import open_log
 from streams.settings import Settings
 from streams.sources.history import DAY_MS, HistoryConfig, history
 from streams.sources.pacing import now_ms
 from streams.sources.produce import open_sender
+from streams.topics import forgetful
 
 
 async def feed(settings: Settings, config: HistoryConfig) -> Counter[str] | None:
     """Sends it: how many records by topic; None where a topic holds something already, and nothing was sent.
 
-    Raises PulseError when Kafka is away or refuses.
+    Raises PulseError when a topic would not keep what is old, or Kafka is away or refuses.
     """
     async with open_log(settings, INPUT_TOPICS) as log:
         if log.total:
             return None
+    if forget := await forgetful(settings, INPUT_TOPICS):
+        raise PulseError(
+            f"topic {settings.topic_prefix}{forget[0]} would throw history away: it needs retention.ms=-1"
+        )
     async with open_sender(settings, INPUT_TOPICS) as sender:
         await sender.send(history(config))
         await sender.flush(confirmed=True)

@@ -1,4 +1,4 @@
-"""`make screenshots`: starts a pulse, waits until a live sells, and takes pictures of the pages."""
+"""`make screenshots`: what `make run` shows once a live sells, as pictures of the pages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from tests.browser.figures import gmv, is_current, wait_for
 from tests.browser.stack import RunningPulse, launch
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# An hour of the same shop before, for curves and comparisons; then shoppers of now, until a live has sold.
-HISTORY = ("--max-speed", "--for", "3600", "--rate", "60", "--flat")
-SHOPPERS = ("--rate", "400", "--flat")
-SALES = 25
+# Orders of a live that is worth a picture.
+SALES = 15
 PATIENCE_S = 900.0
 
 
@@ -64,11 +62,9 @@ def command() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
             browser = launch(playwright)
-            pulse = RunningPulse(Path(folder) / "data", source="none")
+            pulse = RunningPulse(Path(folder) / "data")
             pulse.start()
             try:
-                pulse.generate(*HISTORY).wait()
-                pulse.generate(*SHOPPERS)
                 IMAGES.mkdir(exist_ok=True)
                 for path in take(browser, pulse, IMAGES):
                     click.echo(f"{path.relative_to(IMAGES.parents[1])}: {path.stat().st_size // 1024} KiB")
