@@ -99,15 +99,17 @@ async def read_day(model: ReadModel, ranking: Ranking, top_k: int) -> WindowSurv
 
     Raises StoreUnavailableError.
     """
-    top: dict[str, list[str]] = {}
-    if APP.name in model.kinds:
-        try:
-            view, asked = await model.over(_last_month)
-            tally = await ranking.tally(APP.name, asked.panes, view.metas)
-            top[APP.name] = tally.named(top_k)
-        except WindowError:
-            pass
+    top = {APP.name: await _used_apps(model, ranking, top_k)} if APP.name in model.kinds else {}
     return await _window(model, ranking, DAY_WINDOW, top, _Kinds(DAY_KINDS, (*DAY_KINDS, *top)))
+
+
+async def _used_apps(model: ReadModel, ranking: Ranking, top_k: int) -> list[str]:
+    """The apps with most activity in the last month; none if its days are not kept."""
+    try:
+        view, asked = await model.over(_last_month)
+    except WindowError:
+        return []
+    return (await ranking.tally(APP.name, asked.panes, view.metas)).named(top_k)
 
 
 def _last_month(moment: Moment) -> tuple[int, int]:
