@@ -49,7 +49,7 @@ class Past(Command):
 
         `check` raises what makes waiting useless. Raises PulseError where nothing moves any more.
         """
-        said = json.loads(self.last_line())
+        said = json.loads(self.log.read_text().splitlines()[-1])
         sent = said["sent"]
         if not sent:
             return

@@ -200,7 +200,8 @@ def test_a_signal_ends_everything_at_any_moment(
 def test_nothing_is_left_after_kill_9(tmp_path: Path) -> None:
     """The kernel ends what we no longer can; the next `up` in the folder just starts, and keeps the data.
 
-    The past of the shop is counted when `up` says that it runs, nothing of it late; kept, it is not sent again.
+    The past of the shop is counted when `up` says that it runs, nothing of it late; kept, it is not sent
+    again.
     """
     folder = tmp_path / "data"
     process = _start(folder, "--json", "--source", "generate")
