@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -45,7 +47,8 @@ class Past(Command):
     def wait_counted(
         self, serve: ReadService, open_bar: OpenBar, check: Callable[[], None], sleep: Sleep
     ) -> None:
-        """Return when the read service has counted all that was sent; at once where nothing was.
+        """Return when the read service has counted all that was sent; at once where nothing was, or where
+        it does not know.
 
         `check` raises what makes waiting useless. Raises PulseError where nothing moves any more.
         """
@@ -58,8 +61,9 @@ class Past(Command):
         with open_bar(sent, f"counting {said['days']} days of history") as bar:
             while counted < sent:
                 check()
+                found = self._counted(address)
                 # More is counted than was sent if somebody else sends, too.
-                now = min(self._counted(address), sent)
+                now = sent if found is None else min(found, sent)
                 if now > counted:
                     bar.update(now - counted)
                     counted, moved_at = now, time.monotonic()
@@ -69,13 +73,16 @@ class Past(Command):
                     )
                 sleep(_TICK_S)
 
-    def _counted(self, address: str) -> int:
-        """How many records of the past have their verdict; 0 while there is no answer."""
+    def _counted(self, address: str) -> int | None:
+        """How many records of the past have their verdict; 0 while there is no answer, None if none comes."""
         headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             request = urllib.request.Request(address, headers=headers)
             with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:
                 quality: dict[str, Any] = json.load(answer)["quality"]
+        except urllib.error.HTTPError as error:
+            # A worker that keeps no days, or only some figures, cannot be asked for them.
+            return None if error.code == HTTPStatus.BAD_REQUEST else 0
         except (OSError, ValueError):  # the first seconds of a read service
             return 0
         verdicts = ("accepted", "duplicates", "late", "dead_letters", "excluded")
