@@ -27,7 +27,7 @@ from streams.window import DAY_MS, Pane, WindowError
 DAYS = (7, 30)
 SPANS = ((0, 7), (7, 14), (14, 30), (30, 60))
 EVERY_S = 300.0
-# While nothing is known yet, or Redis does not answer.
+# While nothing is known yet, or Redis does not answer, or days that are over are still being read.
 AGAIN_S = 10.0
 # Creators of all spans and platforms, some 500 bytes each.
 CREATORS_MAX = 400_000
@@ -129,7 +129,8 @@ class Creators:
             except Exception:  # One fault must not end it: its gauges would stand still for good.
                 _log.exception("creators' days are not read")
             is_known = found is not None and found.trust.as_of_ms is not None
-            await asyncio.sleep(EVERY_S if is_known else AGAIN_S)
+            is_whole = found is not None and found.read_ms - found.to_ms < DAY_MS
+            await asyncio.sleep(EVERY_S if is_known and is_whole else AGAIN_S)
 
     async def read(self) -> Found:
         """Reads anew. Raises QuestionError where there are too many, and StoreUnavailableError."""

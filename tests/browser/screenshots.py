@@ -1,9 +1,10 @@
-"""`make screenshots`: what `make run` shows once a live sells, as pictures of the pages."""
+"""`make screenshots`: what `make run` shows after a quarter of an hour, as pictures of the pages."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -14,8 +15,9 @@ from tests.browser.figures import gmv, is_current, wait_for
 from tests.browser.stack import RunningPulse, launch
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# Orders of a live that is worth a picture.
-SALES = 15
+# For curves, and for what stands beside the minutes before; then until a live has so many orders.
+BEFORE_S = 900
+SALES = 25
 PATIENCE_S = 900.0
 
 
@@ -65,6 +67,7 @@ def command() -> None:
             pulse = RunningPulse(Path(folder) / "data")
             pulse.start()
             try:
+                time.sleep(BEFORE_S)
                 IMAGES.mkdir(exist_ok=True)
                 for path in take(browser, pulse, IMAGES):
                     click.echo(f"{path.relative_to(IMAGES.parents[1])}: {path.stat().st_size // 1024} KiB")
