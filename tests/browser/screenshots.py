@@ -33,7 +33,7 @@ def take(browser: Browser, pulse: RunningPulse, folder: Path) -> list[Path]:
             {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
         ),
         "live-obs": (f"/live/{live_id}?view=obs&hide=money", {"viewport": {"width": 1280, "height": 150}}),
-        "control": ("/", {"viewport": {"width": 1280, "height": 1280}}),
+        "control": ("/", {"viewport": {"width": 1280, "height": 1400}}),
     }
     taken = []
     for name, (path, options) in views.items():
