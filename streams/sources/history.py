@@ -18,14 +18,14 @@ from streams.sources.incidents import Incidents
 from streams.sources.orders import Orders, Pace
 from streams.sources.record import Calendar, Record
 from streams.sources.rooms import Rooms
-from streams.sources.shoppers import Shoppers
+from streams.sources.shoppers import APPS_BEFORE, Shoppers
 from streams.sources.simulation import charge_campaign, list_products
 from streams.sources.stock import Stock
 from streams.sources.world import MARKETS, World
 
 DAY_MS: Final = 86_400_000
 HOUR_MS: Final = 3_600_000
-# Two whole months of monthly users, before and after the rules begin, and the day between them.
+# Two whole months of monthly users, before and after the rules begin, the day between them, and today.
 DAYS: Final = 62
 # In these hours (UTC) the shop opens for so long, and so many visits begin.
 OPEN_HOURS: Final = (12, 20)
@@ -41,7 +41,7 @@ HEARTBEATS_MS: Final = (40_000, 55_000)
 RULES_DAYS_AGO: Final = 31
 APP_USERS: Final = 2_000
 APP_VISITS: Final = 54
-APP_VISITS_BEFORE: Final = 21
+APP_VISITS_BEFORE: Final = len(APPS_BEFORE)
 # Refunds of orders from before the shop's first event.
 OLD_REFUNDS: Final = 6
 

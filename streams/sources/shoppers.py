@@ -38,9 +38,8 @@ RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok
 # Half of the users are held out, as SHOP_PULSE_HELD_OUT_PERCENT expects.
 ARMS: Final = ("treated", "held_out")
 USES_TARGET_OF_10: Final = {"treated": 7, "held_out": 4}
-# Which apps are used before anybody is redirected, and how often against each other.
-APPS: Final = ("resso", "tiktok_plus", "tiktok", "tiktok_shop")
-APPS_BEFORE: Final = (6, 1, 12, 2)
+# Which apps are used before anybody is redirected, in turns; the targets seldom.
+APPS_BEFORE: Final = (*("tiktok", "resso", "tiktok") * 6, "tiktok_plus", "tiktok_shop", "tiktok_shop")
 # Of one line in so many the order service is not told who sold it: then the shopper's tap says it.
 UNTOLD_ONE_IN: Final = 4
 # Some apps save energy: they send what was viewed up to so much later than what was tapped and bought.
@@ -137,6 +136,7 @@ class Shoppers:
         self._sessions = 0
         self._sharing = Sharing(world, calendar.run, rng, self._visit_by_share)
         self._assigned: set[bytes] = set()
+        self._uses = 0  # of apps, before anybody is redirected
 
     def start_session(self, time_ms: int) -> None:
         """Write down a whole session that begins at `time_ms`."""
@@ -165,7 +165,8 @@ class Shoppers:
         if time_ms >= self._rules_from_ms:
             self._note_activity(visit, shopper)
         else:
-            app = self._rng.choices(APPS, APPS_BEFORE)[0]
+            app = APPS_BEFORE[self._uses % len(APPS_BEFORE)]
+            self._uses += 1
             visit.put("redirects", "active", f',"app":"{app}"', 500)
 
     def _begin(self, session: Session, shopper: Shopper, platform: str, surface: str) -> None:
