@@ -304,7 +304,8 @@ class World:
             process.brokers.armed.clear()
             process.know_lag()
             self.resume(process)
-            if process is not self.holder and not process.life.dead:
+            # In every other story zombies are never told, and go on beside the owner.
+            if self.story.schedule % 2 and process is not self.holder and not process.life.dead:
                 process.revoke()
 
     def _judge(self) -> None:
