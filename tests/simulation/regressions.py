@@ -19,8 +19,8 @@ class Regression:
 
 REGRESSIONS = {
     50: Regression(
-        "A worker used a record that another owner had written later: it is filed under a day whose list does "
-        "not name it, and would stay for ever.",
+        "A worker used a record that another owner had written later: it is filed under a day whose list "
+        "does not name it, and would stay for ever.",
         "tokens_of_readings_unchecked",
     ),
     74: Regression(
@@ -28,8 +28,8 @@ REGRESSIONS = {
         "clock_trusted",
     ),
     856: Regression(
-        "A worker used an order that another owner had written; Redis lost that write and held the worker's own "
-        "token again, so that the guard let its write pass: money of affiliates was missing for good.",
+        "A worker used an order that another owner had written; Redis lost that write and held the worker's "
+        "own token again, so that the guard let its write pass: an affiliate's money was missing for good.",
         "tokens_of_readings_unchecked",
     ),
     1790: Regression(
