@@ -219,7 +219,15 @@ class Reader:
         return Marks(tokens, self.clock() // BEAT_MS)
 
     def _checked(self, reads: Sequence[PartitionRead]) -> tuple[Meta, ...]:
-        """The metas, if they are of this schema and of as many partitions as this reader adds up."""
+        """The metas, if they are of this schema and of as many partitions as this reader adds up.
+
+        Where no partition number was ever written there is no figure to tell, not even 0.
+        """
+        if not any(read.meta.fields for read in reads):
+            raise StoreUnavailableError(
+                f"Redis holds no figures under {self.store.generation}: run `shop-pulse worker`; after a "
+                "loss it counts the log anew, as `shop-pulse rebuild` does"
+            )
         for read in reads:
             schema = read.meta.fields.get("schema", SCHEMA)
             partitions = read.meta.number("partitions") or self.store.partitions
