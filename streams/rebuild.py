@@ -308,7 +308,11 @@ class Rebuild:
         mine = set(range(self._settings.partitions))
         while mine and time.monotonic() < until_s and not self._working.done():
             await asyncio.sleep(HANDOVER_TICK_S)
-            metas = await self._generations.metas(name, self._settings.partitions)
+            try:
+                metas = await self._generations.metas(name, self._settings.partitions)
+            except StoreUnavailableError as error:
+                self._show(str(error))
+                continue
             for p in [p for p in mine if metas[p].get("owner") != worker.name]:
                 worker.let_go(p)
                 mine.discard(p)

@@ -183,6 +183,7 @@ async def _wait(log: KafkaLog, cells: RedisCells, partitions: int, seconds: floa
     """Until the worker has read all that is in the log, at most `seconds`; 0: no waiting."""
     until = time.monotonic() + seconds
     while seconds:
+        cells.follow()
         behind = 0
         for p in range(partitions):
             offsets = Snapshot(meta=cells.meta(p)).offsets
