@@ -72,10 +72,12 @@ def command(events: int, seed: int, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
         return
+    started = f"with start and switch {found['seconds_with_start_and_switch']:,.0f} s"
+    memory = f"peak {found['rebuild_peak_rss_mib']} MiB, Redis {found['redis_mib']} MiB"
+    ten_million = duration(1e7 / found["records_per_s"])
     click.echo(
-        f"{found['records']:,} records in {found['seconds']:,.0f} s ({found['records_per_s']:,}/s); with "
-        f"start and switch {found['seconds_with_start_and_switch']:,.0f} s; "
-        f"peak {found['rebuild_peak_rss_mib']} MiB, Redis {found['redis_mib']} MiB; 10 M at this speed: {duration(1e7 / found['records_per_s'])}"
+        f"{found['records']:,} records in {found['seconds']:,.0f} s ({found['records_per_s']:,}/s), {started}; "
+        f"{memory}; 10 M at this speed: {ten_million}"
     )
 
 
