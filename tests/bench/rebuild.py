@@ -76,8 +76,8 @@ def command(events: int, seed: int, as_json: bool) -> None:
     memory = f"peak {found['rebuild_peak_rss_mib']} MiB, Redis {found['redis_mib']} MiB"
     ten_million = duration(1e7 / found["records_per_s"])
     click.echo(
-        f"{found['records']:,} records in {found['seconds']:,.0f} s ({found['records_per_s']:,}/s), {started}; "
-        f"{memory}; 10 M at this speed: {ten_million}"
+        f"{found['records']:,} records in {found['seconds']:,.0f} s ({found['records_per_s']:,}/s), "
+        f"{started}; {memory}; 10 M at this speed: {ten_million}"
     )
 
 
