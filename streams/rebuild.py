@@ -24,7 +24,7 @@ import uvloop
 from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
 from streams.catch_up import Pace, Place, counted, is_as_complete, is_level, left_of, line
-from streams.errors import PulseError, UnusableStateError
+from streams.errors import REBUILD_INCOMPLETE, PulseError, UnusableStateError
 from streams.generations import Generations
 from streams.kafka_log import Extents, existing_partitions, open_extents
 from streams.log_check import check_equal
@@ -47,6 +47,7 @@ LEFT_FOR_MS = 10_000
 # More misplaced keys than this are no stray records: the number of partitions was changed.
 MISPLACED_MAX = 0.1
 
+logger = logging.getLogger(__name__)
 Say = Callable[[str], None]
 T = TypeVar("T")
 
@@ -191,6 +192,8 @@ class Rebuild:
         finally:
             worker.end()
             await asyncio.wait({self._working})
+            if (error := self._working.exception()) is not None:
+                logger.info("the rebuild's worker ended with: %s", error)
 
     async def _deleted(self, extents: Extents) -> list[str]:
         """What the log no longer holds, in words."""
@@ -220,7 +223,7 @@ class Rebuild:
         """Returns when all that was in the log a moment ago is counted."""
         starts, ends = await extents.starts(), await extents.ends()
         pace = Pace()
-        began_s, first = time.monotonic(), None
+        began_s, first, is_opened = time.monotonic(), None, False
         while True:
             offsets = await self._offsets(result.generation)
             done = sum(max(0, offset - starts[place]) for place, offset in offsets.items())
@@ -228,14 +231,21 @@ class Rebuild:
             now_s = time.monotonic()
             pace.see(now_s, done)
             self._show(line(result.generation, done, left_of(offsets, starts, ends), pace.per_s))
+            if not is_opened and offsets.keys() >= ends.keys():
+                is_opened = True
+                await self._check_whole(extents, result)
             if is_level(offsets, ends):
                 break
             ends = await extents.ends()
             await self._tick(result)
         result.records, result.seconds = done - first, round(now_s - began_s, 3)
         result.records_per_s = round(result.records / result.seconds) if result.seconds else 0
-        if sys.stderr.isatty():
-            click.echo(err=True)
+
+    async def _check_whole(self, extents: Extents, result: Result) -> None:
+        """Raises UnusableStateError if records were deleted between the look at the log and its reading."""
+        gone = [] if result.lacking else await self._deleted(extents)
+        if gone:
+            raise UnusableStateError(f"{gone[0]}; {REBUILD_INCOMPLETE}")
 
     async def _settle(self, extents: Extents, result: Result) -> None:
         """Waits until "as of" would not step back, for a while; returns level with the log."""
@@ -246,6 +256,9 @@ class Rebuild:
             level = is_level(await self._offsets(result.generation), ends)
             if level and (time.monotonic() > until_s or await self._is_as_complete(result)):
                 return
+            self._show(
+                f"{result.generation}: counted; waiting until it is as of the same time, at most a minute"
+            )
             if level:
                 ends = await extents.ends()
 
@@ -298,6 +311,8 @@ class Rebuild:
                 raise PulseError(
                     f"{served} is served now, not {before}: another rebuild was first; run it again if needed"
                 )
+        if sys.stderr.isatty():
+            click.echo(err=True)
         self._say(f"{name} is served now, {before} no longer")
 
     async def _hand_over(self, worker: Worker, name: str) -> None:
