@@ -13,6 +13,8 @@ from verify.rules import FINEST_MS, SECOND_MS
 
 STEP_MOST_MS = 60 * SECOND_MS
 PINS_KEPT = 200
+# More viewers than that count as that.
+VIEWERS_MOST = 10**9
 
 ROOM_EVENTS = frozenset({"live_start", "live_end", "live_heartbeat", "product_pin", "product_unpin"})
 
@@ -41,7 +43,7 @@ class Rooms:
                     event["event_time_ms"],
                     offset,
                     event["event_type"],
-                    event.get("concurrent_viewers", 0),
+                    min(event.get("concurrent_viewers", 0), VIEWERS_MOST),
                     event.get("product_id", ""),
                 )
             )
