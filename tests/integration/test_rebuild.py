@@ -165,7 +165,8 @@ def test_after_a_loss_of_redis(pipeline: Pipeline) -> None:
     client.flushall()
     views = TopicPartition(pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"] + "views", 0)
     admin(pipeline, lambda each: each.delete_records({views: RecordsToDelete(before_offset=100)}))
-    serve(pipeline)
+    service = pipeline.start("serve", "serve")
+    wait_until(lambda: "shop-pulse serve: " in service.said(), "the read service")
     asked = Asked(pipeline)
     with pytest.raises(urllib.error.HTTPError, match="503"):
         asked.ask()
