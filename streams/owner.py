@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from streams.batch import Batch, LogRecord, chunks
-from streams.errors import PulseError
+from streams.errors import REBUILD_INCOMPLETE, PulseError, UnusableStateError
 from streams.log_check import LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
 from streams.state import Missing, PartitionState, StateWrite
@@ -116,9 +116,9 @@ class Owner:
     def _check_not_emptied(self, guard: Guard, offsets: Mapping[str, int]) -> None:
         """Raises PulseError if Redis was emptied under this owner and the log no longer holds it all."""
         if self._guard.token and not guard.token and any(offsets.values()):
-            raise PulseError(
+            raise UnusableStateError(
                 f"Redis lost the state of partition {self.partition}, and the log no longer holds all of it: "
-                "restore Redis, or start with a new SHOP_PULSE_REDIS_PREFIX to count what the log holds"
+                f"restore Redis, or {REBUILD_INCOMPLETE}"
             )
 
     async def apply(self, batch: Batch) -> None:

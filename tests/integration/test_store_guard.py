@@ -204,7 +204,7 @@ def test_a_state_of_another_kind_is_not_used(redis_server: object, field: str, v
         await shelf.client.hset(shelf.key("meta"), field, value)
         with pytest.raises(PulseError) as raised:
             await shelf.owner()
-        assert says in str(raised.value) and "SHOP_PULSE_REDIS_PREFIX" in str(raised.value)
+        assert says in str(raised.value) and "`shop-pulse rebuild`" in str(raised.value)
         assert "\n" not in str(raised.value)
 
     story(redis_server)
