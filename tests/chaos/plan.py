@@ -159,7 +159,7 @@ def _kinds(rng: random.Random, count: int, among: Sequence[Kind]) -> list[Kind]:
     border = max(1, round(count * EARLY_SHARE))
     for at, kind in enumerate(kinds):
         if kind is Kind.REDIS_FLUSH and at >= border:
-            earlier = rng.randrange(border)
+            earlier = rng.choice([number for number in range(border) if kinds[number] is not kind])
             kinds[at], kinds[earlier] = kinds[earlier], kind
     return kinds
 
