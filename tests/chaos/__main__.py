@@ -38,7 +38,7 @@ def command(
     as_one_line: bool,
 ) -> None:
     """Break Kafka, Redis, workers, network, disk and clocks, and compare every figure afterwards."""
-    steps = chaos_plan(seed, faults) if soak is None else soak_plan(seed, faults, soak)
+    steps = chaos_plan(seed, faults) if soak is None else soak_plan(seed, faults)
     # What clients log of servers that are away is what the faults are for.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
@@ -55,6 +55,7 @@ def command(
                     seed=seed,
                     rate=rate,
                     minutes=minutes,
+                    every_s=soak or 0.0,
                     all_scopes=all_scopes,
                     say=say,
                 )

@@ -117,7 +117,7 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Faults that overlap. `pause_s`: before the step; `quiet`: whether to catch up after it."""
+    """Faults that overlap. `pause_s`: after the step; `quiet`: whether to catch up after it."""
 
     faults: tuple[Fault, ...]
     pause_s: float
@@ -142,13 +142,11 @@ def chaos_plan(seed: int, count: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def soak_plan(seed: int, count: int, every_s: float) -> tuple[Step, ...]:
-    """One fault every `every_s` seconds, of those kinds that leave broker and Redis their processes."""
+def soak_plan(seed: int, count: int) -> tuple[Step, ...]:
+    """One fault at a time, of those kinds that leave broker and Redis their processes."""
     rng = random.Random(f"soak {seed}")
     kinds = _kinds(rng, count, tuple(kind for kind in Kind if kind not in SOAK_LEFT_OUT))
-    return tuple(
-        Step((_fault(rng, number, kind, 0.0),), every_s, True) for number, kind in enumerate(kinds, 1)
-    )
+    return tuple(Step((_fault(rng, number, kind, 0.0),), 0.0, True) for number, kind in enumerate(kinds, 1))
 
 
 def _kinds(rng: random.Random, count: int, among: Sequence[Kind]) -> list[Kind]:

@@ -168,10 +168,15 @@ def run(
     seed: int,
     rate: int,
     minutes: float,
-    all_scopes: bool,
     say: Callable[[str], None],
+    every_s: float = 0.0,
+    all_scopes: bool = False,
 ) -> Result:
-    """Does the steps, as many as begin within `minutes`, and proves what came of them."""
+    """Does the steps, as many as begin within `minutes`, and proves what came of them.
+
+    `every_s`: from the beginning of a step to that of the next one, at least. `all_scopes`: the API is asked
+    for every scope, not for the largest of each kind.
+    """
     place = Place(folder, rate=rate, seed=seed)
     monitor = Monitor(
         place.background,
@@ -189,8 +194,9 @@ def run(
         for step in steps:
             if time.monotonic() - began_s > minutes * 60:
                 break
-            chaos.pause(step.pause_s)
+            step_s = time.monotonic()
             chaos.step(step)
+            chaos.pause(max(step.pause_s, step_s + every_s - time.monotonic()))
         seconds = time.monotonic() - began_s
         say(f"{monitor.seconds:7.1f} s  {len(chaos.felt)} faults are over; the source ends")
         place.end_source()
