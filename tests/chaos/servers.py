@@ -5,7 +5,9 @@ Workers and read service go through the proxies; the source, the watch and the c
 
 from __future__ import annotations
 
+import os
 import resource
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis import Redis
@@ -103,6 +105,10 @@ class ChaosKafka(KafkaServer):
             "controller.quorum.voters": f"1@{here}:{ruling}",
         }
         super().__init__(folder, port=port, options=listeners)
+
+    def environment(self) -> Mapping[str, str]:
+        """It is started again and again: what the compiler makes for months costs more than all else."""
+        return {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"} | os.environ
 
     @property
     def proxied(self) -> str:
