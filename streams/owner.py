@@ -94,6 +94,11 @@ class Counters:
     write_ms: int = 0
 
 
+def _gist(trouble: str) -> str:
+    """What is wrong and what to do, without the client's own words: these differ from call to call."""
+    return trouble.partition(" (")[0]
+
+
 class Owner:
     """One partition number. `epoch` rises with every take-over: batches read before it are dropped."""
 
@@ -343,7 +348,7 @@ class Owner:
             try:
                 answer = await ask()
             except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
-                if str(error) != self.trouble:
+                if _gist(str(error)) != _gist(self.trouble):
                     logger.error("partition %d waits: %s", self.partition, error)
                 self.trouble = str(error)
                 await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
