@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -128,8 +127,3 @@ def _compare_window(
             report.differences.append(Difference(gauge.path, where, str(figure), str(gauge.figure)))
         report.compared += 1
     return report
-
-
-def by_window(gauges: Iterator[Gauge]) -> Counter[str]:
-    """How many figures each window has."""
-    return Counter(gauge.window for gauge in gauges)

@@ -6,6 +6,7 @@ It runs in the background loop, straight to the servers, and asks nothing of the
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
@@ -39,6 +40,7 @@ class Monitor:
         outputs: how many dead letters and late rows there are, those sent again included.
         fresh: whether both servers answered the latest look; looks: how many there were.
         lags: (second since the monitor began, lag in seconds) of each look.
+        loads: load averages of the machine.
         memory: by name (second, process id, MiB).
         lost_records: how many counted records Redis has forgotten, in all.
     """
@@ -57,6 +59,7 @@ class Monitor:
         self.fresh = False
         self.looks = 0
         self.lags: list[tuple[float, float]] = []
+        self.loads: list[float] = []
         self.memory: dict[str, list[tuple[float, int, float]]] = {}
         self.lost_records = 0
         self._background = background
@@ -139,6 +142,7 @@ class Monitor:
                 if self.seconds >= memory_at_s:
                     memory_at_s = self.seconds + MEMORY_EVERY_S
                     self._look_at_memory()
+                    self.loads.append(os.getloadavg()[0])
                 await asyncio.sleep(EVERY_S)
         finally:
             await consumer.stop()

@@ -88,7 +88,7 @@ SPECS: Final = {
 SOAK_LEFT_OUT: Final = frozenset({Kind.REDIS_FLUSH, Kind.KAFKA_RESTART, Kind.KAFKA_KILL, Kind.REDIS_KILL,
                                   Kind.REDIS_POWER_LOSS, Kind.REDIS_FAILOVER})  # fmt: skip
 # All of the log is read again: late in a run that takes longer than everything else.
-EARLY_SHARE: Final = 0.3
+EARLY_SHARE: Final = 0.1
 SIZES: Final = (1, 1, 2, 2, 3)
 QUIET_SHARE: Final = 0.7
 STAGGER_S: Final = 4.0

@@ -54,7 +54,8 @@ def _lags(result: Mapping[str, Any]) -> str:
     low = sum(lag < CAUGHT_UP_S for lag in lags) / len(lags)
     return (
         f"Lag (age of the oldest record that is not in the figures), faults included: {shares}, "
-        f"max {max(lags):.1f} s; below {CAUGHT_UP_S:g} s in {low:.1%} of {len(lags):,} looks."
+        f"max {max(lags):.1f} s; below {CAUGHT_UP_S:g} s in {low:.1%} of {len(lags):,} looks. "
+        f"All of it ran on {result['cores']} cores, with a load average of {result['load_average']:.1f} (p50)."
     )
 
 

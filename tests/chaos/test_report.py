@@ -24,6 +24,8 @@ RESULT: dict[str, Any] = {
     ],
     "seconds": 90.0,
     "records": 12_345,
+    "cores": 2,
+    "load_average": 3.25,
     "outputs": {"dead-letters": 12, "late": 5},
     "lost_records": 2_000,
     "ended": ["worker-1 with exit code 1: no progress"],
@@ -48,6 +50,7 @@ def test_a_run_as_tables() -> None:
     assert "| **all** | 2 |" in text
     assert "kafka-kill" not in text
     assert "max 6.0 s; below 5 s in 75.0% of 4 looks" in text
+    assert "on 2 cores, with a load average of 3.2 (p50)" in text
     assert "| worker-0 | 12 | 105 | 116 | +60.0 |" in text
     assert "| worker-1 | – | 80 | 80 | – |" in text
     assert "Seed 5: 3 faults of 2 kinds in 1.5 min, 12,345 records; 321 duplicates absorbed" in text
