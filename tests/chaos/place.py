@@ -134,6 +134,10 @@ class Place:
         programs = (*self.workers, self.serve, self.kafka, self.redis.primary, self.redis.replica)
         return {each.name: each.pid for each in programs if each.running}
 
+    def last_words(self) -> str:
+        """What workers and read service said last."""
+        return "; ".join(f"{each.name} said: {each.last_line()}" for each in (*self.workers, self.serve))
+
     def duplicates(self) -> int:
         """Repeated records that are counted as such in Redis, over all days."""
         found = 0

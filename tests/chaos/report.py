@@ -55,7 +55,7 @@ def _lags(result: Mapping[str, Any]) -> str:
     return (
         f"Lag (age of the oldest record that is not in the figures), faults included: {shares}, "
         f"max {max(lags):.1f} s; below {CAUGHT_UP_S:g} s in {low:.1%} of {len(lags):,} looks. "
-        f"All of it ran on {result['cores']} cores, with a load average of {result['load_average']:.1f} (p50)."
+        f"All of it ran on {result['cores']} cores with a load average of {result['load_average']:.1f} (p50)."
     )
 
 

@@ -28,7 +28,7 @@ FIRST_S = 60.0
 
 
 class ChaosError(PulseError):
-    """The run failed; names seed and fault."""
+    """The run failed; names the fault. Whoever shows it names the seed."""
 
 
 @dataclass
@@ -60,7 +60,6 @@ class Chaos:
 
     place: Place
     monitor: Monitor
-    seed: int
     say: Callable[[str], None]
     felt: list[Felt] = field(default_factory=list)
     _running: list[tuple[Felt, faults.Run, float]] = field(default_factory=list)
@@ -72,7 +71,7 @@ class Chaos:
         end_s = time.monotonic() + patience_s
         while not until():
             if time.monotonic() > end_s:
-                raise ChaosError(f"seed {self.seed}: waited {patience_s:.0f} s in vain {what}")
+                raise ChaosError(f"waited {patience_s:.0f} s in vain {what}; {self.place.last_words()}")
             self._turn()
             time.sleep(TICK_S)
 
@@ -125,7 +124,7 @@ class Chaos:
             self._waiting.append(felt)
             return None
         except (PulseError, OSError) as error:
-            raise ChaosError(f"seed {self.seed}, fault {felt.fault}: {error}") from error
+            raise ChaosError(f"fault {felt.fault}: {error}; {self.place.last_words()}") from error
 
     def _is_back(self, felt: Felt) -> bool:
         # A look that was going on when it healed may have seen the time before.
@@ -185,7 +184,7 @@ def run(
         lambda: place.redis.primary.url,
         place.processes,
     )
-    chaos = Chaos(place, monitor, seed, say)
+    chaos = Chaos(place, monitor, say)
     try:
         place.start()
         monitor.start()
