@@ -50,7 +50,7 @@ def test_a_run_as_tables() -> None:
     assert "| **all** | 2 |" in text
     assert "kafka-kill" not in text
     assert "max 6.0 s; below 5 s in 75.0% of 4 looks" in text
-    assert "on 2 cores, with a load average of 3.2 (p50)" in text
+    assert "on 2 cores with a load average of 3.2 (p50)" in text
     assert "| worker-0 | 12 | 105 | 116 | +60.0 |" in text
     assert "| worker-1 | – | 80 | 80 | – |" in text
     assert "Seed 5: 3 faults of 2 kinds in 1.5 min, 12,345 records; 321 duplicates absorbed" in text
