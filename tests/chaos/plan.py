@@ -89,7 +89,7 @@ SOAK_LEFT_OUT: Final = frozenset({Kind.REDIS_FLUSH, Kind.KAFKA_RESTART, Kind.KAF
                                   Kind.REDIS_POWER_LOSS, Kind.REDIS_FAILOVER})  # fmt: skip
 # All of the log is read again: late in a run that takes longer than everything else.
 EARLY_SHARE: Final = 0.1
-SIZES: Final = (1, 1, 2, 2, 3)
+SIZES: Final = (1, 2, 2, 3, 3)
 QUIET_SHARE: Final = 0.7
 STAGGER_S: Final = 4.0
 
@@ -165,10 +165,12 @@ def _kinds(rng: random.Random, count: int, among: Sequence[Kind]) -> list[Kind]:
 def _take(kinds: list[Kind], size: int) -> list[Kind]:
     """The first kinds, as many of them as touch different things."""
     together: list[Kind] = []
-    while kinds and len(together) < size:
-        if SPECS[kinds[0]].touches in {SPECS[kind].touches for kind in together}:
-            break
-        together.append(kinds.pop(0))
+    touched: set[str] = set()
+    for kind in list(kinds):
+        if len(together) < size and SPECS[kind].touches not in touched:
+            together.append(kind)
+            touched.add(SPECS[kind].touches)
+            kinds.remove(kind)
     return together
 
 

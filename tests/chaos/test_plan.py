@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from tests.chaos.plan import EARLY_SHARE, SOAK_LEFT_OUT, SPECS, Fault, Kind, Step, chaos_plan, soak_plan, told
+from tests.chaos.plan import (
+    EARLY_SHARE,
+    SIZES,
+    SOAK_LEFT_OUT,
+    SPECS,
+    Fault,
+    Kind,
+    Step,
+    chaos_plan,
+    soak_plan,
+    told,
+)
 
 SEEDS = range(40)
 
@@ -53,7 +64,7 @@ def test_a_rebuild_comes_early() -> None:
     for seed in SEEDS:
         for count in (22, 200):
             numbers = [f.number for f in _faults(chaos_plan(seed, count)) if f.kind is Kind.REDIS_FLUSH]
-            assert numbers and max(numbers) <= max(1, round(count * EARLY_SHARE))
+            assert numbers and max(numbers) <= max(SIZES) * max(1, round(count * EARLY_SHARE))
 
 
 def test_faults_last_as_long_as_their_kind() -> None:
