@@ -35,7 +35,7 @@ chaos: setup ## 200 faults of 22 kinds on real processes, at most 2 h, everythin
 soak: setup ## 2 h with a fault a minute: memory, lag, drift; ARGS="--minutes 20"
 	@$(PYTHON) -m tests.chaos --soak 60 --faults 100000 --minutes 120 $(ARGS)
 
-screenshots: setup ## docs/images anew: starts everything, waits until a live sells, and takes pictures
+screenshots: setup ## docs/images anew: what `make run` shows after a quarter of an hour
 	@$(PYTHON) -m tests.browser.screenshots
 
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --strip-extras \

@@ -51,6 +51,14 @@ ROOMS = (
         cells=dict(watched(30, 10 * 4_000 + 30 * 6_000 + 20 * 60_000, 70_000)),
     ),
     Scenario(
+        name="nobody_has_more_viewers_than_a_billion",
+        fact="More than 10⁹ viewers count as 10⁹: a room cannot outgrow what sums hold.",
+        records=(beat("e1", NOON, 2**53 - 1),),
+        kinds=("live",),
+        measures=VIEWERS,
+        cells=dict(watched(10**9, 10**9 * 60_000, 60_000)),
+    ),
+    Scenario(
         name="heartbeat_lasts_a_minute_at_most",
         fact="After 60 s without a heartbeat nobody is counted until the next one.",
         records=(

@@ -14,7 +14,7 @@ from streams.batch import PlainRecord
 from streams.local.redis import RedisServer
 from streams.settings import Settings
 from streams.state import PartitionState, Rules, StateWrite
-from streams.store import Applied, Guard, Store, WriteAnswer, connect
+from streams.store import Applied, AppliedBefore, Guard, Refused, Store, WriteAnswer, connect
 from streams.worker import rules_of
 from tests.scenario_kit import Sent
 from verify.model import CellKey, flat_cells
@@ -71,14 +71,20 @@ class Shelf:
 
     async def snapshot(self) -> dict[str, bytes]:
         """What a backup would hold."""
-        return {key: await self.client.dump(key) for key in await self.keys()}
+        keys = await self.keys()
+        pipe = self.client.pipeline(transaction=True)
+        for key in keys:
+            pipe.dump(key)
+        return dict(zip(keys, await pipe.execute(), strict=True))
 
     async def roll_back(self, snapshot: Mapping[str, bytes]) -> None:
         """What a Redis that starts from this backup holds."""
+        pipe = self.client.pipeline(transaction=True)
         for key in await self.keys():
-            await self.client.delete(key)
+            pipe.delete(key)
         for key, dumped in snapshot.items():
-            await self.client.restore(key, 0, dumped)
+            pipe.restore(key, 0, dumped)
+        await pipe.execute()
 
     def cells(self) -> dict[CellKey, int]:
         """Every cell that is not zero, read as `verify` reads it."""
@@ -126,16 +132,23 @@ class Memory:
     async def send(self, write: StateWrite, token: str) -> WriteAnswer:
         """Sends a write; what its answer says is learned."""
         answer, guard = await self.store.write(self.state, write, self.guard, token, {"owner": "test"})
-        if isinstance(answer, Applied):
-            self.state.sums.learn(write.cells, iter(answer.increments))
-            for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
-                if not left:
-                    self.state.trimmed[name] = day
-            for pane in answer.emptied:
-                self.state.users.forget(pane)
-            self.state.sums.expire_again(answer.unfinished)
-            self.guard = guard
+        if not isinstance(answer, Refused):
+            self.learn(write, answer, guard)
         return answer
+
+    def learn(self, write: StateWrite, answer: Applied | AppliedBefore, guard: Guard) -> None:
+        """What an owner learns from the answer to a write that is in Redis."""
+        self.guard = guard
+        if isinstance(answer, AppliedBefore):
+            self.state.sums.expire_again(write.expired_panes)
+            return
+        self.state.sums.learn(write.cells, iter(answer.increments))
+        for (name, day), left in zip(write.trims.items(), answer.left, strict=True):
+            if not left:
+                self.state.trimmed[name] = day
+        for pane in answer.emptied:
+            self.state.users.forget(pane)
+        self.state.sums.expire_again(answer.unfinished)
 
     async def send_unanswered(self, write: StateWrite, token: str) -> None:
         """Sends a write whose answer gets lost on the way."""

@@ -14,85 +14,13 @@ from schemas.plain import decode_plain
 from schemas.verdicts import Rejected
 from tests.agreement import agreed_verdict, assert_same_content, verdict_of
 from tests.golden import Sample, samples
+from tests.mutations import FRAGMENTS
 from tests.poison import corpus
 
 SAMPLES = [sample for sample in samples() if len(sample.value) < 65_536]
 ACCEPTED_SAMPLES = [sample for sample in SAMPLES if sample.verdict == "accepted"]
 TOPICS = st.sampled_from(INPUT_TOPICS)
 
-# Texts in a field's place: JSON or not, right for some field or for none.
-FRAGMENTS = [
-    *(
-        "null",
-        "true",
-        "0",
-        "-0",
-        "1",
-        "5",
-        "6",
-        "-1",
-        "10000",
-        "10001",
-        "1.0",
-        "1e2",
-        "1e400",
-        "-1E-400",
-        "01",
-        "+1",
-    ),
-    *("9007199254740991", "9007199254740992", "18446744073709551616", "-9223372036854775809", "100000000000"),
-    *("9" * 4_400, "-" + "9" * 25, "1262304000000", "1262303999999", "NaN", "-Infinity", ".5", "1."),
-    *(
-        '""',
-        '"x"',
-        '"USD"',
-        '"usd"',
-        '"USD\\n"',
-        '"EURO"',
-        '"' + "x" * 64 + '"',
-        '"' + "é" * 65 + '"',
-        '"\\u0000"',
-    ),
-    *(
-        '"\\ud800"',
-        '"\\udc00\\ud800"',
-        '"\\ud83d\\ude00"',
-        '"\\ud83d\\u0041"',
-        '"\\x"',
-        '"\t"',
-        '"\x7f"',
-        '"\\/"',
-    ),
-    *('"other"', '"live"', '"real"', '"bot"', '"started"', '"treated"', '"view"', '"purchase"', '"refund"'),
-    *(
-        "[]",
-        "{}",
-        "[[[",
-        "[1]",
-        "[{}]",
-        "[null]",
-        "[{},]",
-        '{"a":1,"a":2}',
-        "[" * 63 + "]" * 63,
-        "[" * 64 + "]" * 64,
-    ),
-    *(
-        "{" * 3,
-        "}",
-        "]",
-        ",",
-        ":",
-        '"',
-        "\\",
-        "\ufeff",
-        " ",
-        "\n",
-        "\r\n",
-        "\x00",
-        "/**/",
-        '"event_type":"view"',
-    ),
-]
 FRAGMENT = st.sampled_from(FRAGMENTS)
 BYTES_FRAGMENT = st.one_of(
     FRAGMENT.map(str.encode), st.binary(min_size=1, max_size=4), st.just(b"\xed\xa0\x80")
