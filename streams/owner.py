@@ -45,6 +45,11 @@ CellNames = dict[tuple[str, Pane], list[str]]
 _EPOCHS = itertools.count(1)
 
 
+def _gist(trouble: str) -> str:
+    """What is wrong and what to do, without the client's own words: these differ from call to call."""
+    return trouble.partition(" (")[0]
+
+
 class Owner:
     """One partition number. `epoch` rises with every take-over: batches read before it are dropped."""
 
@@ -313,7 +318,7 @@ class Owner:
             try:
                 answer = await ask()
             except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
-                if str(error) != self.trouble:
+                if _gist(str(error)) != _gist(self.trouble):
                     logger.error("partition %d waits: %s", self.partition, error)
                 self.trouble = str(error)
                 await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])

@@ -147,6 +147,11 @@ async def guarded(answer: Awaitable[T]) -> T:
         raise StoreUnavailableError(_explain(error)) from error
     except (redis_errors.RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailableError(_explain(error)) from error
+    except RuntimeError as error:
+        # uvloop's word for writing to a connection that was reset a moment ago; redis-py lets it through.
+        if "handler is closed" not in str(error):
+            raise
+        raise StoreUnavailableError(_explain(error)) from error
 
 
 async def check_server(client: Redis) -> None:

@@ -68,10 +68,11 @@ class Addresses:
 
 @dataclass
 class Run:
-    """One comparison: what was read and found so far."""
+    """One comparison: what was read and found so far; `totals` once Redis has been compared."""
 
     addresses: Addresses
     rules: Rules
+    totals: Totals | None = None
     report: Report = field(default_factory=Report)
     parts: list[PartitionExpected] = field(default_factory=list)
     offsets: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -177,6 +178,7 @@ async def verify(run: Run, wait_seconds: float, all_scopes: bool) -> None:
             totals = Totals(max(heights, default=0), run.rules)
             for p in range(partitions):
                 await _verify_partition(run, log, cells, totals, p)
+            run.totals = totals
             compare_dead_letters(run.report, run.parts, await log.dead_letters(), run.read)
             compare_late(run.report, run.parts, await log.late(), run.read)
             if creators is not None and not run.report.panes_not_compared:
