@@ -8,7 +8,7 @@ PulseError.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar, cast
@@ -25,11 +25,11 @@ from schemas.events import INPUT_TOPICS, Refund
 from streams.errors import REBUILD, PulseError, UnusableStateError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
-from streams.progress import NEVER_MS, Progress
 from streams.state import PartitionState, Rules, StateWrite
 from streams.stored_ids import stored_minutes
-from streams.window import Pane, PaneSize
-from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
+from streams.stored_meta import check_meta, load_meta, panes_of
+from streams.window import Pane
+from streams.write_plan import Arg, Keys, Operations, meta_fields, plan, too_large
 
 logger = logging.getLogger(__name__)
 VERSION_MIN = (7, 0)
@@ -227,11 +227,11 @@ class Store:
                 f"figures of partition {partition} are in Redis, but not how far they were counted (was a "
                 f"key deleted or evicted?); {REBUILD}"
             )
-        _check_meta(meta, partition, rules)
+        check_meta(meta, partition, rules)
         state = PartitionState(partition, rules)
-        _load_meta(state, meta)
-        state.sums.load_stored(_panes_of(raw_panes, rules.sizes))
-        state.users.load_stored(_panes_of(raw_user_panes, state.users.sizes))
+        load_meta(state, meta)
+        state.sums.load_stored(panes_of(raw_panes, rules.sizes))
+        state.users.load_stored(panes_of(raw_user_panes, state.users.sizes))
         for encoded in raw_waiting.values():
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
@@ -354,53 +354,3 @@ def _parse(answer: Sequence[Any], operations: Operations) -> WriteAnswer:
             return AppliedBefore()
         case _:
             return Refused(answer[1].decode())
-
-
-def _check_meta(meta: Mapping[str, str], partition: int, rules: Rules) -> None:
-    if not meta:
-        return
-    partitions = rules.partitions
-    if meta.get("schema") != SCHEMA:
-        raise UnusableStateError(
-            f"the state of partition {partition} has schema {meta.get('schema')}, this program writes "
-            f"{SCHEMA}: run the version that wrote it, or go on with this one: {REBUILD}"
-        )
-    if meta.get("partitions") != str(partitions):
-        raise UnusableStateError(
-            f"the state was built with {meta.get('partitions')} partitions a topic, now there are "
-            f"{partitions}: keys moved; {REBUILD}"
-        )
-    if meta.get("rules") != rules.text:
-        raise UnusableStateError(
-            f"the state was built with other rules ({meta.get('rules')}) than the settings give now "
-            f"({rules.text}); set them back, or go on with these: {REBUILD}"
-        )
-
-
-def _load_meta(state: PartitionState, meta: Mapping[str, str]) -> None:
-    state.high_ms = int(meta.get("h", NEVER_MS))
-    state.service.currencies.update(meta.get("currencies", "").split())
-    for topic in INPUT_TOPICS:
-        last = meta.get(f"last:{topic}")
-        offset = meta.get(f"off:{topic}")
-        state.topics[topic] = Progress(
-            next_offset=None if offset is None else int(offset),
-            ingest_ms=int(meta.get(f"ing:{topic}", NEVER_MS)),
-            high_ms=int(meta.get(f"hi:{topic}", NEVER_MS)),
-            source_ms=int(meta.get(f"src:{topic}", NEVER_MS)),
-            heartbeat_ms=int(meta.get(f"hb:{topic}", NEVER_MS)),
-            canary_ms=int(meta.get(f"canary:{topic}", NEVER_MS)),
-            watermark_ms=int(meta.get(f"wm:{topic}", NEVER_MS)),
-            last=cast("tuple[int, int, int]", tuple(map(int, last.split(":")))) if last else None,
-        )
-    state.trimmed = {
-        name.removeprefix("trim:"): int(day) for name, day in meta.items() if name.startswith("trim:")
-    }
-
-
-def _panes_of(members: Sequence[bytes], sizes: Sequence[PaneSize]) -> Iterator[Pane]:
-    by_name = {size.name: size for size in sizes}
-    for member in members:
-        name, start_ms = member.decode().split(":")
-        if name in by_name:
-            yield Pane(by_name[name], int(start_ms))

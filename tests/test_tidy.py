@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
-    "store": ("streams.write_plan", "streams.store", "streams.generations"),
+    "store": ("streams.write_plan", "streams.stored_meta", "streams.store", "streams.generations"),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(
