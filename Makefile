@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit long simulate bench screenshots lock
+.PHONY: setup run test lint typecheck unit long simulate bench chaos soak screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -31,6 +31,12 @@ simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)
+
+chaos: setup ## 200 faults of 22 kinds on real processes, at most 2 h, everything proved; ARGS="--faults 40 --seed 7"
+	@$(PYTHON) -m tests.chaos --faults 200 --minutes 120 --all-scopes $(ARGS)
+
+soak: setup ## 2 h with a fault a minute: memory, lag, drift; ARGS="--minutes 20"
+	@$(PYTHON) -m tests.chaos --soak 60 --faults 100000 --minutes 120 $(ARGS)
 
 screenshots: setup ## docs/images anew: what `make run` shows after a quarter of an hour
 	@$(PYTHON) -m tests.browser.screenshots

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from streams.batch import Batch, LogRecord, chunks
-from streams.errors import PulseError
+from streams.errors import REBUILD_INCOMPLETE, PulseError, UnusableStateError
 from streams.log_check import LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
 from streams.state import Missing, PartitionState, StateWrite
@@ -43,6 +43,11 @@ Records = dict[str, dict[str, bytes | None]]
 CellNames = dict[tuple[str, Pane], list[str]]
 # Fetch epochs of all owners of this process: a partition that comes back gets one that no batch carries yet.
 _EPOCHS = itertools.count(1)
+
+
+def _gist(trouble: str) -> str:
+    """What is wrong and what to do, without the client's own words: these differ from call to call."""
+    return trouble.partition(" (")[0]
 
 
 class Owner:
@@ -116,9 +121,9 @@ class Owner:
     def _check_not_emptied(self, guard: Guard, offsets: Mapping[str, int]) -> None:
         """Raises PulseError if Redis was emptied under this owner and the log no longer holds it all."""
         if self._guard.token and not guard.token and any(offsets.values()):
-            raise PulseError(
+            raise UnusableStateError(
                 f"Redis lost the state of partition {self.partition}, and the log no longer holds all of it: "
-                "restore Redis, or start with a new SHOP_PULSE_REDIS_PREFIX to count what the log holds"
+                f"restore Redis, or {REBUILD_INCOMPLETE}"
             )
 
     async def apply(self, batch: Batch) -> None:
@@ -313,7 +318,7 @@ class Owner:
             try:
                 answer = await ask()
             except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
-                if str(error) != self.trouble:
+                if _gist(str(error)) != _gist(self.trouble):
                     logger.error("partition %d waits: %s", self.partition, error)
                 self.trouble = str(error)
                 await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])

@@ -40,7 +40,8 @@ FETCH_WAIT_MS = 100
 # A broker that answered no fetch for so long is not known to have nothing new.
 UNHEARD_MS = 5_000
 HEARTBEATS_PER_SESSION = 3
-REQUEST_TIMEOUT_MS = 20_000
+# A connection whose other end vanished is told by nothing else: reading stands still for so long.
+REQUEST_TIMEOUT_MS = 10_000
 
 
 class RawPartitionRecords(PartitionRecords):  # type: ignore[misc]

@@ -191,6 +191,13 @@ def test_the_benchs_figures_can_be_scraped(shop: Shop) -> None:
     assert b"redis_up 1" in text
 
 
+def test_a_redis_without_figures_is_up(redis_server: RedisServer) -> None:
+    """Nothing was lost with it that Redis could be blamed for: it answers, and no figure is told."""
+    text = _scrape(Shop(redis_server.url))
+    assert b"shop_pulse_redis_up 1.0" in text
+    assert b"shop_pulse_gmv_paid_minor{" not in text and b"shop_pulse_as_of_timestamp_seconds{" not in text
+
+
 def test_without_redis_a_scrape_says_so(new_redis: Callable[..., RedisServer]) -> None:
     """The scrape itself succeeds: Prometheus can tell which of the two is down."""
     server = new_redis()
@@ -235,6 +242,22 @@ def test_the_most_used_apps_tell_their_users_of_whole_days(shop: Shop) -> None:
     assert _scopes(text, "shop_pulse_active_users_day", "app", "24h") == {"resso": 1, "plus": 1}
     assert _scopes(text, "shop_pulse_active_users_month", "app", "24h") == {"resso": 2, "plus": 2}
     assert _scopes(text, "shop_pulse_active_users_month", "app", "5m") == {}
+
+
+def test_the_best_selling_of_the_day_tell_whom_they_reach(shop: Shop) -> None:
+    """The first K brands and merchants by GMV of 24 hours: reach, taps, sales; the others are one series."""
+    for kind in ("brand", "merchant"):
+        for of, gmv in (("b1", 30), ("b2", 20), ("b3", 10)):
+            shop.book(NOON_MS - 10 * HOUR_MS, kind, of, gmv_paid__USD=gmv, events__tag_tap=2)
+            shop.users(NOON_MS - 10 * HOUR_MS, "reach", kind, of, "u1", "u2", "u3")
+    shop.book(NOON_MS - 1, "all", "", items=1)
+    text = _scrape(shop)
+    for kind in ("brand", "merchant"):
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", kind, "24h") == {"b1": 30, "b2": 20, OTHER: 10}
+        assert _scopes(text, "shop_pulse_events_tag_tap", kind, "24h") == {"b1": 2, "b2": 2, OTHER: 2}
+        assert _scopes(text, "shop_pulse_reach_users", kind, "24h") == {"b1": 3, "b2": 3}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", kind, "30m") == {}
+        assert _scopes(text, "shop_pulse_cart_adds_per_tag_tap", kind, "24h") == {}
 
 
 def test_what_takes_days_has_no_gauge(shop: Shop) -> None:
