@@ -12,6 +12,7 @@ from dashboards.grafana_panels import (
     CONTRACT,
     COUNT,
     FIGURES,
+    RATIO,
     Board,
     Kind,
     Panel,
@@ -24,15 +25,28 @@ from dashboards.grafana_parts import CURRENCY, MARKS, SHOPS, TRUST
 from dashboards.grafana_queries import each, figure, money
 from dashboards.uids import STAKEHOLDERS
 from schemas.fields import Entry
+from streams.figures.refund_rate import AGES, LEAST_ORDERS, RATE_BY_AGE, age_of
+from streams.scopes import BRAND, MERCHANT
 
 _DAY = {"window": "24h"}
 _SHOP = {"scope_kind": "all", **_DAY}
 _PLATFORMS = {"scope_kind": "platform", **_DAY}
+_SELLERS = (BRAND.name, MERCHANT.name)
+_OF_DAYS = "Of UTC days that are over: it moves once a day. The apps most used in these 30 days."
 _OF_24_H = "A sum of 24 hours at each point, read once a minute."
 
 
 def _by_platform(path: str, pitfall: str = _OF_24_H) -> Panel:
     return kpi_lines(path, "24 h, by platform", pitfall, "scope", **_PLATFORMS)
+
+
+def _by_app(path: str) -> Panel:
+    return kpi_lines(path, "by app", _OF_DAYS, "scope", scope_kind="app", **_DAY)
+
+
+def _by_seller(path: str, kind: str) -> Panel:
+    of = f"{_OF_24_H} The best-selling of the day, and all others as `other`."
+    return kpi_lines(path, f"24 h, by {kind}", of, "scope", scope_kind=kind, **_DAY)
 
 
 def _together(title: str, means: str, unit: str, *paths: str) -> Panel:
@@ -90,6 +104,37 @@ _SHORT = Panel(
     low=0,
 )
 
+_REFUNDS_BY_AGE = Panel(
+    kind=Kind.LINES,
+    title="Refund rate by age of the purchases, $currency",
+    means="What went back over GMV, of purchases of so many whole days ago in the whole shop, from "
+    f"{LEAST_ORDERS} orders on. Of young ones more will come back: compare each age with itself.",
+    more=f"{CONTRACT}#after-the-purchase",
+    unit=RATIO,
+    queries=(Query(each(RATE_BY_AGE, "age", scope_kind="all", currency="$currency"), "{{age}}"),),
+    low=0,
+)
+_MATURE_REFUNDS = Panel(
+    kind=Kind.LINES,
+    title="Refund rate of mature purchases by platform, $currency",
+    means="Of the thirty days of purchases that ended thirty days ago: what had the time to come back has.",
+    more=f"{CONTRACT}#after-the-purchase",
+    unit=RATIO,
+    queries=(
+        Query(
+            each(
+                RATE_BY_AGE,
+                "scope",
+                scope_kind="platform",
+                age=age_of(*AGES[-1]),
+                currency="$currency",
+            ),
+            "{{scope}}",
+        ),
+    ),
+    low=0,
+)
+
 BOARD = Board(
     uid=STAKEHOLDERS,
     title="Shop Pulse: stakeholders",
@@ -121,15 +166,17 @@ BOARD = Board(
         Row(
             "Brands and merchants",
             (
+                *(_by_seller("reach.users", kind) for kind in _SELLERS),
+                *(_by_seller("events.tag_tap", kind) for kind in _SELLERS),
+                *(_by_seller("money.*.gmv_net_minor", kind) for kind in _SELLERS),
                 _together(
-                    "Reach and clicks, 24 h",
+                    "Seen and tapped, 24 h",
                     "Product cards shown, products opened, tags tapped, in the whole shop.",
                     COUNT,
                     "events.product_impression",
                     "events_by_type.product_view",
                     "events.tag_tap",
                 ),
-                _by_platform("money.*.gmv_net_minor"),
                 _by_platform("ratios.orders_per_tag_tap"),
                 _by_platform("money.*.recommended_gmv_per_gmv_paid"),
             ),
@@ -146,6 +193,8 @@ BOARD = Board(
                     "take.*.ads_minor",
                 ),
                 _by_platform("take.*.total_minor"),
+                _by_app("active_users.day"),
+                _by_app("active_users.month"),
             ),
         ),
         Row(
@@ -159,14 +208,15 @@ BOARD = Board(
                 ),
                 _by_platform("virality.k_factor"),
                 _by_platform("virality.new_users_per_sharer"),
-                _by_platform("mini_program.orders_per_open"),
+                _by_platform("mini_program.actions_per_open"),
             ),
         ),
         Row(
             "What must not suffer",
             (
                 _by_platform("ratios.cart_abandonment_per_add_to_cart_sessions"),
-                _by_platform("money.*.refunds_of_purchases_per_gmv_paid", "It grows while the cohort ages."),
+                _REFUNDS_BY_AGE,
+                _MATURE_REFUNDS,
                 _by_platform("payments.failure_rate", "By attempt; one order may have several."),
                 _by_platform("ratios.cancelled_per_orders"),
                 _SHORT,

@@ -17,7 +17,7 @@ from streams import settings
 from streams.errors import PulseError
 from streams.kpi import Formula, Kpi, Mean, Measure, Product, Quantile, Ratio, Sum, Whole
 from streams.kpis import KPIS, QUALITY
-from streams.scopes import EVERYWHERE
+from streams.scopes import EVENT_SCOPES, EVERYWHERE
 
 
 def files() -> dict[str, str]:
@@ -33,6 +33,9 @@ def files() -> dict[str, str]:
     }
 
 
+_NO_GAUGE = "It takes days, and windows of gauges a day at most: of answers only, without a gauge."
+
+
 def kpi_reference() -> str:
     """The page of all figures: what each is made of, what misleads in it, and what watches it."""
     lines = [
@@ -40,8 +43,8 @@ def kpi_reference() -> str:
         "",
         "Written by `shop-pulse render` from `streams/kpis.py`, `dashboards/pitfalls.py` and",
         "`dashboards/alerts*.py`; do not edit. `*` stands for a currency; a ratio over nothing is `null`.",
-        "What the measures mean: [docs/contract.md](../docs/contract.md). Every scope: all but `campaign`,",
-        "which has figures of its own.",
+        "What the measures mean: [docs/contract.md](../docs/contract.md). Every scope: all but those that",
+        f"only some events carry (`{' '.join(kind.name for kind in EVENT_SCOPES)}`).",
         "",
         "| figure | formula | denominator | unit | kept for | meaning | pitfalls | alerts | source |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -67,7 +70,7 @@ def _row(kpi: Kpi) -> str:
         kpi.unit,
         kinds,
         kpi.help,
-        PITFALLS.get(kpi.path, ""),
+        " ".join(filter(None, (PITFALLS.get(kpi.path, ""), "" if kpi.has_gauge else _NO_GAUGE))),
         alerts,
         kpi.source,
     )

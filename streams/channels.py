@@ -12,12 +12,15 @@ from streams.answer import QuestionError, Scope, is_named
 from streams.ranking import Ranking
 from streams.read_model import Answer, Question, ReadModel
 from streams.scopes import ALL, CHANNEL, MINI_PROGRAM_CHANNEL, UNKNOWN, pair_value
+from streams.window import NAMED_WINDOWS
 
 CHANNELS_MAX = 20
-# Longer ones would walk the panes of a whole day for a list of names.
-WINDOWS = ("5m", "30m", "1h")
+WINDOWS = tuple(NAMED_WINDOWS)
 _COPIED = ("scope", "from_ms", "to_ms", "as_of_ms", "completeness", "state", "capped", "virality")
-_FIGURES = ("shares", "opens", "new_users", "sharers", "new_users_per_sharer")
+_FIGURES = (
+    *("shares", "opens", "new_users", "sharers", "new_users_per_sharer"),
+    *("cycle_p50_seconds", "maturity"),
+)
 
 
 async def read_virality(model: ReadModel, ranking: Ranking, scope_text: str, window: str) -> Answer:
@@ -34,7 +37,8 @@ async def read_virality(model: ReadModel, ranking: Ranking, scope_text: str, win
     from_ms, to_ms = users["users_from_ms"], users["users_to_ms"]
     assert isinstance(from_ms, int)
     assert isinstance(to_ms, int)
-    view, asked = await model.over(window)
+    # The panes of the users' range: of a day these are hours, of which a list of names is soon read.
+    view, asked = await model.over(lambda _moment: (from_ms, to_ms))
     tally = await ranking.tally(CHANNEL.name, asked.panes, view.metas)
     names = tally.order(CHANNELS_MAX)
     if scope.kind == ALL.name and UNKNOWN not in names:

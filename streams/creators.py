@@ -2,7 +2,8 @@
 
 It stands between the store and `earners`, which says what follows. All creators of sixty days are asked for
 at once, so they are walked in small steps that hold up no writer, beside the answers, every EVERY_S; of what
-was read four spans are kept.
+was read four spans are kept, and of each partition number up to which records it was read, so that whoever
+checks a reading later knows what it had seen.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from streams.answer import QuestionError
 from streams.earners import Answer, Span, creators_answer, together
 from streams.read_model import ReadModel
+from streams.read_store import Meta
 from streams.reading import Moment
 from streams.samples import Samples
 from streams.scopes import ALL, CREATOR, OTHER, PLATFORM_CREATOR, split_pair
@@ -27,23 +29,36 @@ from streams.window import DAY_MS, Pane, WindowError
 DAYS = (7, 30)
 SPANS = ((0, 7), (7, 14), (14, 30), (30, 60))
 EVERY_S = 300.0
-# While nothing is known yet, or Redis does not answer.
+# While nothing is known yet, or Redis does not answer, or days that are over are still being read.
 AGAIN_S = 10.0
+# What these days are made of: taps say to whom a line belongs that names nobody.
+TOPICS = ("purchases", "livestreams", "tag-taps")
+# A partition number whose days change while they are walked is walked again, so often in all.
+WALKS = 2
 # Creators of all spans and platforms, some 500 bytes each.
 CREATORS_MAX = 400_000
+
+# By (platform, creator) the amounts of a span, by stored measure.
+_Work = dict[tuple[str, str], dict[str, int]]
+_Spans = dict[tuple[int, int], _Work]
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a reading found: when, up to which UTC midnight, and the work of each span."""
+    """What a reading found: when, up to which UTC midnight, and the work of each span.
+
+    `offsets`: by topic and partition number the next record that was not yet counted; None where the days
+    changed while they were read.
+    """
 
     read_ms: int
     to_ms: int
     trust: Trust
     currencies: tuple[str, ...]
     spans: Mapping[tuple[int, int], Span]
+    offsets: Mapping[str, Sequence[int | None]]
 
     def of(self, from_days: int, to_days: int) -> Span:
         """The work from so many days back to so many."""
@@ -78,6 +93,7 @@ class Creators:
             "to_ms": found.to_ms,
             "before_from_ms": found.to_ms - 2 * days * DAY_MS,
             "read_ms": found.read_ms,
+            "read_offsets": found.offsets,
             "as_of_ms": found.trust.as_of_ms,
             # Of hundreds of thousands of creators it takes a while; other answers need not wait.
             **await asyncio.to_thread(self._of, found, platform, days),
@@ -128,11 +144,12 @@ class Creators:
                 _log.warning("creators' days are not read: %s", error)
             except Exception:  # One fault must not end it: its gauges would stand still for good.
                 _log.exception("creators' days are not read")
-            is_known = found is not None and found.trust.as_of_ms is not None
-            await asyncio.sleep(EVERY_S if is_known else AGAIN_S)
+            is_whole = found is not None and found.read_ms - found.to_ms < DAY_MS
+            await asyncio.sleep(EVERY_S if is_whole else AGAIN_S)
 
     async def read(self) -> Found:
-        """Reads anew. Raises QuestionError where there are too many, and StoreUnavailableError."""
+        """Reads anew. Raises QuestionError where there are too many, or where no day is known to be read to
+        its end, and StoreUnavailableError."""
         async with self._one_at_a_time:
             try:
                 found = await self._read(self._model.clock())
@@ -151,31 +168,55 @@ class Creators:
         view, _ = await self._model.over(_today)
         trusted = await self._model.trust(view, _today(view.moment), CREATOR.name)
         # The day that is going on, or is not read to its end, would look as if all had stopped.
-        known_ms = now_ms if trusted.as_of_ms is None else min(now_ms, trusted.as_of_ms)
+        if trusted.as_of_ms is None:
+            raise QuestionError("no day is known to be read to its end yet; ask again in a moment")
+        known_ms = min(now_ms, trusted.as_of_ms)
         to_ms = known_ms - known_ms % DAY_MS
-        spans: dict[tuple[int, int], Span] = {}
-        left = CREATORS_MAX
-        for near, far in SPANS:
-            spans[near, far] = await self._span(to_ms - far * DAY_MS, to_ms - near * DAY_MS, left)
-            left -= len(spans[near, far])
-        return Found(now_ms, to_ms, trusted, view.moment.currencies, spans)
+        spans: _Spans = {span: {} for span in SPANS}
+        panes = {span: self._panes(to_ms, *span) for span in SPANS}
+        offsets: dict[str, list[int | None]] = {topic: [] for topic in TOPICS}
+        for p in range(self._model.store.partitions):
+            found, meta = await self._of_partition(p, panes)
+            for topic in TOPICS:
+                offsets[topic].append(None if meta is None else meta.number(f"off:{topic}") or 0)
+            # Of hundreds of thousands of creators it takes a while; other answers need not wait.
+            await asyncio.to_thread(_merge, spans, found)
+            _check_size(spans)
+        return Found(now_ms, to_ms, trusted, view.moment.currencies, spans, offsets)
 
-    async def _span(self, from_ms: int, to_ms: int, most: int) -> Span:
-        store, size = self._model.store, self._model.sizes[-1]
-        panes = [Pane(size, start_ms) for start_ms in range(max(from_ms, 0), to_ms, DAY_MS)]
-        total: dict[tuple[str, str], dict[str, int]] = {}
-        for p in range(store.partitions):
-            for pane, mark in zip(panes, await store.marks(p, panes), strict=True):
-                if mark is not None:
-                    # A walk may tell a cell twice.
-                    cells = {cell: n async for cell, n in store.walk(p, PLATFORM_CREATOR.name, pane)}
-                    _add(total, cells)
-                if len(total) > most:
-                    raise QuestionError(
-                        f"more than {CREATORS_MAX} creators worked in these days, too many to tell of; "
-                        "ask for single ones with /api/v1/kpis?scope=creator:ID"
-                    )
-        return total
+    def _panes(self, to_ms: int, near: int, far: int) -> list[Pane]:
+        starts = range(max(to_ms - far * DAY_MS, 0), to_ms - near * DAY_MS, DAY_MS)
+        return [Pane(self._model.sizes[-1], start_ms) for start_ms in starts]
+
+    async def _of_partition(
+        self, p: int, panes: Mapping[tuple[int, int], Sequence[Pane]]
+    ) -> tuple[_Spans, Meta | None]:
+        """One partition number's work of each span, and the meta that belongs to it; None where there is no
+        such moment, because its days kept changing."""
+        every = [pane for each in panes.values() for pane in each]
+        meta: Meta | None = None
+        found: _Spans = {}
+        for _ in range(WALKS):
+            before = await self._model.store.marks(p, every)
+            meta = await self._model.store.meta(p)
+            marks = dict(zip(every, before, strict=True))
+            found = {span: {} for span in panes}
+            for span, each in panes.items():
+                for pane in each:
+                    if marks[pane] is not None:
+                        await self._walk(p, pane, found[span])
+                    _check_size(found)
+            if await self._model.store.marks(p, every) == before:
+                return found, meta
+        return found, None
+
+    async def _walk(self, p: int, pane: Pane, into: _Work) -> None:
+        # A walk may tell a cell twice.
+        cells = {cell: n async for cell, n in self._model.store.walk(p, PLATFORM_CREATOR.name, pane)}
+        for cell, amount in cells.items():
+            measure, _, value = cell.partition("|")
+            # Of some names there would be hundreds of thousands of copies.
+            _add(into.setdefault(split_pair(value), {}), {sys.intern(measure): amount})
 
 
 _LABELS = ("platform", "days")
@@ -198,13 +239,23 @@ def _today(moment: Moment) -> tuple[int, int]:
     return start_ms, start_ms + DAY_MS
 
 
-def _add(total: dict[tuple[str, str], dict[str, int]], cells: Mapping[str, int]) -> None:
-    for cell, amount in cells.items():
-        measure, _, value = cell.partition("|")
-        work = total.setdefault(split_pair(value), {})
-        # Of some names there would be hundreds of thousands of copies.
-        name = sys.intern(measure)
-        work[name] = work.get(name, 0) + amount
+def _add(work: dict[str, int], amounts: Mapping[str, int]) -> None:
+    for measure, amount in amounts.items():
+        work[measure] = work.get(measure, 0) + amount
+
+
+def _merge(total: _Spans, part: _Spans) -> None:
+    for span, work in part.items():
+        for who, amounts in work.items():
+            _add(total[span].setdefault(who, {}), amounts)
+
+
+def _check_size(spans: _Spans) -> None:
+    if sum(map(len, spans.values())) > CREATORS_MAX:
+        raise QuestionError(
+            f"more than {CREATORS_MAX} creators worked in these days, too many to tell of; "
+            "ask for single ones with /api/v1/kpis?scope=creator:ID"
+        )
 
 
 def _number(answer: object, path: Sequence[str]) -> float:

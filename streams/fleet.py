@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from streams.batch import Batch
 from streams.errors import PulseError
-from streams.owner import Owner, Work
+from streams.owner import Owner
 from streams.progress import NEVER_MS
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 

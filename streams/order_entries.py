@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice, zip_longest
 from typing import NamedTuple
 
 from schemas.events import Purchase
@@ -34,29 +35,70 @@ class Booking(NamedTuple):
     lines: Sequence[OrderLine] | None = None
 
 
+class _Worth(NamedTuple):
+    """What an order comes to at the time of its purchase and at those of claw-backs."""
+
+    purchase: Booking
+    claw_backs: Sequence[Booking]
+    commission: Commission | None
+
+
 def book(books: Books, order: Order, sign: int) -> None:
     """Books everything that the order is worth (1), or takes it back (-1); nothing of an excluded one."""
     if order.excluded:
         return
-    commission = commission_of(order, books.settlement) if books.keeps_commission else None
-    for time_ms, entries, lines in bookings(order, commission):
-        books.book(time_ms, order.scopes, entries, order.lines if lines is None else lines, sign)
-    if commission is not None:
-        books.book_due(order, commission, sign)
+    worth = _worth(books, order)
+    for booking in (worth.purchase, *_of_refunds(order), *worth.claw_backs, *_by_attribution(order)):
+        _book(books, order, booking, sign)
+    if worth.commission is not None:
+        books.book_due(order, worth.commission, sign)
     books.book_rooms(order, sign)
 
 
 @contextmanager
 def rebooked(books: Books, order: Order) -> Iterator[None]:
-    """Around a change of the record: takes back what it was worth, and books what it is worth then."""
+    """Around any change of the record: takes back what it was worth, and books what it is worth then."""
     book(books, order, -1)
     yield
     book(books, order, 1)
 
 
-def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:
-    """Everything that the order is worth: at its own time, and at those of its refunds."""
+@contextmanager
+def amended(books: Books, order: Order) -> Iterator[None]:
+    """Around a change that moves no line and takes no refund back: books only what differs.
+
+    Most of an order stays as it is, and one with thousands of refunds must not be booked anew with each.
+    """
+    if order.excluded:
+        yield
+        return
+    before, refunds = _worth(books, order), len(order.refunds)
+    yield
+    after = _worth(books, order)
+    for old, new in zip_longest(
+        (before.purchase, *before.claw_backs), (after.purchase, *after.claw_backs), fillvalue=None
+    ):
+        if old == new:
+            continue
+        if old is not None:
+            _book(books, order, old, -1)
+        if new is not None:
+            _book(books, order, new, 1)
+    for booking in _of_refunds(order, refunds):
+        _book(books, order, booking, 1)
+    if before.commission is not None and after.commission is not None:
+        books.book_due(order, before.commission, -1)
+        books.book_due(order, after.commission, 1)
+
+
+def _book(books: Books, order: Order, booking: Booking, sign: int) -> None:
+    lines = order.lines if booking.lines is None else booking.lines
+    books.book(booking.time_ms, order.scopes, booking.entries, lines, sign)
+
+
+def _worth(books: Books, order: Order) -> _Worth:
     lines, currency = order.lines, order.currency
+    commission = commission_of(order, books.settlement) if books.keeps_commission else None
     values = [line.value_minor for line in lines]
     paid = [line.paid_minor for line in lines]
     quantities = [line.quantity for line in lines]
@@ -72,20 +114,27 @@ def bookings(order: Order, commission: Commission | None) -> Iterator[Booking]:
         Entry(take.FEES, fees, currency),
         *(_of_commission(commission, currency) if commission is not None else ()),
     )
-    yield Booking(order.time_ms, (*entries, *_of_parts(order, entries)))
-    for taken in order.refunds:
+    purchase = Booking(order.time_ms, (*entries, *_of_parts(order, entries)))
+    claw_backs = [
+        Booking(time_ms, (Entry(figures.CLAW_BACKS, sum(clawed), currency, clawed),))
+        for time_ms, clawed in (commission.claw_backs if commission is not None else ())
+    ]
+    return _Worth(purchase, claw_backs, commission)
+
+
+def _of_refunds(order: Order, first: int = 0) -> Iterator[Booking]:
+    """Of the refunds from the one numbered `first` on, each at its own time."""
+    for taken in islice(order.refunds, first, None):
         by_line = taken.by_line_minor
-        yield Booking(taken.time_ms, (Entry(catalogue.REFUNDS, sum(by_line), currency, by_line),))
-    for time_ms, clawed in commission.claw_backs if commission is not None else ():
-        yield Booking(time_ms, (Entry(figures.CLAW_BACKS, sum(clawed), currency, clawed),))
-    yield from _by_attribution(order)
+        entry = Entry(catalogue.REFUNDS, sum(by_line), order.currency, by_line)
+        yield Booking(taken.time_ms, (entry,))
 
 
 def _by_attribution(order: Order) -> Iterator[Booking]:
     """What the order is worth by whose word its lines belong to somebody."""
     lines_of: dict[Attribution, list[OrderLine]] = {}
     for line in order.lines:
-        lines_of.setdefault(attribution_of(line), []).append(line)
+        lines_of.setdefault(_attribution_of(line), []).append(line)
     for attribution, lines in lines_of.items():
         values = [line.value_minor for line in lines]
         entries = (
@@ -95,7 +144,7 @@ def _by_attribution(order: Order) -> Iterator[Booking]:
         yield Booking(order.time_ms, entries, lines)
 
 
-def attribution_of(line: OrderLine) -> Attribution:
+def _attribution_of(line: OrderLine) -> Attribution:
     """By whose word the line belongs to a live or creator."""
     if line.live is None and line.creator is None:
         return Attribution.UNATTRIBUTED

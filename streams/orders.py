@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from heapq import heappop, heappush
 
 from msgspec.msgpack import encode
 from xxhash import xxh3_64_intdigest
@@ -22,7 +23,6 @@ from streams.window import MINUTE_MS
 
 TOPIC = "purchases"
 _ORDER_FIELDS = tuple(kind.fields[0] for kind in SINGLE_ORDER_SCOPES)
-_NEVER_MS = 1 << 62
 
 
 def order_scopes(event: Event) -> tuple[str | None, ...]:
@@ -90,7 +90,8 @@ class OrderBook:
         self.waiting: dict[str, dict[str, tuple[Refund, WaitingRefund]]] = {}
         # What the next write saves: by refund; None deletes.
         self.changed_waiting: dict[str, WaitingRefund | None] = {}
-        self._next_due_ms = _NEVER_MS
+        # When the time of each is up: (ingest time, offset, order, refund); also of those that wait no more.
+        self._due: list[tuple[int, int, str, str]] = []
         self._refused: list[str] = []
         self._books = books
         self._attribution = attribution
@@ -161,14 +162,14 @@ class OrderBook:
         if order is None:
             self.deliveries.let_wait(event.order_id, event.event_time_ms, ingest_ms)
         elif order.delivered_ms is None or event.event_time_ms < order.delivered_ms:
-            with order_entries.rebooked(self._books, order):
+            with order_entries.amended(self._books, order):
                 order.delivered_ms = event.event_time_ms
             self.orders.put(event.order_id, order)
 
     def let_wait(self, refund: Refund, kept: WaitingRefund) -> None:
         """Keeps a refund until its order comes or its time is up."""
         self.waiting.setdefault(refund.order_id, {})[refund.refund_id] = (refund, kept)
-        self._next_due_ms = min(self._next_due_ms, kept.counted_ms + self._wait_ms)
+        heappush(self._due, (kept.counted_ms + self._wait_ms, kept.offset, refund.order_id, refund.refund_id))
 
     @staticmethod
     def contradiction(event: Refund, order: Order) -> str:
@@ -189,7 +190,7 @@ class OrderBook:
             [line.product for line in lines],
             [line.left_minor for line in lines],
         )
-        with order_entries.rebooked(self._books, order):
+        with order_entries.amended(self._books, order):
             for line, amount in zip(lines, taken, strict=True):
                 line.left_minor -= amount
             order.refunds.append(Taken(event.event_time_ms, taken))
@@ -222,16 +223,15 @@ class OrderBook:
 
     def expire_waiting(self, ingest_ms: int) -> None:
         """Books refunds whose order did not come in time on the whole shop and the refund's platform."""
-        if ingest_ms < self._next_due_ms:
-            return
-        kept_refunds = [pair for ours in self.waiting.values() for pair in ours.values()]
-        self.waiting.clear()
-        self._next_due_ms = _NEVER_MS
-        for refund, kept in kept_refunds:
-            if ingest_ms < kept.counted_ms + self._wait_ms:
-                self.let_wait(refund, kept)
-                continue
-            self.changed_waiting[refund.refund_id] = None
+        while self._due and self._due[0][0] <= ingest_ms:
+            _, offset, order_id, refund_id = heappop(self._due)
+            ours = self.waiting.get(order_id, {})
+            if refund_id not in ours or ours[refund_id][1].offset != offset:
+                continue  # Its order came.
+            refund, _ = ours.pop(refund_id)
+            if not ours:
+                del self.waiting[order_id]
+            self.changed_waiting[refund_id] = None
             scopes = order_scopes(refund)
             platform_only = (scopes[0], *(None for _ in scopes[1:]))
             entries = (

@@ -27,7 +27,13 @@ PERCENTILE_LIVES = 3
 MINUTES_MAX = 24 * 60
 # What an answer says of a live that is compared with none.
 NO_COMPARISON: Mapping[str, object] = MappingProxyType(
-    {"at_minute": None, "past_lives": [], "past_median": None, "past_percentile": None}
+    {
+        "compared_minutes": None,
+        "at_minute": None,
+        "past_lives": [],
+        "past_median": None,
+        "past_percentile": None,
+    }
 )
 
 
@@ -77,6 +83,7 @@ class PastLives:
         self._currencies = moment.currencies
         start_ms, until_ms = on_air_ms
         minutes = until_ms // MINUTE_MS - start_ms // MINUTE_MS
+        self._minutes = minutes
         self._own: tuple[HashRequest, ...] | None = None
         self._past: list[_Past] = []
         self.requests: tuple[HashRequest, ...] = ()
@@ -91,13 +98,15 @@ class PastLives:
         self.requests = (*self._own, *(request for past in self._past for request in past.requests))
 
     def answer(self, view: View) -> Mapping[str, object]:
-        """`at_minute` of this live, `past_lives`, the latest first, `past_median` of the amounts, halves to
-        even, and `past_percentile`: how many per cent of the past lives sold less by then."""
+        """Over the first `compared_minutes`: `at_minute` of this live, `past_lives`, the latest first,
+        `past_median` of the amounts, halves to even, and `past_percentile`: how many per cent of the past
+        lives sold less by then."""
         if self._own is None:
             return NO_COMPARISON
         own = self._sold(view, self._own)
         found = [self._sold(view, past.requests) for past in self._past]
         return {
+            "compared_minutes": self._minutes,
             "at_minute": own.answer(),
             "past_lives": [
                 {"live_id": past.live_id, "started_ms": past.started_ms, **sold.answer()}
@@ -108,7 +117,12 @@ class PastLives:
         }
 
     def _rank(self, own: _Sold, found: Sequence[_Sold]) -> dict[str, object]:
-        gmv = {of: percentile(own.gmv[of], [each.gmv[of] for each in found]) for of in self._currencies}
+        gmv: dict[str, float | None] = {}
+        for currency in self._currencies:
+            others = [each.gmv[currency] for each in found]
+            # Of a currency in which none of them sold there is no rank, and no word to a host.
+            is_sold_in = own.gmv[currency] or any(others)
+            gmv[currency] = percentile(own.gmv[currency], others) if is_sold_in else None
         return {"gmv_paid_minor": gmv, "orders": percentile(own.orders, [each.orders for each in found])}
 
     def _middle(self, found: Sequence[_Sold]) -> _Sold:

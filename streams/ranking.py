@@ -13,16 +13,15 @@ import heapq
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
 from types import MappingProxyType
 
-from schemas.events import Share, ShareOpen, TagTap
+from schemas.events import Active, Share, ShareOpen, TagTap
 from streams.answer import is_highest
 from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
-from streams.scopes import CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
+from streams.scopes import APP, CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
 from streams.window import Pane
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
@@ -38,11 +37,24 @@ VIEWS = frozenset(
     measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
 )
 _TAPS = EVENT_COUNTS[TagTap].name
-# Nobody views a channel: shares and their opens rank it.
+# Nobody views a channel or an app: shares and their opens rank it, and who is active.
 _SHARED = frozenset({EVENT_COUNTS[Share].name, EVENT_COUNTS[ShareOpen].name})
-_VIEWS_OF = MappingProxyType({CHANNEL.name: _SHARED, MINI_PROGRAM_CHANNEL.name: _SHARED})
+_VIEWS_OF = MappingProxyType(
+    {
+        CHANNEL.name: _SHARED,
+        MINI_PROGRAM_CHANNEL.name: _SHARED,
+        APP.name: frozenset({EVENT_COUNTS[Active].name}),
+    }
+)
+_COUNTS = MappingProxyType({measure.name: measure for measure in EVENT_COUNTS.values()})
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
+
+
+def is_ranked(kind: str) -> bool:
+    """Whether the values of a kind of scope have anything to be ordered by: GMV, or what counts as views."""
+    views = _VIEWS_OF.get(kind, VIEWS)
+    return kind in GMV_PAID.kinds or any(kind in _COUNTS[name].kinds for name in views)
 
 
 @dataclass(slots=True)
@@ -212,4 +224,8 @@ def _add(into: dict[str, int], name: str, amount: int) -> None:
 def _largest(values: Mapping[str, int]) -> dict[str, int]:
     if len(values) <= VALUES_A_PANE:
         return dict(values)
-    return dict(heapq.nlargest(VALUES_A_PANE, values.items(), key=itemgetter(1)))
+    least = heapq.nlargest(VALUES_A_PANE, values.values())[-1]
+    kept = {of: n for of, n in values.items() if n > least}
+    # By name among equals: which ones are kept must not hang on the order in which Redis tells them.
+    tied = (of for of, n in values.items() if n == least)
+    return kept | dict.fromkeys(heapq.nsmallest(VALUES_A_PANE - len(kept), tied), least)

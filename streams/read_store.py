@@ -196,6 +196,10 @@ class ReadStore:
                         counts[index].append(answer)
         return PartitionRead(Meta(meta), tuple(sums), tuple(records), tuple(counts))
 
+    async def meta(self, p: int) -> Meta:
+        """The meta of one partition number."""
+        return (await self._read_one(p, (), _plan_of(()))).meta
+
     async def marks(self, p: int, panes: Sequence[Pane]) -> list[float | None]:
         """Per pane a number that differs after each change of it; None where the pane holds nothing."""
         members = [pane_member(pane) for pane in panes]

@@ -16,6 +16,7 @@ from schemas.events import Active
 from streams.answer import capped_cells
 from streams.answer_body import USERS_STANDARD_ERROR
 from streams.catalogue import EVENT_COUNTS
+from streams.details import DetailsPlan, listing
 from streams.figures.apps import ACTIVE_STEP, ASSIGNED, CONTRADICTED, MONTH_DAYS
 from streams.read_model import ReadModel
 from streams.read_store import (
@@ -38,6 +39,7 @@ from streams.window import DAY_MS, Pane
 ARMS = ("treated", "held_out")
 _ACTIVITY = EVENT_COUNTS[Active].name
 _TOPICS = ("redirects", "purchases", "engagement")
+_PRODUCTS = ("from_product_id", "to_product_id")
 _NAMES = RecordRequest("rulenames", (ALL_RULES,))
 _RULE, _RULE_NAMES = Decoder(RuleRecord), Decoder(RuleNames)
 
@@ -135,6 +137,7 @@ class RuleSheet:
     _days: list[HashRequest] = field(default_factory=list)
     _caps: HashRequest | None = None
     _stops: Stops | None = None
+    _products: DetailsPlan = field(default_factory=DetailsPlan)
 
     def __post_init__(self) -> None:
         newest_ms = max(self.moment.now_ms, self.moment.high_ms)
@@ -149,6 +152,9 @@ class RuleSheet:
         end_ms = None if self.post is None else self.post.to_ms
         self._stops = Stops(self.model, self.rule, end_ms, self.moment)
         self.requests += self._stops.requests
+        products = [self.rule.said[name] for name in _PRODUCTS if name in self.rule.said]
+        self._products = DetailsPlan(products=tuple(dict.fromkeys(products)))
+        self.requests += self._products.requests
 
     def _day_panes(self, from_ms: int, to_ms: int) -> list[Pane]:
         size = self.model.sizes[-1]
@@ -203,10 +209,12 @@ class RuleSheet:
         pre, post = users or (None, None)
         is_capped = self._caps is not None and any(view.sums(self._caps).values())
         stops = self._stops.answer(view) if self._stops is not None else {}
+        known = self._products.read(view).products
         return {
             "rule_id": self.rule.rule_id,
             "first_redirect_ms": self.rule.first_ms,
             **{name: self.rule.said.get(name) for name in SAID},
+            "products": [{"product_id": of, **listing(known.get(of))} for of in self._products.products],
             "as_of_ms": self.as_of_ms,
             "pre_mau": pre,
             "pre_from_ms": self.pre and self.pre.from_ms,

@@ -21,7 +21,7 @@ from streams.ledger import Ledger, day_of
 from streams.scopes import LIVE
 from streams.story import Chunk, Shelf
 from streams.sums import Sums
-from streams.window import MINUTE_MS
+from streams.window import DAY_MS, MINUTE_MS
 
 # A room is remembered this long past the day of its first event, by event time.
 LIVES_KEPT_DAYS = 36
@@ -129,8 +129,9 @@ class RoomBook:
 
     @property
     def shelves(self) -> tuple[Shelf, ...]:
-        """The rooms; and creators, for good."""
-        return Shelf(self.rooms, _TOPICS, LIVES_KEPT_DAYS), Shelf(self.creators, _TOPICS)
+        """The rooms, until no later heartbeat can end the step of their last one; creators, for good."""
+        days = LIVES_KEPT_DAYS + 1 - (-self._lateness_ms // DAY_MS)
+        return Shelf(self.rooms, _TOPICS, days), Shelf(self.creators, _TOPICS)
 
     def ids(self, chunk: Chunk) -> dict[str, list[str]]:
         """Ids by ledger that must be loaded before `accept`; creators of rooms that are not loaded yet are

@@ -98,7 +98,8 @@ class _Steps:
             scope,
             (starts_ms[0], to_ms),
             starts_ms,
-            tuple(cells(scope.kind, each, fields) for each in panes),
+            # Of kinds without such figures nothing is asked: an empty list of fields would mean all of them.
+            tuple(cells(scope.kind, each if fields else (), fields) for each in panes),
             tuple(cells(PIPELINE.name, each, _RECORDS) for each in panes),
             cells(PIPELINE.name, _kept_before(model, starts_ms[0], moment), _RECORDS),
             frozenset(kpi.path for kpi in kpis),

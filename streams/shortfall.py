@@ -89,6 +89,8 @@ def shortfalls(sellers: Sequence[Seller]) -> list[Shortfall]:
         for seller in sellers
         if seller.tag_taps >= TAPS_MIN
         and seller.category in known
+        # Of a rate of 1 the bound is 1, but for what floating point leaves of it.
+        and seller.rate < known[seller.category].median
         and (bound := seller.bound(Z_BOUND)) < known[seller.category].median
     ]
     return sorted(found, key=lambda each: (-each.missing_orders, each.seller.product_id))

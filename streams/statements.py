@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 
 from streams.answer import VALUE_CODE_POINTS_MAX, QuestionError, Scope
 from streams.catalogue import COMMISSION, GMV_PAID, ORDERS_IN_CURRENCY
+from streams.days import day_at, day_of_text, start_ms_of
 from streams.figures.commission import CLAW_BACKS, CLAWED_BACK, FINAL, REVERSED
 from streams.finals import Finals
 from streams.kpi import Formula, Sum, value
@@ -69,9 +70,9 @@ async def read_statement(reader: Reader, affiliate: str, first: str | None, end:
         raise QuestionError("this worker keeps no figures of affiliates")
     if not 1 <= len(affiliate) <= VALUE_CODE_POINTS_MAX:
         raise QuestionError(f"an affiliate has 1 to {VALUE_CODE_POINTS_MAX} characters")
-    today = datetime.fromtimestamp(reader.clock() / 1_000, UTC).date()
-    first_day = today.replace(day=1) if first is None else _day("from", first)
-    end_day = _next_month(first_day) if end is None else _day("to", end)
+    today = day_at(reader.clock())
+    first_day = today.replace(day=1) if first is None else day_of_text("from", first)
+    end_day = _next_month(first_day) if end is None else day_of_text("to", end)
     if not 0 < (end_day - first_day).days <= DAYS_MAX:
         raise QuestionError(
             f"to must be 1 to {DAYS_MAX} days after from; a statement ends before the day `to`"
@@ -79,7 +80,7 @@ async def read_statement(reader: Reader, affiliate: str, first: str | None, end:
     if first_day > today:
         raise WindowError("from lies in the future")
     # Of days to come nothing is kept, and nothing known.
-    span = (_start_ms(first_day), _start_ms(min(end_day, today + timedelta(days=1))))
+    span = (start_ms_of(first_day), start_ms_of(min(end_day, today + timedelta(days=1))))
     view, plan = await reader.view(lambda moment: _Plan.at(reader, Scope(KIND, affiliate), span, moment))
     trusted = await reader.trust(view, span, KIND)
     accounts = {currency: plan.account(view, currency) for currency in view.moment.currencies}
@@ -103,7 +104,7 @@ class _Plan:
             panes = reader.range((start_ms, start_ms + DAY_MS), moment).panes
             # An empty list of fields would mean all of them.
             request = cells(scope.kind, panes, fields) if fields else None
-            days.append((_date(start_ms), request, Finals(reader, scope, panes, moment)))
+            days.append((day_at(start_ms), request, Finals(reader, scope, panes, moment)))
         return cls(scope, days)
 
     @property
@@ -177,24 +178,5 @@ def as_csv(statement: Statement) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _day(name: str, text: str) -> date:
-    try:
-        # Python would also take 20260105 and 2026-W02-1, which nobody should have to guess.
-        day = date.fromisoformat(text) if len(text) == len("2026-01-05") and text[4:5] == "-" else None
-    except ValueError:
-        day = None
-    if day is None or day.isoformat() != text:
-        raise QuestionError(f"{name} is a day (UTC) like 2026-01-05")
-    return day
-
-
 def _next_month(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _start_ms(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000
-
-
-def _date(start_ms: int) -> date:
-    return datetime.fromtimestamp(start_ms / 1_000, UTC).date()

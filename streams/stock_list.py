@@ -23,9 +23,10 @@ from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Range, View
 from streams.samples import Remembered, Samples
 from streams.scopes import PRODUCT, PRODUCT_SKU, pair_value
+from streams.since import since
 from streams.stock import Left, Stocks, StockState
 from streams.trust import Trust
-from streams.window import SECOND_MS, WindowError
+from streams.window import MINUTE_MS, SECOND_MS, Pane, WindowError, compose
 
 WINDOWS = ("5m", "30m", "1h")
 GAUGES_WINDOW = "30m"
@@ -85,9 +86,13 @@ class Short:
 
 @dataclass(frozen=True, slots=True)
 class Shortages:
-    """What one reading found: of `looked_at` products those that run short, the most urgent first."""
+    """What one reading found: of `looked_at` products those that run short, the most urgent first.
+
+    `read_ms` is the clock by which stocks were read: how fast products sell is told up to then.
+    """
 
     range_ms: tuple[int, int]
+    read_ms: int
     trust: Trust
     looked_at: int
     products: Sequence[Short]
@@ -121,6 +126,7 @@ class StockList:
             "window": window,
             "from_ms": found.range_ms[0],
             "to_ms": found.range_ms[1],
+            "read_ms": found.read_ms,
             "as_of_ms": found.trust.as_of_ms,
             "completeness": found.trust.completeness,
             "looked_at": found.looked_at,
@@ -158,7 +164,8 @@ class StockList:
         ]
         range_ms = asked.from_ms, asked.to_ms
         trusted = await self._model.trust(view, range_ms, PRODUCT.name)
-        return Shortages(range_ms, trusted, len(products), sorted(found, key=_urgency))
+        read_ms = view.moment.now_ms
+        return Shortages(range_ms, read_ms, trusted, len(products), sorted(found, key=_urgency))
 
     async def _sold_out(self, asked: Range, products: Mapping[str, ProductRecord]) -> dict[str, SoldOut]:
         """Of products of which nothing is left: since when within the window, and the taps since."""
@@ -244,7 +251,11 @@ class _Back:
         self, model: ReadModel, asked: Range, products: Mapping[str, ProductRecord], moment: Moment
     ) -> None:
         self._stocks = Stocks(model, products, moment)
-        self._panes = asked.panes
+        self._window = _minutes(model, asked, moment)
+        # What is left now follows from all sales, also those that a producer's clock put ahead of ours.
+        beyond = since(model, asked.to_ms, moment)
+        panes = (*self._window, *(beyond.panes if beyond is not None else ()))
+        self._starts_ms = [pane.start_ms for pane in panes]
         of_product = [f"{measure}|{of}" for of in products for measure in (_TAPS, ITEMS.name)]
         of_sku = [
             f"{ITEMS.name}|{pair_value(of, sku)}"
@@ -252,8 +263,8 @@ class _Back:
             for sku in record.stocks
             if sku
         ]
-        self._by_product = [cells(PRODUCT.name, [pane], of_product) for pane in asked.panes]
-        self._by_sku = [cells(PRODUCT_SKU.name, [pane], of_sku) for pane in asked.panes if of_sku]
+        self._by_product = [cells(PRODUCT.name, [pane], of_product) for pane in panes]
+        self._by_sku = [cells(PRODUCT_SKU.name, [pane], of_sku) for pane in panes if of_sku]
         further: Sequence[HashRequest] = (*self._by_product, *self._by_sku)
         self.requests: tuple[Request, ...] = (*self._stocks.requests, *further)
 
@@ -261,7 +272,7 @@ class _Back:
         """Of those of which still nothing is left; where that began within the window."""
         products = [view.sums(request) for request in self._by_product]
         skus = [view.sums(request) for request in self._by_sku] or [{} for _ in products]
-        starts_ms = [pane.start_ms for pane in self._panes]
+        end = len(self._window)
         found: dict[str, SoldOut] = {}
         for of, left in self._stocks.left(view).items():
             sold = [
@@ -273,8 +284,18 @@ class _Back:
                 ]
                 for by_product, by_sku in zip(products, skus, strict=True)
             ]
-            first = sold_out_from(left, sold, starts_ms) if left and is_sold_out(left) else None
-            if first is not None:
-                taps = sum(each.get(f"{_TAPS}|{of}", 0) for each in products[first:])
-                found[of] = SoldOut(starts_ms[first], taps)
+            first = sold_out_from(left, sold, self._starts_ms) if left and is_sold_out(left) else None
+            if first is not None and first < end:
+                taps = sum(each.get(f"{_TAPS}|{of}", 0) for each in products[first:end])
+                found[of] = SoldOut(self._starts_ms[first], taps)
         return found
+
+
+def _minutes(model: ReadModel, asked: Range, moment: Moment) -> Sequence[Pane]:
+    """The range in panes of at most a minute, whatever the clock: the fewest ones may be a whole hour. Longer
+    ones where these are not kept."""
+    short = tuple(size for size in model.sizes if size.size_ms <= MINUTE_MS)
+    try:
+        return compose(asked.from_ms, asked.to_ms, short, moment.high_ms)
+    except WindowError:
+        return asked.panes

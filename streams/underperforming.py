@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from schemas.events import Purchase, TagTap
 from streams.answer import QuestionError, capped_cells
 from streams.catalogue import EVENT_COUNTS
-from streams.details import DetailsPlan
+from streams.details import DetailsPlan, listing
 from streams.products import ProductRecord
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
@@ -127,6 +127,6 @@ def _told(shortfall: Shortfall, listed: Mapping[str, ProductRecord]) -> dict[str
 def _named(seller: Seller, listed: Mapping[str, ProductRecord]) -> dict[str, object]:
     return {
         "product_id": seller.product_id,
-        "title": listed[seller.product_id].title,
+        **listing(listed[seller.product_id]),
         "orders_per_tag_tap": seller.rate,
     }

@@ -36,12 +36,12 @@ from streams.kafka_log import partition_counts
 from streams.kpis import FIGURE_SETS
 from streams.log_check import Bounds, LogUnavailableError, check_counts
 from streams.outlet import Outlet
-from streams.owner import Work
 from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
 from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
 from streams.window import DAY_MS, pane_sizes
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 WAIT_S = 1.0
@@ -214,14 +214,14 @@ class Worker:
             await asyncio.wait({asyncio.ensure_future(self._ended.wait())}, timeout=WAIT_S)
         return False
 
-    # What owners ask of the consumer and the log (`owner.Reader`, `log_check.Log`).
+    # What owners ask of the consumer and the log (`work.Reader`, `log_check.Log`).
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         await self._thread.open(partition, offsets, epoch)
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         return self._thread.lag(topic, partition, next_offset)
 
     async def partition_counts(self) -> Mapping[str, int]:

@@ -18,6 +18,7 @@ from dashboards.prometheus_rules import RECORDING_FILE
 from dashboards.recorded import RECORDED
 from streams.cohorts import ATTEMPT, STEPS, State
 from streams.exporter import PREFIX, families
+from streams.figures.refund_rate import AGES, RATE_BY_AGE, age_of
 from streams.kpi import is_kept
 from streams.kpis import FIGURE_SETS, KPIS
 from streams.read_store import Meta
@@ -46,6 +47,9 @@ SCOPES = {
     "live": "L1",
     "gateway": "adyen",
     "platform,gateway": "tiktok,gateway:adyen",
+    "app": "resso",
+    "brand": "b1",
+    "merchant": "m1",
 }
 # Gauges that are added to the exporter by others, beside those of the watch: name and labels.
 CREATORS = ("with_a_sale", "with_a_live", "who_stopped_selling", "who_stopped_going_live")
@@ -58,6 +62,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     **{f"redirection_{name}": ("rule",) for name in (*TOLD, *INTERVAL)},
     **{f"creators_{name}": ("platform", "days") for name in CREATORS},
     "creator_earnings_median_minor": ("platform", "days", "currency"),
+    RATE_BY_AGE: ("scope_kind", "scope", "age", "currency"),
     "products_running_short": ("state", "window"),
     "sold_out_tag_taps": ("window",),
     "canary_timestamp_seconds": ("topic", "partition"),
@@ -70,6 +75,7 @@ ADDED: dict[str, tuple[str, ...]] = {
     "stream_refused_total": (),
 }
 _VALUES: dict[str, Sequence[str]] = {
+    "age": tuple(age_of(*each) for each in AGES),
     "currency": ("USD", "JPY", "KWD"),
     "days": ("7d",),
     "gateway": ("adyen",),

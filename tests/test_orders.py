@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import heappop
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -183,3 +185,47 @@ def test_refunds_wait_for_their_own_order_and_time() -> None:
     book.expire_waiting(NOON + 14)
     assert book.waiting == {}
     assert book.changed_waiting == {"r1": None, "r2": None, "r3": None}
+
+
+def test_a_refund_costs_the_same_however_many_came_before() -> None:
+    """Of an order with fifty refunds, claw-backs among them, the next one books no more than the first; so a
+    shop that gives money back cent by cent does not slow down."""
+    book = _book()
+    list(book.accept_purchase(_purchase(_item(quantity=100, commission_bps=9_999)), NOON, excluded=False))
+    costs = []
+    with patch.object(Books, "book", autospec=True, side_effect=Books.book) as booked:
+        for number in range(50):
+            event = _refund(7, f"r{number}", event_time_ms=NOON + number * 2 * DAY)
+            book.accept_refund(event, _record(number), NOON, excluded=False)
+            costs.append(booked.call_count)
+            booked.reset_mock()
+    # The purchase taken back and booked anew, the refund; and what it claws back.
+    assert costs[0] == 3
+    assert max(costs) == 4
+
+
+def test_a_refund_that_waits_again_is_given_up_once_and_by_its_own_time() -> None:
+    """Refused when its order came, its id is free; sent again of an order that never comes, it waits anew."""
+    book = _book(wait_ms=10)
+    book.accept_refund(_refund(500), _record(1), NOON, False)
+    assert len(list(book.accept_purchase(_purchase(), NOON + 1, False))) == 1
+    book.accept_refund(_refund(5, order_id="o2"), _record(2), NOON + 4, False)
+    book.expire_waiting(NOON + 10)
+    assert set(book.waiting["o2"]) == {"r"}
+    with patch.object(Books, "book", autospec=True) as booked:
+        for later in (14, 15):
+            book.expire_waiting(NOON + later)
+    assert (book.waiting, booked.call_count) == ({}, 1)
+
+
+def test_those_whose_time_is_not_up_are_not_looked_at() -> None:
+    """However many refunds wait (of a shop whose older orders are in no log), giving one up touches one."""
+    book = _book(wait_ms=1_000)
+    for number in range(50):
+        book.accept_refund(_refund(1, f"r{number}"), _record(number), NOON + number, False)
+    with (
+        patch.object(OrderBook, "let_wait") as let_wait,
+        patch("streams.orders.heappop", wraps=heappop) as pop,
+    ):
+        book.expire_waiting(NOON + 1_000)
+    assert (let_wait.call_count, pop.call_count, len(book.waiting["o"])) == (0, 1, 49)

@@ -54,6 +54,16 @@ def test_the_most_tapped_go_by_taps_alone() -> None:
     assert tally.most_tapped(1) == ["a"]
 
 
+def test_among_equals_the_first_names_are_remembered() -> None:
+    """Which values a pane keeps follows from its sums and names alone, not from the order of a walk."""
+    names = [f"p{n:04}" for n in range(VALUES_A_PANE + 500)]
+    amounts = {of: 9 if of >= "p1000" else 5 for of in names}
+    for order in (names, names[::-1]):
+        tally = _tally({f"events.tag_tap|{of}": amounts[of] for of in order})
+        tally.cut()
+        assert sorted(tally.taps) == [*names[:500], *names[1_000:]]
+
+
 def test_highest_values_and_caps_have_no_total() -> None:
     """The rest of several lives has no peak of its own, and a met cap is no figure of a value."""
     tally = _tally({"max.viewers|a": 5, "capped|views": 7, "watch_ms|a": 2, "watch_ms|b": 3})

@@ -61,6 +61,12 @@ def test_orders_without_taps_make_no_rate_above_one() -> None:
     assert Seller("p", "home", 100, 250).rate == 1
 
 
+@pytest.mark.parametrize("taps", [100, 103, 109, 120, 1_001])
+def test_a_product_at_the_median_is_not_named(taps: int) -> None:
+    """Where every tap sells, the bound is 1 as the median is, and not a last bit less."""
+    assert shortfalls(_sellers(*[taps] * 5, taps=taps)) == []
+
+
 @given(st.integers(TAPS_MIN, 10**6), st.floats(0, 1))
 def test_bounds_stand_around_the_rate(taps: int, share: float) -> None:
     """The rate lies between its bounds, and both within 0 and 1."""

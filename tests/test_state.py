@@ -12,7 +12,22 @@ from streams.rooms import LIVES_KEPT_DAYS
 from streams.settings import Settings
 from streams.state import PartitionState, StateWrite
 from streams.worker import rules_of
-from tests.scenario_kit import DAY, MINUTE, NOON, SECOND, Sent, event, line, payment, purchase, tick, view
+from tests.driver import PipelineDriver
+from tests.scenario_kit import (
+    DAY,
+    MINUTE,
+    NOON,
+    SECOND,
+    Scenario,
+    Sent,
+    event,
+    in_room,
+    line,
+    payment,
+    purchase,
+    tick,
+    view,
+)
 
 DAY_OF_NOON = NOON // DAY
 
@@ -212,6 +227,32 @@ def test_lives_are_remembered_by_event_time() -> None:
     assert "lives" not in _trims_until_idle(state)
     _feed(state, _live_start("N", NOON + (LIVES_KEPT_DAYS + 1) * DAY))
     assert _trims_until_idle(state)["lives"] == [DAY_OF_NOON]
+
+
+def test_a_room_that_goes_on_past_its_time_is_not_forgotten_between_two_heartbeats() -> None:
+    """After 36 days a record begins anew, with what its last heartbeat said: whether another room's event, a
+    write and a crash come between or not, each millisecond is covered once."""
+    midnight = NOON - NOON % DAY + (LIVES_KEPT_DAYS + 1) * DAY
+    sent = (
+        in_room("live_start", "e1", NOON),
+        in_room("live_heartbeat", "e2", midnight - SECOND, concurrent_viewers=5),
+        in_room("live_heartbeat", "e3", midnight + SECOND, live_id="L2", concurrent_viewers=1),
+        in_room("live_heartbeat", "e4", midnight + 5 * SECOND, concurrent_viewers=7),
+    )
+    driver = PipelineDriver()
+    driver.append(Scenario(name="", fact="", records=sent, cells={}).log())
+    for _ in sent:
+        driver.read("livestreams", 0, 1)
+        driver.save(0)
+        driver.save(0)
+        driver.crash(0)
+    driver.finish()
+    covered = {
+        key[3] - midnight: amount
+        for key, amount in driver.cells().items()
+        if key[1:3] == ("L1", "1m") and key[4] == "covered_ms"
+    }
+    assert covered == {-MINUTE: SECOND, 0: MINUTE, MINUTE: 5 * SECOND}
 
 
 def test_nothing_known_is_said_of_a_new_partition() -> None:

@@ -38,8 +38,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
-    "store": ("streams.write_plan", "streams.store", "streams.generations"),
-    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.owner"),
+    "store": ("streams.write_plan", "streams.stored_meta", "streams.store", "streams.generations"),
+    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(
         f"streams.{name}"
@@ -47,8 +47,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "answer answer_body trust read_store reading users_range finals statements aged virality sheet "
             "since stock details read_model series gathered comparison past_lives room_facts room_view "
             "ranking survey samples room_gauges changes reason_view reason_gauges uplift guardrails stops "
-            "redirection "
-            "redirect_gauges shortfall underperforming stock_list earners creators channels"
+            "redirection days returns_table "
+            "redirect_gauges refund_gauges shortfall underperforming stock_list earners creators channels"
         ).split()
     ),
     "watch": tuple(

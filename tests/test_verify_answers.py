@@ -128,6 +128,19 @@ def test_stock_states(units: int, minutes_left: float | None, state: str) -> Non
     assert told(answer, ("product", "p1"), shop, "stock.state") == {"stock.state": state}
 
 
+@pytest.mark.parametrize(
+    ("orders", "ago", "minutes_left"),
+    [(5, 0, [5.5]), (4, 0, [None]), (5, 10 * 60_000, [16.5]), (0, 0, [None])],
+)
+def test_minutes_left(orders: int, ago: int, minutes_left: list[float | None]) -> None:
+    """Eleven units, two sold an order: over the shortest of 5, 15, 30 min that has five orders."""
+    sold = [purchase(f"o{n}", NOON - ago - 60_000, line("p1", 2, 1)) for n in range(orders)]
+    shop = scenario(stock_set("e1", NOON - ago - 120_000, 11 + 2 * orders), *sold)
+    answer = {"stock": {"minutes_left": 77.0}}
+    wanted = told(answer, ("product", "p1"), shop, "stock.minutes_left")
+    assert wanted == {"stock.minutes_left": str(list(map(str, minutes_left)))}
+
+
 def test_pairs_as_they_are_asked_for() -> None:
     """A pair is written kind:value,kind:value; a value that looks like the half of one is not asked for."""
     totals = totals_of(

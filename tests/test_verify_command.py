@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from verify import VerifyError
-from verify.command import Addresses, Run, read_up, summary, text
-from verify.compare import Difference
+from verify.command import Addresses, Run, read_up, summary, take_answers, text
+from verify.compare import Difference, Report
 from verify.log import output_id
 from verify.model import PartitionExpected
 from verify.rules import Rules
@@ -61,6 +61,21 @@ def test_summary_adds_partitions() -> None:
     assert (figures["records"], figures["orders"]) == (5, 3)
     assert figures["gmv_paid_minor"] == {"EUR": 1, "USD": 12}
     assert figures["verdicts"] == {"accepted": 2}
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_answers_while_the_worker_goes_on(*, moved: bool) -> None:
+    """What differs may be newer than the log that was read: it is named, and neither right nor wrong; what
+    agrees is compared all the same."""
+    run, wrong = Run(NOWHERE, Rules()), [Difference("orders", f"api live:L{n}", "1", "2") for n in range(9)]
+    take_answers(run, Report(compared=50, differences=list(wrong)), moved=moved)
+    if moved:
+        assert (run.report.compared, run.report.differences) == (41, [])
+        [note] = run.notes
+        assert note.startswith("9 figures of answers could not be compared (api live:L0, ")
+        assert "L4, …)" in note
+    else:
+        assert (run.report.compared, run.report.differences, run.notes) == (50, wrong, [])
 
 
 def test_id_of_a_dead_letter() -> None:

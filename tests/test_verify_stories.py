@@ -11,7 +11,7 @@ import pytest
 from streams import attribution as pipeline
 from streams.kpi import nest
 from tests.driver import run
-from tests.scenario_kit import DAY, NOON
+from tests.scenario_kit import DAY, NOON, Scenario, line, purchase
 from tests.scenarios_attribution import ATTRIBUTION
 from tests.scenarios_commission import COMMISSION
 from tests.scenarios_redirects import REDIRECTS
@@ -26,6 +26,7 @@ from verify.compare import Report
 from verify.model import Scope
 from verify.recompute import recompute
 from verify.rules import Rules
+from verify.statements import compare_statements
 
 MIXED = next(each for each in ATTRIBUTION if each.name == "orders_by_attribution")
 OF = ("own", "direct", "unattributed")
@@ -47,6 +48,18 @@ def test_a_met_cap_leaves_counts_and_no_mean() -> None:
     """Where reviews are counted under `other`, nothing is said of their mean."""
     said = reviews.answer(_asked(REVIEWS[2], ("product", "p1")))
     assert (said["reviews.count"], said["reviews.mean_rating"]) == (1, None)
+
+
+def test_statements_are_asked_of_names_that_an_address_can_hold() -> None:
+    """Of dots alone everybody makes another address: such an affiliate is no difference."""
+    orders = [
+        purchase(f"o{n}", NOON, line("p1", 1, 10, affiliate_id=affiliate))
+        for n, affiliate in enumerate((".", "..", "a/b"))
+    ]
+    asked: list[str] = []
+    totals = totals_of(Scenario(name="", fact="", records=tuple(orders), cells={}))
+    compare_statements(Report(), totals, lambda address, _: asked.append(address), pause=0)
+    assert set(asked) == {"/api/v1/statements/a%2Fb"}
 
 
 def test_users_of_an_app_are_those_of_complete_days() -> None:

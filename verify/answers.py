@@ -14,6 +14,7 @@ from verify import stories
 from verify.asked import ABSENT, Asked, Near, OneOf, ratio
 from verify.compare import scope_text
 from verify.model import Scope
+from verify.pace import Pace
 from verify.rules import DAY_MS, SECOND_MS
 from verify.scopes import (
     EVENT_KINDS,
@@ -279,7 +280,9 @@ def _stock(asked: Asked) -> dict[str, Any]:
     if not left:
         return expected | {"stock": None}
     units = sum(left)
+    lasts = {Pace(totals, at).minutes_left(product_id, units) for at in asked.clock_ms}
     return expected | {
+        "stock.minutes_left": OneOf(lasts),
         "stock.units": units,
         "stock.oversold_units": sum(max(0, -each) for each in left),
         "stock.since_ms": min(since_ms for _, since_ms in known.values()),

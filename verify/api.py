@@ -8,6 +8,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from verify import VerifyError, reason_answers
@@ -15,7 +16,7 @@ from verify.answers import expected_answer
 from verify.asked import ABSENT, Near, OneOf
 from verify.compare import Report, scope_text
 from verify.model import Scope
-from verify.redirect_answers import RuleAsked, rules_of, with_named_ends
+from verify.redirect_answers import RuleAsked, rules_of, with_names
 from verify.totals import Range, Totals
 
 ATTEMPTS = 6
@@ -44,8 +45,9 @@ class ReadService:
         return self.ask(f"/api/v1/{address}", query)
 
     def redirection(self, rule_id: str) -> Any:
-        """The answer about a rule, likewise."""
-        return self.ask(f"/api/v1/redirections/{urllib.parse.quote(rule_id, safe='')}", {})
+        """The answer about a rule, likewise; of an empty one which rules there are."""
+        rule = f"/{urllib.parse.quote(rule_id, safe='')}" if rule_id else ""
+        return self.ask(f"/api/v1/redirections{rule}", {})
 
     def ask(self, path: str, query: Mapping[str, str]) -> Any:
         """The answer as read from JSON, or the text of a 400."""
@@ -65,6 +67,16 @@ class ReadService:
                 f"the read service at {self._base_url} can't be asked ({error}); "
                 "start it (`shop-pulse serve`) or name another with --api"
             ) from error
+
+
+@dataclass(frozen=True)
+class Service:
+    """How a read service is asked, and by which clock (Unix milliseconds); `pause`: seconds until it is asked
+    again where it disagrees."""
+
+    ask: Callable[[str, Mapping[str, str]], Any]
+    clock_ms: Callable[[], int] = lambda: round(time.time() * 1_000)
+    pause: float = PAUSE_SECONDS
 
 
 def questions(totals: Totals, all_scopes: bool) -> Iterator[tuple[Scope, Range]]:
@@ -91,7 +103,7 @@ def compare_answers(
         answer = ask(*question)
         compare_answer(single, totals, *question, answer, now_ms=round(time.time() * 1_000))
 
-    _compare_until_agreed(report, asked, compare, pause)
+    compare_until_agreed(report, asked, compare, pause)
 
 
 def compare_reason_answers(
@@ -102,25 +114,28 @@ def compare_reason_answers(
     def compare(single: Report, question: tuple[Scope, Range]) -> None:
         reason_answers.compare_reasons(single, totals, *question, ask(*question), of=of)
 
-    _compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
+    compare_until_agreed(report, list(reason_answers.questions(totals, of)), compare, pause)
 
 
 def compare_redirections(
     report: Report, totals: Totals, ask: Callable[[str], Any], pause: float = PAUSE_SECONDS
 ) -> None:
-    """What is said of every redirection rule."""
+    """Which redirection rules are named (`ask("")`), and what is said of each."""
     rules = rules_of(totals)
 
     def compare(single: Report, rule_id: str) -> None:
         where, answer = f"api redirection {rule_id}", ask(rule_id)
+        if not rule_id:
+            single.check("rules", "api redirections", {"rules": sorted(rules)}, answer)
+            return
         if not isinstance(answer, dict):
             single.check("answer", where, "figures", answer)
             return
         now_ms = round(time.time() * 1_000)
         asked = RuleAsked(totals, rule_id, rules[rule_id], answer=answer, now_ms=now_ms)
-        check_flat(single, where, asked.expected(), with_named_ends(answer))
+        check_flat(single, where, asked.expected(), with_names(answer))
 
-    _compare_until_agreed(report, sorted(filter(is_path_part, rules)), compare, pause)
+    compare_until_agreed(report, ["", *sorted(filter(is_path_part, rules))], compare, pause)
 
 
 def is_path_part(text: str) -> bool:
@@ -128,7 +143,7 @@ def is_path_part(text: str) -> bool:
     return text not in (".", "..")
 
 
-def _compare_until_agreed(
+def compare_until_agreed(
     report: Report, asked: Sequence[Q], compare: Callable[[Report, Q], None], pause: float
 ) -> None:
     """Asks until the answers agree: the read service may be a moment behind Redis. The last time counts."""

@@ -16,10 +16,9 @@ from verify.scopes import ALL, ORDER_KINDS, WITHOUT_TRAFFIC
 ENTRIES = ("explore", "qr_code", "shared_link", "search", "other")
 RETURNS = {"next_day": 1, "day_7": 7}
 WITH_RETURNS = frozenset({"all", "mini_program"})
-_OF_OPENS = (
-    *("actions", "actions_per_open", "product_views_per_open"),
-    *("orders_per_product_view", "orders_per_open", "shares_per_order"),
-)
+_OF_OPENS = ("opens", "actions", "actions_per_open")
+_OF_ONE = ("product_views_per_open", "orders_per_open", "shares_per_order")
+"""Of a mini-program alone: elsewhere most orders are of none."""
 
 
 class Returns:
@@ -55,23 +54,18 @@ def answer(asked: Asked) -> dict[str, Any]:
         sums[f"events.{name}"] for name in ("mini_program_open", "purchase", "product_view")
     )
     expected: dict[str, Any] = dict.fromkeys((f"entries.{entry}" for entry in ENTRIES), ABSENT)
-    expected |= dict.fromkeys((f"mini_program.{name}" for name in ("opens", *_OF_OPENS)), ABSENT)
+    expected |= dict.fromkeys((f"mini_program.{name}" for name in (*_OF_OPENS, *_OF_ONE)), ABSENT)
     if asked.kind == "qr":
         expected["mini_program.opens"] = opens
     elif asked.kind in ORDER_KINDS and asked.kind not in WITHOUT_TRAFFIC:
         actions, shares = sums["events.mini_program_action"], sums["events.share"]
         expected |= {f"entries.{entry}": sums[f"entries.{entry}"] for entry in ENTRIES}
-        figures = (
-            ratio(actions, opens),
-            ratio(views, opens),
-            ratio(orders, views),
-            ratio(orders, opens),
-            ratio(shares, orders),
-        )
-        told = [None if asked.events_capped else figure for figure in figures]
-        of_opens = zip(_OF_OPENS, (actions, *told), strict=True)
-        expected |= {"mini_program.opens": opens}
-        expected |= {f"mini_program.{name}": figure for name, figure in of_opens}
+        figures = (opens, actions, None if asked.events_capped else ratio(actions, opens))
+        expected |= {f"mini_program.{name}": of for name, of in zip(_OF_OPENS, figures, strict=True)}
+        if asked.kind == "mini_program":
+            ratios = (ratio(views, opens), ratio(orders, opens), ratio(shares, orders))
+            told = [None if asked.events_capped else each for each in ratios]
+            expected |= {f"mini_program.{name}": of for name, of in zip(_OF_ONE, told, strict=True)}
     return expected | _returns(asked)
 
 

@@ -105,13 +105,15 @@ class StockSet(NamedTuple):
 
 
 class Title(NamedTuple):
-    """What a product was called last, by event time, then offset, and its price then."""
+    """What a product was called last, by event time, then offset; its price, category and platform then."""
 
     time_ms: int
     offset: int
     title: str
     unit_price_minor: int
     currency: str
+    category: str | None
+    platform: str
 
 
 class Rule(NamedTuple):
@@ -123,11 +125,15 @@ class Rule(NamedTuple):
 
 
 class Room(NamedTuple):
-    """What a live's own events say last: heartbeat (time, viewers), and since when each product is pinned."""
+    """What a live's own events say last: heartbeat (time, viewers), since when each product is pinned, whose
+    live it is, its earliest start, and its end if none came behind it."""
 
     began_ms: int
     heartbeat: tuple[int, int] | None
     pinned: Mapping[str, int]
+    creator_id: str | None
+    started_ms: int | None
+    ended_ms: int | None
 
 
 @dataclass(kw_only=True)

@@ -1,8 +1,7 @@
 """What the read service must say of a redirection rule.
 
-Over the days that the answer names, which must be whole and over: users and assignments are recomputed, what
-follows from them is worked out from the answer's own estimates. What the stop signal compares are sums of
-products and creators, which are compared where they are stored.
+For the days that are over at the answer's own "as of": users and assignments are recomputed, what follows
+from them is worked out from the answer's own estimates. The stop signal is in `stop_signal`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from math import exp, log, sqrt
 from statistics import NormalDist
 from typing import Any
 
-from verify.asked import Near
+from verify import stop_signal
+from verify.asked import CLOCK_SLACK_MS, Near, ratio
 from verify.model import Rule
 from verify.panes import pane_start
 from verify.redirects import ASSIGNED_MS, SAID
@@ -62,22 +62,48 @@ class RuleAsked:
             "first_redirect_ms": self.rule.first_ms,
             "users_standard_error": STANDARD_ERROR,
             **{name: said[name][2] if name in said else None for name in SAID},
+            **self._products(),
             **self._users("pre", self.day_ms),
         }
-        until_ms = self.answer.get("post_to_ms")
-        if not isinstance(until_ms, int):
-            return expected | {"uplift_percent": None, "uplift_against_held_out_percent": None}
-        # Any other end than that of a day which is over is a difference.
-        expected |= self._users("post", min(until_ms - until_ms % DAY_MS, pane_start(self.now_ms, "1d")))
-        if self.app is not None and expected["pre_mau"] is not None:
-            days = range(self.day_ms - MONTH_MS, self.day_ms, DAY_MS)
-            expected["pre_days_with_activity"] = sum(map(self._is_used_on, days))
-        to_come = max(0, (self.day_ms + DAY_MS + MONTH_MS - until_ms) // DAY_MS)
+        is_counted = self.app is not None and expected["pre_mau"] is not None
+        days = range(self.day_ms - MONTH_MS, self.day_ms, DAY_MS)
+        expected["pre_days_with_activity"] = sum(map(self._is_used_on, days)) if is_counted else None
+        expected["as_of_ms"] = as_of_ms = self._as_of_ms()
+        until_ms: int | None = None
+        if as_of_ms is not None:
+            expected |= self._users("post", pane_start(as_of_ms, "1d"))
+            until_ms = expected["post_to_ms"]
+            first_end_ms = self.day_ms + DAY_MS + MONTH_MS
+            expected["days_to_come"] = max(0, (first_end_ms - pane_start(as_of_ms, "1d")) // DAY_MS)
+        else:
+            expected |= dict.fromkeys(("post_mau", "post_from_ms", "post_to_ms", "days_to_come"))
+        expected["capped"] = self.app is not None and any(
+            self.totals.is_capped("app", Range(expected[f"{side}_from_ms"], expected[f"{side}_to_ms"], "1d"))
+            for side in ("pre", "post")
+            if expected[f"{side}_to_ms"] is not None
+        )
         pre, post = self.answer.get("pre_mau"), self.answer.get("post_mau")
         rise = 100 * (post - pre) / pre if pre and post is not None else None
-        rise = None if self.answer.get("capped") else rise
-        expected |= {"days_to_come": to_come, "uplift_percent": rise}
-        return expected | self._arms(until_ms, to_come == 0)
+        expected["uplift_percent"] = None if expected["capped"] else rise
+        expected |= self._arms(until_ms, expected["days_to_come"] == 0)
+        words = {name: word[2] for name, word in said.items()}
+        return expected | stop_signal.expected(self.totals, words, self.day_ms, until_ms)
+
+    def _as_of_ms(self) -> int | None:
+        """The answer's own, which is never later than the clock."""
+        as_of_ms = self.answer.get("as_of_ms")
+        return min(as_of_ms, self.now_ms + CLOCK_SLACK_MS) if isinstance(as_of_ms, int) else None
+
+    def _products(self) -> dict[str, Any]:
+        """What the products of the rule are called and cost; null while they were not listed."""
+        found: dict[str, Any] = {}
+        for name in ("from_product_id", "to_product_id"):
+            if name in self.rule.said:
+                of = self.rule.said[name][2]
+                listed = self.totals.shelves.titles.get(of)
+                for fact in ("title", "unit_price_minor", "currency"):
+                    found[f"products.{of}.{fact}"] = listed and getattr(listed, fact)
+        return found
 
     def _is_used_on(self, day_ms: int) -> bool:
         sums = self.totals.of(("app", self.app or ""), Range(day_ms, day_ms + DAY_MS, "1d"))
@@ -92,30 +118,42 @@ class RuleAsked:
         mau = None if app is None else Near(self.totals.user_count(("app", app), "active", span))
         return {f"{name}_mau": mau, f"{name}_from_ms": span.from_ms, f"{name}_to_ms": until_ms}
 
-    def _arms(self, until_ms: int, is_ripe: bool) -> dict[str, Any]:
+    def _arms(self, until_ms: int | None, is_ripe: bool) -> dict[str, Any]:
         """Of each arm; and of one against the other, if the days are full."""
-        whole = Range(max(self.day_ms, until_ms - MONTH_MS - ASSIGNED_MS), until_ms, "1d")
-        month = Range(until_ms - MONTH_MS, until_ms, "1d")
         expected: dict[str, Any] = {}
         assigned: list[int] = []
         active: list[int] = []
         for arm in ARMS:
             value = pair_value(self.rule_id, arm)
-            is_begun = whole.from_ms < until_ms
-            sums = self.totals.of((RULE_ARM, value), whole) if is_begun else Counter[str]()
+            sums = self._assigned(value, until_ms)
             assigned.append(sums["assigned"])
             active.append(min(self._said_active(arm), sums["assigned"]))
             expected[f"arms.{arm}.assigned"] = sums["assigned"]
             expected[f"arms.{arm}.contradicted"] = sums["contradicted"]
-            if self.app is not None:
-                scope = (APP_RULE_ARM, pair_value(self.app, value))
-                expected[f"arms.{arm}.active"] = Near(self.totals.user_count(scope, "active", month))
-        if is_ripe and self.app is not None:
+            expected |= self._active(arm, value, until_ms, sums["assigned"])
+        if is_ripe and self.app is not None and until_ms is not None:
             expected |= uplift(assigned, active)
         else:
             expected |= {"uplift_against_held_out_percent": None, "interval_percent": None}
         p = sample_ratio_p(assigned, self.answer.get("sample_ratio_expected_held_out_percent"))
         return expected | {"sample_ratio_p": p, "sample_ratio_is_off": None if p is None else p < OFF_BELOW}
+
+    def _assigned(self, value: str, until_ms: int | None) -> Counter[str]:
+        """Sums of an arm over the days whose assignments may hold in the month that ends there."""
+        if until_ms is None or self.day_ms >= until_ms:
+            return Counter()
+        from_ms = max(self.day_ms, until_ms - MONTH_MS - ASSIGNED_MS)
+        return self.totals.of((RULE_ARM, value), Range(from_ms, until_ms, "1d"))
+
+    def _active(self, arm: str, value: str, until_ms: int | None, assigned: int) -> dict[str, Any]:
+        """Users of an arm in the target, and their share by the answer's own estimate."""
+        head = f"arms.{arm}.active"
+        if self.app is None or until_ms is None:
+            return {head: None, f"{head}_per_assigned": None}
+        scope = (APP_RULE_ARM, pair_value(self.app, value))
+        users = self.totals.user_count(scope, "active", Range(until_ms - MONTH_MS, until_ms, "1d"))
+        share = ratio(min(self._said_active(arm), assigned), assigned)
+        return {head: Near(users), f"{head}_per_assigned": share}
 
     def _said_active(self, arm: str) -> int:
         """The answer's own estimate of the arm's active users."""
@@ -124,11 +162,11 @@ class RuleAsked:
         return found if isinstance(found, int) else 0
 
 
-def with_named_ends(answer: Mapping[str, Any]) -> dict[str, Any]:
+def with_names(answer: Mapping[str, Any]) -> dict[str, Any]:
     """The answer with its interval as an object: of lists no comparison tells the places apart."""
     interval = answer.get("interval_percent")
     named = dict(zip(("low", "high"), interval, strict=False)) if isinstance(interval, list) else interval
-    return {**answer, "interval_percent": named}
+    return stop_signal.with_names({**answer, "interval_percent": named})
 
 
 def uplift(assigned: list[int], active: list[int]) -> dict[str, Any]:

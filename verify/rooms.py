@@ -1,4 +1,4 @@
-"""Live rooms: viewers and watch time from sorted heartbeats, and what is pinned.
+"""Live rooms: viewers and watch time from sorted heartbeats, what is pinned, whose live it is.
 
 A room's events share a partition; they are collected while the log is read, and looked at as a whole.
 """
@@ -27,6 +27,7 @@ class RoomEvent(NamedTuple):
     kind: str
     viewers: int = 0
     product_id: str = ""
+    creator_id: str | None = None
 
 
 class Rooms:
@@ -45,6 +46,7 @@ class Rooms:
                     event["event_type"],
                     min(event.get("concurrent_viewers", 0), VIEWERS_MOST),
                     event.get("product_id", ""),
+                    event.get("creator_id"),
                 )
             )
 
@@ -100,4 +102,16 @@ def _room(events: list[RoomEvent]) -> Room:
         for event in kept
         if event.kind == "product_pin" and (ended is None or event > ended)
     }
-    return Room(events[0].time_ms, heartbeat, pinned)
+    starts = [event for event in events if event.kind == "live_start"]
+    goes_on = ended is None or any(start > ended for start in starts)
+    # A start that names somebody says more than all else; among equals the latest holds.
+    naming = [event for event in events if event.creator_id is not None]
+    naming = [event for event in naming if event.kind == "live_start"] or naming
+    return Room(
+        began_ms=events[0].time_ms,
+        heartbeat=heartbeat,
+        pinned=pinned,
+        creator_id=naming[-1].creator_id if naming else None,
+        started_ms=starts[0].time_ms if starts else None,
+        ended_ms=None if ended is None or goes_on else ended.time_ms,
+    )

@@ -68,8 +68,16 @@ class Rules:
     @property
     def due_kept_ms(self) -> int:
         """How long after a pane it is kept by which hour its commission becomes final."""
-        days = self.commission_final_after_delivery_days + self.commission_final_after_purchase_days
-        return (days + DUE_MARGIN_DAYS) * DAY_MS
+        return (self._final_after_days + DUE_MARGIN_DAYS) * DAY_MS
+
+    @property
+    def all_final_ms(self) -> int:
+        """How long after a pane all of its commission is called final without looking at each hour."""
+        return (self._final_after_days + 1) * DAY_MS
+
+    @property
+    def _final_after_days(self) -> int:
+        return self.commission_final_after_delivery_days + self.commission_final_after_purchase_days
 
     def lateness_ms(self, topic: str) -> int:
         """How far an event of this topic may lie behind the topic-partition's ingest time."""

@@ -1,79 +1,101 @@
-"""Statements of affiliates against the recomputation: what each account comes to over all days of the log."""
+"""Statements of affiliates against the recomputation: each account day by day, and what the days come to."""
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from verify.api import ATTEMPTS, PAUSE_SECONDS, TOP, check_flat
+from verify.api import PAUSE_SECONDS, TOP, check_flat, compare_until_agreed, is_path_part
 from verify.commission import amounts
 from verify.compare import Report
 from verify.rules import DAY_MS
-from verify.totals import Totals
+from verify.totals import Range, Totals
 
 DAYS_MOST = 366
+ROW = (
+    *("orders", "gmv_paid_minor", "earned_minor", "reversed_minor", "estimated_minor", "final_minor"),
+    *("clawed_back_minor", "payable_minor", "claw_backs_of_the_day_minor"),
+)
 
 Ask = Callable[[str, Mapping[str, str]], Any]
 
 
-def compare_statements(report: Report, totals: Totals, ask: Ask, pause: float = PAUSE_SECONDS) -> bool:
-    """Asks for the affiliates with most events; False where the log is too long for one statement.
+def compare_statements(report: Report, totals: Totals, ask: Ask, pause: float = PAUSE_SECONDS) -> None:
+    """Asks for the affiliates with most events, over all days of the log: a statement for each DAYS_MOST."""
+    affiliates = [of for kind, of in totals.scopes(TOP) if kind == "affiliate" and is_path_part(of)]
+    asked = [(affiliate, span) for affiliate in affiliates for span in spans(totals)]
 
-    Asked until they agree: the read service may be a moment behind Redis. The last time counts.
-    """
-    span = totals.whole()
-    if span is None:
-        return True
-    if span.to_ms - span.from_ms > DAYS_MOST * DAY_MS:
-        return False
-    query = {"from": _day(span.from_ms), "to": _day(span.to_ms)}
-    for kind, affiliate in totals.scopes(TOP):
-        if kind != "affiliate":
-            continue
-        address = f"/api/v1/statements/{quote(affiliate, safe='')}"
-        for attempt in range(ATTEMPTS):
-            single = Report()
-            _compare(single, totals, affiliate, ask(address, query))
-            if not single.differences:
-                break
-            if attempt < ATTEMPTS - 1:
-                time.sleep(pause)
-        report.compared += single.compared
-        report.differences += single.differences
-    return True
+    def compare(single: Report, of: tuple[str, Range]) -> None:
+        affiliate, span = of
+        query = {"from": _day(span.from_ms), "to": _day(span.to_ms)}
+        answer = ask(f"/api/v1/statements/{quote(affiliate, safe='')}", query)
+        where = f"statement of {affiliate} from {query['from']}"
+        if not isinstance(answer, dict):
+            single.check("answer", where, "a statement", answer)
+            return
+        check_flat(single, where, expected_statement(totals, affiliate, span, answer), _by_day(answer))
+
+    compare_until_agreed(report, asked, compare, pause)
 
 
-def _compare(report: Report, totals: Totals, affiliate: str, answer: Any) -> None:
-    where = f"statement of {affiliate}"
-    if not isinstance(answer, dict):
-        report.check("answer", where, "a statement", answer)
-        return
-    check_flat(report, where, expected_statement(totals, affiliate, answer), answer)
+def spans(totals: Totals) -> list[Range]:
+    """All days of the log, in parts that a statement may have."""
+    whole, most_ms = totals.whole(), DAYS_MOST * DAY_MS
+    starts = () if whole is None else range(whole.from_ms, whole.to_ms, most_ms)
+    return [Range(at, min(at + most_ms, whole.to_ms), "1d") for at in starts if whole is not None]
 
 
-def expected_statement(totals: Totals, affiliate: str, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Flat names of the totals of each account, over all days, and what they must be."""
-    span, scope = totals.whole(), ("affiliate", affiliate)
-    if span is None:
-        return {}
-    sums, final = totals.of(scope, span), totals.final(scope, span, answer.get("as_of_ms"))
-    booked = {measure.partition(":")[2] for measure, n in sums.items() if ":" in measure and n}
-    expected: dict[str, Any] = {"affiliate": affiliate}
-    for currency in booked.union(answer.get("accounts", {})):
-        of = amounts(sums, final, currency)
-        rows = {
-            "orders": sums[f"orders:{currency}"],
-            "gmv_paid_minor": sums[f"gmv_paid:{currency}"],
-            **{f"{name}_minor": of[name] for name in ("earned", "reversed", "estimated", "final")},
-            "clawed_back_minor": of["clawed_back"],
-            "payable_minor": of["final"] - of["clawed_back"],
-            "claw_backs_of_the_day_minor": of["claw_backs"],
-        }
-        expected |= {f"accounts.{currency}.total.{name}": amount for name, amount in rows.items()}
+def expected_statement(
+    totals: Totals, affiliate: str, span: Range, answer: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Flat names of the days that each account must have, of their rows and of the total."""
+    days = range(span.from_ms, span.to_ms, DAY_MS)
+    sums = [totals.by_day.of("affiliate", affiliate, [day]) for day in days]
+    booked = {measure.partition(":")[2] for of_day in sums for measure, n in of_day.items() if n}
+    accounts = answer.get("accounts")
+    named = set(accounts) if isinstance(accounts, dict) else set()
+    expected: dict[str, Any] = {"affiliate": affiliate, "from": _day(span.from_ms), "to": _day(span.to_ms)}
+    for currency in booked | named:
+        head = f"accounts.{currency}"
+        told: list[str] = []
+        total: Counter[str] = Counter()
+        for day in days:
+            row = _row(totals, affiliate, day, currency, answer.get("as_of_ms"))
+            if any(row.values()):
+                told.append(_day(day))
+                total.update(row)
+                expected |= {f"{head}.days.{_day(day)}.{name}": amount for name, amount in row.items()}
+        expected |= {f"{head}.total.{name}": total[name] for name in ROW}
+        expected[f"{head}.listed"] = str(told)
     return expected
+
+
+def _row(totals: Totals, affiliate: str, day_ms: int, currency: str, as_of_ms: int | None) -> dict[str, int]:
+    """What purchases of one day come to, as of when the answer was given."""
+    sums = totals.by_day.of("affiliate", affiliate, [day_ms])
+    final = totals.final(("affiliate", affiliate), Range(day_ms, day_ms + DAY_MS, "1d"), as_of_ms)
+    of = amounts(sums, final, currency)
+    row = (
+        *(sums[f"orders:{currency}"], sums[f"gmv_paid:{currency}"]),
+        *(of["earned"], of["reversed"], of["estimated"], of["final"]),
+        *(of["clawed_back"], of["final"] - of["clawed_back"], of["claw_backs"]),
+    )
+    return dict(zip(ROW, row, strict=True))
+
+
+def _by_day(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer with the rows of each account by their day, and which days stand there in which order."""
+    accounts = answer.get("accounts")
+    named = {}
+    for currency, account in accounts.items() if isinstance(accounts, dict) else ():
+        rows = account.get("days")
+        days = [each.get("day") for each in rows] if isinstance(rows, list) else rows
+        by_day = dict(zip(days, rows, strict=True)) if isinstance(rows, list) and days else {}
+        named[currency] = {**account, "days": by_day, "listed": str(days)}
+    return {**answer, "accounts": named}
 
 
 def _day(time_ms: int) -> str:

@@ -10,7 +10,10 @@ from verify.model import PartitionExpected, StockSet, Title
 
 def listed(event: Mapping[str, Any], offset: int) -> Title:
     """What a `product_listed` says."""
-    return Title(event["event_time_ms"], offset, event["title"], event["unit_price_minor"], event["currency"])
+    price = event["unit_price_minor"], event["currency"]
+    return Title(
+        event["event_time_ms"], offset, event["title"], *price, event.get("category"), event["platform"]
+    )
 
 
 class Shelves:
@@ -43,4 +46,7 @@ class Shelves:
         self.stock[place] = max(stock, self.stock.get(place, stock))
 
     def _call(self, product_id: str, title: Title) -> None:
-        self.titles[product_id] = max(title, self.titles.get(product_id, title))
+        known = self.titles.get(product_id)
+        # Of two at one time and offset that of the higher partition number holds, which comes later here.
+        if known is None or title[:2] >= known[:2]:
+            self.titles[product_id] = title

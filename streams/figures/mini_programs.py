@@ -18,6 +18,7 @@ _ACTIONS, _PRODUCT_VIEWS = EVENT_COUNTS[MiniProgramAction], EVENT_COUNTS[Product
 _ORDERS, _SHARES = EVENT_COUNTS[Purchase], EVENT_COUNTS[Share]
 # Of whole orders: no line says how the program was opened in which it was bought.
 _KINDS = ON_ORDERS & ON_TRAFFIC
+_OF_ONE = frozenset({"mini_program"})
 
 _BY_ENTRY = {
     entry: Measure(name=f"entries.{entry}", help=f"Mini-program opens by {entry}.", kinds=ON_TRAFFIC)
@@ -43,8 +44,8 @@ RETURNS = {
         kinds=RETURN_KINDS,
     ),
 }
-# Whoever has seen the cohort's last day needs the day of the return whole, too.
-_RIPE_MS = {days: days * _DAY_MS for days in RETURNS}
+# By name: after so many days. Whoever has seen the cohort's last day needs the day of the return whole, too.
+RIPE_DAYS = {measure.name.removeprefix("returns."): days for days, measure in RETURNS.items()}
 
 PARTS = (Part(MiniProgramOpen, "entry", _BY_ENTRY),)
 # Made of events of traffic by books: a cap on values spoils what rests on them.
@@ -75,25 +76,26 @@ KPIS = (
     _kpi("mini_program.opens", OPENS, "Mini-program opens.", _KINDS | {QR.name}),
     _kpi("mini_program.actions", _ACTIONS, "What was done in mini-programs."),
     _kpi("mini_program.actions_per_open", Ratio(_ACTIONS, OPENS), "Actions over opens."),
-    _kpi("mini_program.product_views_per_open", Ratio(_PRODUCT_VIEWS, OPENS), "Product views over opens."),
-    _kpi(
-        "mini_program.orders_per_product_view",
-        Ratio(_ORDERS, _PRODUCT_VIEWS),
-        "Paid orders over product views.",
+    *(
+        # Elsewhere most views, orders and shares are of no mini-program, while opens are of nothing else.
+        _kpi(f"mini_program.{name}", ratio, help_text, _OF_ONE)
+        for name, ratio, help_text in (
+            ("product_views_per_open", Ratio(_PRODUCT_VIEWS, OPENS), "Product views over opens."),
+            ("orders_per_open", Ratio(_ORDERS, OPENS), "Paid orders (transactions) over opens."),
+            ("shares_per_order", Ratio(_SHARES, _ORDERS), "Shares over paid orders."),
+        )
     ),
-    _kpi("mini_program.orders_per_open", Ratio(_ORDERS, OPENS), "Paid orders (transactions) over opens."),
-    _kpi("mini_program.shares_per_order", Ratio(_SHARES, _ORDERS), "Shares over paid orders."),
     _return_kpi("opened", OPENED, OPENED.help),
     *(
         kpi
-        for (days, measure), name in zip(RETURNS.items(), ("next_day", "day_7"), strict=True)
+        for name, days in RIPE_DAYS.items()
         for kpi in (
-            _return_kpi(name, measure, measure.help, _RIPE_MS[days]),
+            _return_kpi(name, RETURNS[days], RETURNS[days].help, days * _DAY_MS),
             _return_kpi(
                 f"{name}_per_opened",
-                Ratio(measure, OPENED),
+                Ratio(RETURNS[days], OPENED),
                 f"Part of a day's users that came back on day {days} after it.",
-                _RIPE_MS[days],
+                days * _DAY_MS,
             ),
         )
     ),

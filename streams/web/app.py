@@ -24,6 +24,7 @@ from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.reason_gauges import ReasonGauges
 from streams.redirect_gauges import RedirectGauges
+from streams.refund_gauges import RefundGauges
 from streams.room_gauges import RoomGauges
 from streams.room_view import RoomViews
 from streams.settings import Settings
@@ -34,6 +35,7 @@ from streams.web import (
     access,
     change_routes,
     creator_routes,
+    mini_program_routes,
     reason_routes,
     redirect_routes,
     routes,
@@ -84,6 +86,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.EXPORTER] = exporter
     exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
     exporter.add_reading(RedirectGauges(model, settings.top_k).families)
+    exporter.add_reading(RefundGauges(model).families)
     exporter.add_reading(changes.families)
     exporter.add_reading(ReasonGauges(model).families)
     app[stock_routes.STOCK] = stock = StockList(model, ranking)
@@ -98,6 +101,7 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     statement_routes.install(app)
     reason_routes.install(app)
     virality_routes.install(app)
+    mini_program_routes.install(app)
     app.add_routes(
         [
             web.get("/api/v1/kpis", routes.get_kpis),

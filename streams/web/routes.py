@@ -18,7 +18,7 @@ from streams.comparison import read_comparison
 from streams.details import DetailsPlan, listing, read_details
 from streams.exporter import CONTENT_TYPE, Exporter
 from streams.products import ProductRecord
-from streams.ranking import Ranking, Tally
+from streams.ranking import Ranking, Tally, is_ranked
 from streams.read_model import ReadModel
 from streams.room_view import RoomViews
 from streams.scopes import LIVE_PRODUCT, OTHER, PRODUCT, split_pair
@@ -76,7 +76,7 @@ async def get_scopes(request: web.Request) -> web.Response:
     model = request.app[MODEL]
     if kind not in model.kinds:
         raise QuestionError(f"unknown kind {kind[:40]!r}; known kinds: {' '.join(model.kinds)}")
-    if kind not in GMV_PAID.kinds:
+    if not is_ranked(kind):
         raise QuestionError(f"no {kind} has sales or views to rank it by; ask of one, by scope={kind}:VALUE")
     if window not in SCOPES_WINDOWS:
         raise QuestionError(f"window is one of {' '.join(SCOPES_WINDOWS)} here")
@@ -84,11 +84,12 @@ async def get_scopes(request: web.Request) -> web.Response:
     tally = await request.app[RANKING].tally(kind, asked.panes, view.metas)
     values = _largest(kind, tally, model.kinds)
     products = await _products(model, kind, values)
+    currencies = view.moment.currencies if kind in GMV_PAID.kinds else ()
     scopes = [
         {
             "scope": str(Scope(kind, value)),
             **({} if products is None else listing(products[value])),
-            "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in view.moment.currencies},
+            "gmv_paid_minor": {cur: tally.gmv.get(cur, {}).get(value, 0) for cur in currencies},
             "views": tally.views.get(value, 0),
         }
         for value in values

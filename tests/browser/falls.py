@@ -6,6 +6,7 @@ from typing import Any
 
 NOON_MS = 1_785_931_200_000
 MINUTE_MS = 60_000
+CUP = {"product_id": "p1", "title": "Cup", "unit_price_minor": 990, "currency": "EUR"}
 
 
 def drop(scope: str, step: str, state: str = "drop", **more: Any) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def drop(scope: str, step: str, state: str = "drop", **more: Any) -> dict[str, A
         "lost_minor_per_minute": {"EUR": 310, "USD": 4250},
         "causes": [
             {"cause": cause, "share": share, "now_ratio": 0.1, "expected_ratio": 0.9, "n": 340}
-            | ({"product_id": "p1", "title": "Cup"} if cause == "product p1" else {})
+            | (CUP if cause == "product p1" else {})
             for cause, share in causes
         ],
     } | more

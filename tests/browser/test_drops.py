@@ -105,7 +105,7 @@ def test_a_drop_is_a_card(live_id: str, open_page: Open) -> None:
     assert texts(page, "#drops > li:first-child li") == [
         "64 % of it: gateway adyen on tiktok, 10\u00a0% instead of 90\u00a0%",
         "20 % of it: <b>x</b>, 10\u00a0% instead of 90\u00a0%",
-        "10 % of it: product p1 (\u2068Cup\u2069), 10\u00a0% instead of 90\u00a0%",
+        "10 % of it: product p1 (\u2068Cup\u2069, €9.90), 10\u00a0% instead of 90\u00a0%",
     ]
     assert page.inner_text("#fell-words").startswith("3 steps fell: 5 steps are watched, 3 have no baseline")
     assert texts(page, "#drops > li:nth-child(2) li") == [

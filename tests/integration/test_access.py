@@ -151,6 +151,7 @@ def test_a_link_opens_nothing_else(redis_server: RedisServer) -> None:
             *(f"/api/v1/{of}/reasons?{own}" for of in ("payments", "refunds")),
             *(f"/api/v1/comparison?{own}", "/api/v1/statements/L1", "/api/v1/statements/L1?scope=live:L1"),
             *("/api/v1/stock", "/api/v1/stock?state=out&window=30m"),
+            *("/api/v1/mini-programs/L1/returns", "/api/v1/mini-programs/L1/returns?scope=live:L1"),
             "/api/v1/creators?platform=tiktok&days=7",
             *(f"/api/v1/virality?{own}", "/api/v1/virality?scope=all&window=5m"),
             *("/api/v1/lives/L1/", "/api/v1/lives/L1/x", "/api/v1/lives/L1%2F", "/api/v1//lives/L1"),

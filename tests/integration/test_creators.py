@@ -58,12 +58,47 @@ def test_whole_days_and_the_ones_before(shop: Shop) -> None:
     assert (month["with_a_sale"], month["stopped_selling"]["count"]) == (4, 0)
 
 
+def test_a_reading_says_up_to_which_record_it_was(shop: Shop) -> None:
+    """By topic and partition number; nothing where that number's days changed while they were walked."""
+    _sell(shop, "c1", 1, 30)
+    shop.meta(0, off__purchases=7, off__tag_taps=5)
+    shop.meta(1, off__livestreams=3)
+    first = {"purchases": [7, 0], "livestreams": [0, 3], "tag-taps": [5, 0]}
+    assert _read(shop)["read_offsets"] == first
+
+    async def read(model: Any, sales: int) -> Any:
+        walk, left = model.store.walk, [True] * sales
+
+        async def walked(*asked: Any) -> Any:
+            async for cell in walk(*asked):
+                yield cell
+            if left:
+                left.pop()
+                _sell(shop, "c1", 1, 30)
+
+        model.store.walk = walked
+        answer: Any = await Creators(model).answer(None, 7)
+        return answer["read_offsets"], answer["earnings"]["USD"]["total_minor"]
+
+    assert shop.ask(lambda model: read(model, 1)) == (first, 60)
+    offsets, _ = shop.ask(lambda model: read(model, creators.WALKS))
+    assert offsets == {"purchases": [None, 0], "livestreams": [None, 3], "tag-taps": [None, 0]}
+
+
 def test_a_day_that_is_not_read_to_its_end_is_not_over(shop: Shop) -> None:
     """While the log is read up to yesterday's noon, yesterday is no whole day yet: nobody has stopped."""
     _sell(shop, "c1", 1, 30)
     shop.healthy(NOON_MS - DAY_MS)
     answer = _read(shop)
     assert (answer["to_ms"], answer["with_a_sale"]) == (MIDNIGHT_MS - DAY_MS, 0)
+
+
+def test_without_a_watermark_no_day_is_over(shop: Shop) -> None:
+    """Before every topic was looked at nobody can be said to have stopped: no answer, and no gauges."""
+    _sell(shop, "c1", 8, 30)
+    shop.forget_meta(0, "wm:purchases")
+    with pytest.raises(QuestionError, match="no day is known to be read to its end"):
+        _read(shop)
 
 
 def test_platforms_by_themselves(shop: Shop) -> None:
@@ -122,6 +157,28 @@ def test_reading_goes_on_after_a_fault(shop: Shop, monkeypatch: pytest.MonkeyPat
 
     kinds = len(shop.ask(_families))
     assert shop.ask(read) == [kinds, 0, 0]
+
+
+def test_days_that_are_still_being_read_are_read_again_soon(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that reads an old log shows the days of then; nobody waits minutes for those of now."""
+    monkeypatch.setattr(creators, "AGAIN_S", 0.0)
+    _sell(shop, "c1", 40, 20)
+    _sell(shop, "c2", 1, 30)
+    shop.healthy(NOON_MS - 39 * DAY_MS)
+
+    async def read(model: Any) -> Any:
+        reader = Creators(model)
+        task = asyncio.ensure_future(reader.run())
+        then = await reader.answer(None, 7)
+        shop.healthy(NOON_MS - 10_000)
+        while (now := await reader.answer(None, 7))["to_ms"] != MIDNIGHT_MS:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        return then["to_ms"], now["with_a_sale"]
+
+    assert shop.ask(read) == (MIDNIGHT_MS - 39 * DAY_MS, 1)
 
 
 async def _families(model: Any) -> Any:

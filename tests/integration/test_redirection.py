@@ -10,6 +10,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from streams.local.redis import RedisServer
+from streams.products import ProductRecord
 from streams.read_model import ReadModel
 from streams.redirect_gauges import REFRESH_MS, RedirectGauges
 from streams.redirection import read_rule
@@ -57,6 +58,17 @@ def test_partitions_are_put_together(shop: Shop) -> None:
     assert told["arms"]["treated"]["active_per_assigned"] == 1 / 21
     # Nobody of those who were held out is active: there is nothing to divide by.
     assert (told["uplift_against_held_out_percent"], told["interval_percent"]) == (None, None)
+
+
+def test_products_of_a_rule_carry_title_and_price(shop: Shop) -> None:
+    """Null while nobody listed them; each once, also where a rule leads back to the product it begins at."""
+    unknown = {"product_id": "p1", "title": None, "unit_price_minor": None, "currency": None}
+    assert _told(shop)["products"] == [unknown]
+    _rule(shop, 0, FIRST_DAY, from_product_id="p1", to_product_id="p1")
+    cup = ProductRecord(listed=(1, 1), title="Cup", unit_price_minor=990, currency="EUR")
+    shop.record(1, "products", "p1", cup)
+    named = {"product_id": "p1", "title": "Cup", "unit_price_minor": 990, "currency": "EUR"}
+    assert _told(shop)["products"] == [named]
 
 
 @pytest.mark.parametrize(("days", "to_come"), [(30, 1), (31, 0), (1, 30), (0, 31)])

@@ -15,6 +15,7 @@ from streams.read_store import PartitionRead, Request
 from streams.room_view import RoomViews
 from streams.rooms import Creator, Heartbeat, Pin, Room
 from streams.scopes import pair_value
+from streams.web.host_view import for_host
 from tests.redis_kit import NOON_MS, Shop
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
@@ -124,7 +125,7 @@ def test_past_lives_at_the_same_minute(shop: Shop) -> None:
     shop.record(0, "creators", "c1", Creator(lives=[*later, *lives[::2]]))
     shop.record(1, "creators", "c1", Creator(lives=lives[1::2]))
     answer = _read(shop)
-    assert answer["minute"] == 24
+    assert (answer["minute"], answer["compared_minutes"]) == (24, 25)
     assert [(past["live_id"], past["started_ms"]) for past in answer["past_lives"]] == lives[:5]
     assert answer["past_lives"][1] == {
         "live_id": "O2", "started_ms": starts["O2"], "gmv_paid_minor": {"USD": 250}, "orders": 25,
@@ -132,6 +133,23 @@ def test_past_lives_at_the_same_minute(shop: Shop) -> None:
     assert answer["past_median"] == {"gmv_paid_minor": {"USD": 2_500}, "orders": 25}
     assert answer["at_minute"] == {"gmv_paid_minor": {"USD": 0}, "orders": 0}
     assert answer["past_percentile"] == {"gmv_paid_minor": {"USD": 0.0}, "orders": 0.0}
+
+
+def test_a_currency_in_which_none_of_the_lives_sold_has_no_rank(shop: Shop) -> None:
+    """Nobody stands among lives that sold nothing; so what a host is shown names no currency of others."""
+    shop.meta(0, currencies="EUR USD")
+    starts = [(f"O{day}", NOON_MS - day * DAY_MS) for day in (1, 2, 3)]
+    for live_id, start_ms in starts:
+        _past(shop, live_id, start_ms, 7)
+    shop.record(0, "creators", "c1", Creator(lives=[(LIVE, START_MS), *starts]))
+    answer = _read(shop)
+    assert answer["past_percentile"]["gmv_paid_minor"] == {"EUR": None, "USD": 0.0}
+    shown: Any = for_host(answer)
+    assert shown["past_percentile"]["gmv_paid_minor"] == {"USD": 0.0}
+    assert (
+        "EUR" in answer["past_median"]["gmv_paid_minor"]
+        and "EUR" not in shown["past_median"]["gmv_paid_minor"]
+    )
 
 
 def _each_ten_seconds(shop: Shop, live_id: str, start_ms: int, until_ms: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from streams.answer import QuestionError
 from streams.comparison import read_comparison
 from streams.local.redis import RedisServer
+from streams.read_store import HashRequest, PartitionRead, ReadStore, Request
 from streams.series import read_series
 from tests.redis_kit import NOON_MS, Shop
 
@@ -48,6 +50,24 @@ def test_a_series_has_a_value_per_minute(shop: Shop) -> None:
     assert figures["sessions.view"][-1] == 4
     assert figures["viewers.peak"] == [*[None] * 29, 6]
     assert (answer["scope"], answer["as_of_ms"], answer["state"]) == ("live:L1", NOON_MS - 10_000, "open")
+
+
+@pytest.mark.parametrize("kind", ["app", "qr", "channel"])
+def test_a_kind_without_such_figures_costs_nothing(
+    shop: Shop, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step reads the cells of all the others of its kind, of which there may be thousands."""
+    asked: list[object] = []
+    read = ReadStore.read
+
+    async def spied(store: ReadStore, requests: Sequence[Request] = ()) -> list[PartitionRead]:
+        asked.extend(requests)
+        return await read(store, requests)
+
+    monkeypatch.setattr(ReadStore, "read", spied)
+    assert _series(shop, f"{kind}:x", "30m")["figures"] == {}
+    names = [name for each in asked if isinstance(each, HashRequest) for name in each.names]
+    assert names and not [name for name in names if name.startswith(f"cells:{kind}:")]
 
 
 def test_what_is_not_read_yet_is_null(shop: Shop) -> None:

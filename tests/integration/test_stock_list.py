@@ -75,8 +75,31 @@ def test_taps_in_vain_count_from_when_nothing_was_left(shop: Shop) -> None:
         "tag_taps": 111, "sold_out_since_ms": NOON_MS - 10 * MINUTE_MS, "tag_taps_while_sold_out": 11,
     }  # fmt: skip
     assert (answer["tag_taps_while_sold_out"], answer["looked_at"], answer["count"]) == (11, 1, 1)
-    assert answer["as_of_ms"] == NOON_MS - 10_000
+    assert (answer["as_of_ms"], answer["read_ms"]) == (NOON_MS - 10_000, NOON_MS)
     assert _gauges(shop)["sold_out_tag_taps"] == {("30m",): 11}
+
+
+def test_an_hour_is_followed_back_by_minutes(shop: Shop) -> None:
+    """At full hours, too, where one pane holds the whole window."""
+    _product(shop, "cup", red=3)
+    _sell(shop, "cup", "red", 3, NOON_MS - 10 * MINUTE_MS - 1)
+    _tap(shop, "cup", 7, NOON_MS - 5 * MINUTE_MS)
+    [cup] = _read(shop, window="1h")["products"]
+    assert (cup["sold_out_since_ms"], cup["tag_taps_while_sold_out"]) == (NOON_MS - 10 * MINUTE_MS, 7)
+    # Where panes of a minute are gone, an hour's pane does not tell when.
+    [cup] = _read(shop, window="1h", retention_10s_ms=1, retention_1m_ms=1)["products"]
+    assert (cup["sold_out_since_ms"], cup["tag_taps_while_sold_out"]) == (None, 0)
+
+
+def test_a_sale_ahead_of_the_clock_empties_no_pane_before_it(shop: Shop) -> None:
+    """The order service's clock is 90 s ahead: nothing is left now, but within the window there was one."""
+    _product(shop, "cup", red=3)
+    _sell(shop, "cup", "red", 2, NOON_MS - 20 * MINUTE_MS)
+    _tap(shop, "cup", 100, NOON_MS - 10 * MINUTE_MS)
+    _sell(shop, "cup", "red", 1, NOON_MS + 90_000)
+    shop.meta(0, h=NOON_MS + 90_000)
+    [cup] = _read(shop)["products"]
+    assert (cup["state"], cup["sold_out_since_ms"], cup["tag_taps_while_sold_out"]) == ("out", None, 0)
 
 
 def test_the_most_urgent_stand_first_and_each_state_by_itself(shop: Shop) -> None:

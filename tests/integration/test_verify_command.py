@@ -19,8 +19,9 @@ from streams.local.kafka import KafkaServer
 from streams.local.ports import free_port
 from streams.local.redis import RedisServer
 from tests.scenario_kit import DAY, MONDAY, NOON, Scenario, Sent, line, purchase, refund, view
-from verify.command import command
-from verify.model import Expected, LogRecord
+from verify.command import command, up_to
+from verify.log import KafkaLog
+from verify.model import Expected, LogRecord, PartitionExpected
 from verify.recompute import recompute
 from verify.rules import TOPICS, Rules
 
@@ -240,6 +241,18 @@ def test_worker_behind(shop: Shop, expected: Expected) -> None:
         1,
         "Error: the worker is still 3 records behind after 0.1 s; is it running?\n",
     )
+
+
+def test_some_topics_up_to_some_offsets(shop: Shop, expected: Expected) -> None:
+    """What creators' days are held to: the log as far as the read service had read it, and no further."""
+    shop.write_log(SHOP.log(), expected)
+
+    async def read() -> PartitionExpected:
+        async with KafkaLog(shop.bootstrap, f"{shop.prefix}.") as log:
+            return await up_to(log, Rules(partitions=2), 0, {"purchases": 1, "livestreams": 0})
+
+    part = asyncio.run(read())
+    assert (part.records, part.orders, part.dead_letters) == (1, 1, set())
 
 
 def test_missing_dead_letter(shop: Shop, expected: Expected) -> None:

@@ -29,7 +29,7 @@ def shop(redis_server: RedisServer) -> Shop:
     shop.users(THEN, "view", "mini_program", "m1", *ids, p=1)
     shop.users(THEN, "share", "channel", "chat", "0-0", p=0)
     shop.book(THEN, "all", events__share=5, events__share_open=6, new_users=4)
-    shop.book(THEN, "channel", "chat", new_users=3)
+    shop.book(THEN, "channel", "chat", new_users=3, cycles__60=2)
     shop.book(THEN, "channel", "link", events__share=1)
     shop.book(THEN, "channel", "unknown", new_users=1)
     shop.book(THEN, "mini_program", "m1", events__share=4, new_users=2, cycles__60=2)
@@ -62,14 +62,15 @@ def test_channels_of_the_shop(shop: Shop) -> None:
         {
             "channel": "chat", "shares": 4, "opens": 6, "new_users": 3, "sharers": 1,
             "new_users_per_sharer": 3.0, "k_factor": 0.15,
+            "cycle_p50_seconds": 45.0, "maturity": pytest.approx((1_800 - 10 - 45) / 1_800),
         },
         {
             "channel": "link", "shares": 1, "opens": 0, "new_users": 0, "sharers": 0,
-            "new_users_per_sharer": None, "k_factor": 0.0,
+            "new_users_per_sharer": None, "k_factor": 0.0, "cycle_p50_seconds": None, "maturity": None,
         },
         {
             "channel": "unknown", "shares": 0, "opens": 0, "new_users": 1, "sharers": 0,
-            "new_users_per_sharer": None, "k_factor": None,
+            "new_users_per_sharer": None, "k_factor": None, "cycle_p50_seconds": None, "maturity": None,
         },
     ]  # fmt: skip
 
@@ -89,6 +90,20 @@ def test_channels_of_a_mini_program(shop: Shop) -> None:
     }
 
 
+def test_every_window_has_channels(shop: Shop) -> None:
+    """A minute is the two that it touches; a day begins on the hour, with what 22 hours ago came by mail."""
+    shop.book(NOON_MS - 22 * 3_600_000, "channel", "mail", events__share=9, new_users=1)
+    shop.book(NOON_MS - 22 * 3_600_000, "all", events__share=9, new_users=1)
+    day = _get(shop, "scope=all&window=24h")
+    assert (day["from_ms"], day["to_ms"]) == (NOON_MS - 86_400_000, NOON_MS)
+    assert day["virality"]["k_factor"] == 0.25
+    assert [each["channel"] for each in day["channels"]] == ["chat", "mail", "link", "unknown"]
+    assert day["channels"][1]["k_factor"] == 0.05
+    minute = _get(shop, "scope=all&window=1m")
+    assert minute["to_ms"] - minute["from_ms"] == 60_000
+    assert [each["channel"] for each in minute["channels"]] == ["unknown"]
+
+
 def test_a_met_cap_leaves_counts_alone(shop: Shop) -> None:
     """Where channels are counted under `other`, a channel's part of K is not known."""
     shop.book(THEN, "channel", "engagement", capped=1)
@@ -102,7 +117,7 @@ def test_a_met_cap_leaves_counts_alone(shop: Shop) -> None:
     [
         ("window=1h", "scope is missing"),
         ("scope=all", "window is missing"),
-        ("scope=all&window=24h", "window is one of 5m 30m 1h here"),
+        ("scope=all&window=live", "window is one of 1m 5m 30m 1h 24h here"),
         ("scope=platform:tiktok&window=1h", "channels are kept for scope=all and scope=mini_program:ID"),
         ("scope=planet:x&window=1h", "unknown scope"),
         ("scope=all&window=1h&from_ms=1", "unknown parameter"),

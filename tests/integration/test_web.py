@@ -158,6 +158,22 @@ def test_the_largest_values_are_listed(shop: Shop) -> None:
     assert answer["scopes"][-1]["scope"] == "product:p020"
 
 
+def test_codes_and_channels_are_listed_by_what_they_have(shop: Shop) -> None:
+    """QR codes by opens, channels by shares and their opens: how else would anybody learn their names? They
+    have no sales, which is not 0 of any currency."""
+    shop.book(NOON_MS - 1, "qr", "poster", events__mini_program_open=2)
+    shop.book(NOON_MS - 1, "qr", "ticket", p=1, events__mini_program_open=3)
+    shop.book(NOON_MS - 1, "channel", "chat", events__share=2, events__share_open=3)
+    codes = _get(shop, "/api/v1/scopes?kind=qr&window=30m")["scopes"]
+    assert codes == [
+        {"scope": "qr:ticket", "gmv_paid_minor": {}, "views": 3},
+        {"scope": "qr:poster", "gmv_paid_minor": {}, "views": 2},
+    ]
+    assert _get(shop, "/api/v1/scopes?kind=channel&window=30m")["scopes"] == [
+        {"scope": "channel:chat", "gmv_paid_minor": {}, "views": 5}
+    ]
+
+
 def test_values_that_write_no_scope_of_their_kind_are_left_out(shop: Shop) -> None:
     """What is listed can be asked for as it stands; an id with a kind in it, or a broken pair, takes no place
     of another."""

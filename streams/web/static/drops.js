@@ -3,7 +3,7 @@
 import { ask, ROOT } from "./api.js";
 import { at, keyed, make, pairs, present, show } from "./dom.js";
 import { isJudged, keyOf, liveOf, SHOWN, standing, titleOf } from "./fell.js";
-import { change, conversion, count, duration, fine, isKnown, NOTHING, percent, when } from "./format.js";
+import { change, conversion, count, duration, fine, isKnown, money, NOTHING, percent, when } from "./format.js";
 import { byImportance } from "./teller.js";
 
 const ABSENT = { absent: true };
@@ -102,7 +102,7 @@ function reasons(causes) {
     const fall = isKnown(each.now_ratio) ? `, ${conversion(each.now_ratio)} instead of ${conversion(each.expected_ratio)}`
       : "";
     // Other people's text: set apart, so that letters that run from right to left do not turn the line around.
-    const title = each.title ? ` (\u2068${each.title}\u2069)` : "";
-    return `${percent(each.share)} of it: ${each.cause}${title}${fall}`;
+    const product = each.title ? ` (\u2068${each.title}\u2069, ${money(each.unit_price_minor, each.currency)})` : "";
+    return `${percent(each.share)} of it: ${each.cause}${product}${fall}`;
   });
 }
