@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit long bench chaos soak screenshots lock
+.PHONY: setup run test lint typecheck unit long simulate bench chaos soak screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -25,6 +25,9 @@ unit: setup ## unit, property and integration tests; they start their own server
 
 long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
 	$(PYTHON) -m pytest -m long
+
+simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --out report.json" goes on from there
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0:100000) $(ARGS)
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)

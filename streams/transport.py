@@ -136,6 +136,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._open, partition, offsets, epoch)
 
     async def _open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        if epoch < self.epochs.get(partition, 0):
+            return  # overtaken by a later opening: its batches would be of an epoch that is over
         consumer = self._ensure_consumer()
         self._forget_lost(consumer)
         try:

@@ -84,7 +84,7 @@ def test_a_key_of_another_type_stops_the_whole_write(redis_server: RedisServer, 
         with pytest.raises(StoreCorruptError) as raised:
             await owner.save()
         assert shelf.key(name) in str(raised.value) and "\n" not in str(raised.value)
-        assert "SHOP_PULSE_REDIS_PREFIX" in str(raised.value)
+        assert "`shop-pulse rebuild`" in str(raised.value)
         assert await shelf.contents() == before
 
     on_shelf(redis_server, story)
