@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit long bench screenshots lock
+.PHONY: setup run test lint typecheck unit long seeded-bugs bench screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -25,6 +25,9 @@ unit: setup ## unit, property and integration tests; they start their own server
 
 long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
 	$(PYTHON) -m pytest -m long
+
+seeded-bugs: setup ## puts bugs in on purpose, one at a time: some test has to notice each; writes docs/reliability-bugs.md
+	@$(PYTHON) -m tests.seeded_bugs --write docs/reliability-bugs.md
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)
