@@ -32,7 +32,7 @@ seeded-bugs: setup ## puts bugs in on purpose, one at a time: some test has to n
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)
 
-screenshots: setup ## docs/images anew: starts everything, waits until a live sells, and takes pictures
+screenshots: setup ## docs/images anew: what `make run` shows after a quarter of an hour
 	@$(PYTHON) -m tests.browser.screenshots
 
 LOCK := CUSTOM_COMPILE_COMMAND="make lock" $(PYTHON) -m piptools compile --quiet --generate-hashes --strip-extras \

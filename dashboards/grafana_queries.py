@@ -13,7 +13,7 @@ from dashboards.recorded import DIGITS, HUNDREDTHS, Recorded, gauge
 from streams.kpi import Kpi
 from streams.kpis import KPIS
 
-_KPI_OF_PATH = {kpi.path: kpi for kpi in KPIS}
+_KPI_OF_PATH = {kpi.path: kpi for kpi in KPIS if kpi.has_gauge}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class _Amounts(Expr):
 
 
 def kpi(path: str) -> Kpi:
-    """The KPI of the catalogue by its path. Raises KeyError."""
+    """The KPI of the catalogue by its path. Raises KeyError, also for one that no gauge tells."""
     return _KPI_OF_PATH[path]
 
 

@@ -30,11 +30,16 @@ from streams.figures.refund_rate import AGES, LEAST_ORDERS, RATE_BY_AGE, age_of
 _DAY = {"window": "24h"}
 _SHOP = {"scope_kind": "all", **_DAY}
 _PLATFORMS = {"scope_kind": "platform", **_DAY}
+_OF_DAYS = "Of UTC days that are over: it moves once a day. The apps most used in these 30 days."
 _OF_24_H = "A sum of 24 hours at each point, read once a minute."
 
 
 def _by_platform(path: str, pitfall: str = _OF_24_H) -> Panel:
     return kpi_lines(path, "24 h, by platform", pitfall, "scope", **_PLATFORMS)
+
+
+def _by_app(path: str) -> Panel:
+    return kpi_lines(path, "by app", _OF_DAYS, "scope", scope_kind="app", **_DAY)
 
 
 def _together(title: str, means: str, unit: str, *paths: str) -> Panel:
@@ -180,6 +185,8 @@ BOARD = Board(
                     "take.*.ads_minor",
                 ),
                 _by_platform("take.*.total_minor"),
+                _by_app("active_users.day"),
+                _by_app("active_users.month"),
             ),
         ),
         Row(

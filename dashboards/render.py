@@ -33,6 +33,9 @@ def files() -> dict[str, str]:
     }
 
 
+_NO_GAUGE = "It takes days, and windows of gauges a day at most: of answers only, without a gauge."
+
+
 def kpi_reference() -> str:
     """The page of all figures: what each is made of, what misleads in it, and what watches it."""
     lines = [
@@ -67,7 +70,7 @@ def _row(kpi: Kpi) -> str:
         kpi.unit,
         kinds,
         kpi.help,
-        PITFALLS.get(kpi.path, ""),
+        " ".join(filter(None, (PITFALLS.get(kpi.path, ""), "" if kpi.has_gauge else _NO_GAUGE))),
         alerts,
         kpi.source,
     )

@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("streams.web.serve", "command", "Answer questions: API, metrics and pages."),
     "token": ("streams.web.token_command", "command", "Make a livestream host's private link."),
     "generate": ("streams.sources.generate", "command", "Send seeded shopping events."),
+    "history": ("streams.sources.history_command", "command", "Send the shop's last two months."),
     "canary": ("streams.canary", "command", "Send a record through the whole pipeline every 10 s."),
     "replay": ("streams.dead_letters", "replay", "Send dead letters again, after a fix."),
     "verify": ("verify.command", "command", "Recompute every figure from the log and compare."),

@@ -29,7 +29,7 @@ from streams.window import DAY_MS, Pane, WindowError
 DAYS = (7, 30)
 SPANS = ((0, 7), (7, 14), (14, 30), (30, 60))
 EVERY_S = 300.0
-# While nothing is known yet, or Redis does not answer.
+# While nothing is known yet, or Redis does not answer, or days that are over are still being read.
 AGAIN_S = 10.0
 # What these days are made of: taps say to whom a line belongs that names nobody.
 TOPICS = ("purchases", "livestreams", "tag-taps")
@@ -144,7 +144,8 @@ class Creators:
                 _log.warning("creators' days are not read: %s", error)
             except Exception:  # One fault must not end it: its gauges would stand still for good.
                 _log.exception("creators' days are not read")
-            await asyncio.sleep(AGAIN_S if found is None else EVERY_S)
+            is_whole = found is not None and found.read_ms - found.to_ms < DAY_MS
+            await asyncio.sleep(EVERY_S if is_whole else AGAIN_S)
 
     async def read(self) -> Found:
         """Reads anew. Raises QuestionError where there are too many, or where no day is known to be read to

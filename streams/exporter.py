@@ -107,7 +107,7 @@ class Exporter:
     async def _read_day(self) -> WindowSurvey | None:
         if self._day is not None and time.monotonic() - self._day[0] <= DAY_CACHED_S:
             return self._day[1]
-        day = await read_day(self._model, self._ranking)
+        day = await read_day(self._model, self._ranking, self._top_k)
         # What was read before there were any figures is not kept.
         is_told = day is not None and day.trust.as_of_ms is not None
         self._day = (time.monotonic(), day) if is_told else None
@@ -159,12 +159,12 @@ def families(survey: Survey | None, figures: FigureSet) -> Iterable[Metric]:
 def _kpis(survey: Survey, figures: FigureSet) -> Iterable[Metric]:
     # Without a watermark of every topic-partition nothing was read yet, and a zero would say "no sales".
     windows = [window for window in survey.windows if window.trust.as_of_ms is not None]
-    made = {kpi.path: _kpi_family(kpi) for kpi in KPIS}
+    made = {kpi.path: _kpi_family(kpi) for kpi in KPIS if kpi.has_gauge}
     for window in windows:
         for scope in window.scopes:
             for kpi in scope.kpis:
                 # In an answer a count that the kind does not keep is 0; a series of zeros would mislead.
-                if scope.kind not in kpi.kinds or not is_kept(kpi.formula, scope.kind):
+                if not kpi.has_gauge or scope.kind not in kpi.kinds or not is_kept(kpi.formula, scope.kind):
                     continue
                 for currency in window.currencies if kpi.per_currency else (None,):
                     figure = evaluate(kpi, scope.kind, scope.totals, currency, figures)

@@ -225,6 +225,7 @@ class Kpi:
             range; 0: over the range.
         of_whole_days: its measures are kept by UTC days only: None over any other range.
         ripe_after_ms: None until the range ended so long before as-of: what it counts comes so much later.
+        takes_days: days pass before it can be other than 0. A gauge of it would be a trap: always 0.
     """
 
     path: str
@@ -237,6 +238,12 @@ class Kpi:
     complete_days: int = 0
     of_whole_days: bool = False
     ripe_after_ms: int = 0
+    takes_days: bool = False
+
+    @property
+    def has_gauge(self) -> bool:
+        """Whether a gauge can tell it: gauges are of windows of a day at most."""
+        return not (self.takes_days or self.of_whole_days)
 
     @property
     def gauge(self) -> str:

@@ -15,13 +15,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from schemas.events import Share, ShareOpen, TagTap
+from schemas.events import Active, Share, ShareOpen, TagTap
 from streams.answer import is_highest
 from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
 from streams.read_store import Meta, ReadStore
-from streams.scopes import CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
+from streams.scopes import APP, CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
 from streams.window import Pane
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
@@ -37,9 +37,15 @@ VIEWS = frozenset(
     measure.name for kpi in KPIS if kpi.path == "events.view" for measure in measures_of(kpi.formula)
 )
 _TAPS = EVENT_COUNTS[TagTap].name
-# Nobody views a channel: shares and their opens rank it.
+# Nobody views a channel or an app: shares and their opens rank it, and who is active.
 _SHARED = frozenset({EVENT_COUNTS[Share].name, EVENT_COUNTS[ShareOpen].name})
-_VIEWS_OF = MappingProxyType({CHANNEL.name: _SHARED, MINI_PROGRAM_CHANNEL.name: _SHARED})
+_VIEWS_OF = MappingProxyType(
+    {
+        CHANNEL.name: _SHARED,
+        MINI_PROGRAM_CHANNEL.name: _SHARED,
+        APP.name: frozenset({EVENT_COUNTS[Active].name}),
+    }
+)
 _COUNTS = MappingProxyType({measure.name: measure for measure in EVENT_COUNTS.values()})
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"

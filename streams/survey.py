@@ -14,6 +14,7 @@ from typing import NamedTuple
 from streams.aged import AgedParts
 from streams.answer import Group, Scope, Totals, capped_cells, stored_measures
 from streams.details import DetailsPlan
+from streams.figures.apps import MONTH_DAYS
 from streams.kpi import Kpi
 from streams.kpis import KPIS
 from streams.ranking import Ranking, remaining
@@ -21,10 +22,10 @@ from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Meta, Request, cells
 from streams.reading import Moment, View
 from streams.rooms import viewers_now
-from streams.scopes import ALL, BOUGHT_FROM, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE, UNATTRIBUTED
+from streams.scopes import ALL, APP, BOUGHT_FROM, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE, UNATTRIBUTED
 from streams.sheet import Sheet
 from streams.trust import Trust
-from streams.window import WindowError, named_range
+from streams.window import DAY_MS, WindowError, named_range
 
 WINDOWS = ("5m", "30m")
 RANKING_WINDOW = "30m"
@@ -93,12 +94,28 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
     return Survey(metas, tuple(each for each in windows if each), verdicts, viewers)
 
 
-async def read_day(model: ReadModel, ranking: Ranking) -> WindowSurvey | None:
-    """The last day of the whole shop and of platforms; None if the settings don't keep it.
+async def read_day(model: ReadModel, ranking: Ranking, top_k: int) -> WindowSurvey | None:
+    """The last day of the whole shop, of platforms and of the most used apps; None if it is not kept.
 
     Raises StoreUnavailableError.
     """
-    return await _window(model, ranking, DAY_WINDOW, {}, _Kinds(DAY_KINDS, DAY_KINDS))
+    top = {APP.name: await _used_apps(model, ranking, top_k)} if APP.name in model.kinds else {}
+    return await _window(model, ranking, DAY_WINDOW, top, _Kinds(DAY_KINDS, (*DAY_KINDS, *top)))
+
+
+async def _used_apps(model: ReadModel, ranking: Ranking, top_k: int) -> list[str]:
+    """The apps with most activity in the last month; none if its days are not kept."""
+    try:
+        view, asked = await model.over(_last_month)
+    except WindowError:
+        return []
+    return (await ranking.tally(APP.name, asked.panes, view.metas)).named(top_k)
+
+
+def _last_month(moment: Moment) -> tuple[int, int]:
+    """The days of which an app's monthly users are."""
+    to_ms = moment.now_ms - moment.now_ms % DAY_MS
+    return to_ms - MONTH_DAYS * DAY_MS, to_ms
 
 
 def _rooms(top: Mapping[str, Sequence[str]]) -> list[str]:
@@ -148,17 +165,18 @@ class _WindowPlan:
         self.named: dict[str, HashRequest] = {}
         for kind, values in top.items():
             measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
-            # Without a value there is nothing to ask; an empty list of fields would mean all of them.
+            # Without a field there is nothing to ask; an empty list of fields would mean all of them.
             fields = [f"{measure}|{of}" for of in values for measure in measures]
-            self.named[kind] = cells(kind, panes if values else (), fields)
+            self.named[kind] = cells(kind, panes if fields else (), fields)
         self.aged = {
             (kind, of): AgedParts(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, values in top.items()
             for of in values
         }
-        # Users are counted where few scopes are shown: the whole shop, platforms, the largest lives.
+        # Users are counted where few scopes are shown: the shop, platforms, the largest lives and apps.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in _rooms(top)]
+        with_users += [(APP.name, of) for of in top.get(APP.name, ())]
         self.sheets = {
             (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, of in dict.fromkeys(with_users)

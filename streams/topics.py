@@ -138,10 +138,11 @@ def _wrong_configs(topic: str, configs: Mapping[str, Mapping[str, str]], retenti
     return wrong
 
 
-async def retention_ms(settings: Settings, topic: str) -> int:
-    """How long Kafka keeps the records of this topic (base name), which must exist; -1: for ever."""
+async def forgetful(settings: Settings, topics: Sequence[str]) -> list[str]:
+    """Those of the topics (base names, which must exist) whose records Kafka throws away one day."""
     async with open_admin(settings) as admin:
-        return int((await _configs(admin, settings, [topic]))[topic]["retention.ms"])
+        configs = await _configs(admin, settings, topics)
+    return [topic for topic in topics if int(configs[topic]["retention.ms"]) != UNLIMITED]
 
 
 async def _configs(admin: Any, settings: Settings, topics: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -24,8 +24,9 @@ HOUR_MIN: Final = 60
 REFUND_DAYS: Final = 28
 # With less than this of the hour not left out nothing is usual.
 PART_MIN: Final = 0.5
-# A median of fewer days is none.
+# A median of fewer days is none. Of a day with fewer orders the usual ratio is 0, or that of one return.
 REFUND_DAYS_MIN: Final = 3
+REFUND_ORDERS_MIN: Final = 20
 # A live that sold less than this has no order value of its own.
 LIVE_ORDERS_MIN: Final = 10
 _ALL: Final = Scope(ALL.name, "")
@@ -147,7 +148,12 @@ class UsualSales:
                 ]
                 if ratios[0] is not None:
                     now[cur] = ratios[0]
-                before = [ratio for ratio in ratios[1:] if ratio is not None]
+                orders = self._column(self._hours, scope, ORDERS_IN_CURRENCY.stored_as(cur))
+                before = [
+                    ratio
+                    for ratio, day in zip(ratios[1:], days[1:], strict=True)
+                    if ratio is not None and _total([orders], day) >= REFUND_ORDERS_MIN
+                ]
                 if len(before) >= REFUND_DAYS_MIN:
                     usual[cur] = median(before)
             made.append(Refunds(scope, now, usual))

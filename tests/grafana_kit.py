@@ -47,6 +47,7 @@ SCOPES = {
     "live": "L1",
     "gateway": "adyen",
     "platform,gateway": "tiktok,gateway:adyen",
+    "app": "resso",
 }
 # Gauges that are added to the exporter by others, beside those of the watch: name and labels.
 CREATORS = ("with_a_sale", "with_a_live", "who_stopped_selling", "who_stopped_going_live")

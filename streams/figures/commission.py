@@ -24,7 +24,7 @@ FINAL = _minor("final", "Commission that is final by as-of, before claw-backs.",
 MEASURES = (REVERSED, CLAWED_BACK, CLAW_BACKS, FINAL)
 
 
-def _kpi(name: str, formula: Formula, help_text: str) -> Kpi:
+def _kpi(name: str, formula: Formula, help_text: str, *, takes_days: bool = False) -> Kpi:
     return Kpi(
         path=f"commission.*.{name}_minor",
         formula=formula,
@@ -32,6 +32,7 @@ def _kpi(name: str, formula: Formula, help_text: str) -> Kpi:
         help=help_text,
         source=_SOURCE,
         kinds=WITH_COMMISSION,
+        takes_days=takes_days,
     )
 
 
@@ -45,7 +46,8 @@ KPIS = (
         Sum((COMMISSION, CLAWED_BACK), (FINAL,)),
         "Commission on what is left of orders that can still be returned.",
     ),
-    _kpi("final", FINAL, FINAL.help),
-    _kpi("clawed_back", CLAWED_BACK, CLAWED_BACK.help),
+    # Of purchases of today nothing is final; what refunds of today claw back is told by `claw_backs`.
+    _kpi("final", FINAL, FINAL.help, takes_days=True),
+    _kpi("clawed_back", CLAWED_BACK, CLAWED_BACK.help, takes_days=True),
     _kpi("claw_backs", CLAW_BACKS, CLAW_BACKS.help),
 )

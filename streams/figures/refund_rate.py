@@ -46,6 +46,7 @@ KPIS = (
         help=f"Maturity of the refund rate: share of these orders that are over {MATURE_DAYS} days old.",
         source=_TAOBAO,
         kinds=EVERYWHERE,
+        takes_days=True,
     ),
 )
 

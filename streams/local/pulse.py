@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from streams.local import alertmanager, prometheus
 from streams.local.alertmanager import AlertmanagerServer
 from streams.local.commands import Command, ReadService
 from streams.local.kafka import KafkaServer
+from streams.local.past import OpenBar, Past
 from streams.local.ports import free_port, is_free
 from streams.local.processes import Program, Sleep, end
 from streams.local.prometheus import PrometheusServer
@@ -31,6 +32,7 @@ SOURCES: Mapping[str, list[str]] = {
     "complete-journey": ["complete-journey"],
 }
 _ONCE = ("complete-journey",)  # sources that end when all is sent
+_WITH_HISTORY = ("generate",)  # sources of a shop that had a past
 
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MOST_S = 30.0
@@ -51,8 +53,8 @@ class _Watch:
 class Pulse:
     """The parts of one pulse in one data folder.
 
-    `say` gets one line for each thing a user should know. `given` are the settings that the user has set: a
-    Kafka or Redis named there is used and not started.
+    `say` gets one line for each thing a user should know, `open_bar` shows what takes a while. `given` are
+    the settings that the user has set: a Kafka or Redis named there is used and not started.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Pulse:
         workers: int,
         source: str,
         say: Callable[[str], None],
+        open_bar: OpenBar,
     ) -> None:
         self._settings = settings
+        self._open_bar = open_bar
         self._folder = folder
         self._say = say
         logs = folder / "logs"
@@ -109,6 +113,7 @@ class Pulse:
             else None
         )
         self._topics = Command("topics", ["topics"], logs / "topics.log", environment, once=True)
+        self._past = Past(logs / "history.log", environment) if source in _WITH_HISTORY else None
         self._watches = {part: _Watch() for part in self.parts()}
 
     def parts(self) -> list[Program]:
@@ -141,7 +146,10 @@ class Pulse:
         }
 
     def start(self, sleep: Sleep) -> None:
-        """Start all parts and return when the read service has figures; PulseError if one cannot start."""
+        """Start all parts and return when the read service has figures, and the past is in them.
+
+        PulseError if one cannot start.
+        """
         servers = [part for part in (self.redis, self.kafka) if part is not None]
         for server in servers:
             self._say(f"starting {server.name}")
@@ -149,22 +157,32 @@ class Pulse:
         for server in servers:
             server.wait_ready(sleep)
         self._run_once(self._topics, sleep)
-        others = [part for part in self.parts() if part not in servers and part is not self.source]
+        # Who sends what happens now comes last: after that, all of the past would be late.
+        senders = [part for part in (self.canary, self.source) if part is not None]
+        others = [part for part in self.parts() if part not in servers and part not in senders]
         for part in others:
             self._say(f"starting {part.name}")
             self._launch(part)
-        while not all(part.ready() for part in others):
-            for part in self.parts():
-                if part is not self.source and not part.running:
-                    raise _ended(part)
+        if self._past is not None:
+            self._run_once(self._past, sleep)
+        self._wait_ready(others, sleep)
+        if self._past is not None:
+            self._past.wait_counted(
+                self.serve, self._open_bar, lambda: _expect_running((*servers, *others)), sleep
+            )
+        for part in senders:
+            self._say(f"starting {part.name}")
+            self._launch(part)
+        self.publish()
+
+    def _wait_ready(self, parts: Sequence[Program], sleep: Sleep) -> None:
+        """Return when all answer; PulseError if one ends before that, or takes too long."""
+        while not all(part.ready() for part in parts):
+            _expect_running(parts)
             if time.monotonic() - self._watches[self.serve].started_at > self.serve.ready_within_s:
-                late = next(part for part in others if not part.ready())
+                late = next(part for part in parts if not part.ready())
                 raise PulseError(f"{late.name} was not ready in time; see {self._folder / 'logs'}")
             sleep(0.1)
-        if self.source is not None:
-            self._say(f"starting {self.source.name}")
-            self._launch(self.source)
-        self.publish()
 
     def tend(self) -> None:
         """Look once at every part: one that died is started again, later each time it dies soon."""
@@ -199,7 +217,8 @@ class Pulse:
     def stop(self) -> None:
         """End everything: those who use Kafka and Redis first."""
         servers = [part for part in (self.redis, self.kafka) if part is not None]
-        end([self._topics, *(part for part in self.parts() if part not in servers)])
+        once = [part for part in (self._topics, self._past) if part is not None]
+        end([*once, *(part for part in self.parts() if part not in servers)])
         end(servers)
         (self._folder / "up.json").unlink(missing_ok=True)
 
@@ -249,6 +268,13 @@ def _how(part: Program) -> str:
     if code is not None and code < 0:
         return f"was killed by signal {-code}"
     return f"ended with exit code {code}"
+
+
+def _expect_running(parts: Sequence[Program]) -> None:
+    """PulseError for a part that has ended."""
+    for part in parts:
+        if not part.running:
+            raise _ended(part)
 
 
 def _ended(part: Program) -> PulseError:

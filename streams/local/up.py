@@ -103,7 +103,17 @@ def command(as_json: bool, keep: bool, seconds: float | None, source: str, worke
         _clear(folder, keep=keep)
         _require_space(folder, _START_MIB)
         say = partial(click.echo, err=as_json)
-        pulse = Pulse(settings, settings_module.given(), folder, workers=workers, source=source, say=say)
+        pulse = Pulse(
+            settings,
+            settings_module.given(),
+            folder,
+            workers=workers,
+            source=source,
+            say=say,
+            open_bar=lambda length, label: click.progressbar(
+                length=length, label=label, file=sys.stderr if as_json else sys.stdout
+            ),
+        )
         ready = False
         try:
             pulse.start(signals.sleep)

@@ -25,7 +25,7 @@ from streams.kafka_log import open_log
 from streams.settings import Settings
 from streams.sources.produce import open_sender
 from streams.sources.record import Record
-from streams.topics import UNLIMITED, retention_ms
+from streams.topics import forgetful
 
 TOPIC: Final = "purchases"
 CURRENCY: Final = "USD"
@@ -139,7 +139,7 @@ async def feed(
     Raises PulseError when the topics already hold later events, or would not keep old ones.
     """
     first = next(records)
-    if await retention_ms(settings, TOPIC) != UNLIMITED:
+    if await forgetful(settings, [TOPIC]):
         raise PulseError(
             f"topic {settings.topic_prefix}{TOPIC} would throw old baskets away: it needs retention.ms=-1"
         )

@@ -43,6 +43,24 @@ REFUND_REASONS: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long it takes until parcels arrive and buyers want their money back.
+
+    Attributes:
+        slow: so many times as long as in the shop of now, where a parcel arrives within the hour.
+        chargebacks: share of delivered orders whose buyer asks the bank, long after the delivery.
+        chargebacks_ms: how long after it.
+    """
+
+    slow: int = 1
+    chargebacks: float = 0.0
+    chargebacks_ms: tuple[int, int] = (0, 0)
+
+
+PACE: Final = Pace()
+
+
 @dataclass(slots=True)
 class Line:
     """One line of a cart, later of an order; amounts in minor units of the market's currency."""
@@ -88,9 +106,17 @@ class Orders:
     """Every order of the simulated shop."""
 
     def __init__(
-        self, calendar: Calendar, incidents: Incidents, rng: random.Random, start_ms: int, stock: Stock
+        self,
+        calendar: Calendar,
+        incidents: Incidents,
+        rng: random.Random,
+        start_ms: int,
+        stock: Stock,
+        *,
+        pace: Pace = PACE,
     ) -> None:
         """What is bought before `start_ms` is never heard of again: its purchase is not sent either."""
+        self._pace = pace
         self._start_ms = start_ms
         self._stock = stock
         self._calendar = calendar
@@ -163,7 +189,11 @@ class Orders:
 
     def _fate(self, time_ms: int) -> list[tuple[int, str]]:
         """What will happen to an order bought at `time_ms`, the last step first."""
-        draw, between = self._draw, self._rng.randint
+        draw, slow = self._draw, self._pace.slow
+
+        def between(least_ms: int, most_ms: int) -> int:
+            return slow * self._rng.randint(least_ms, most_ms)
+
         steps = [(time_ms + between(300, 900), "placed")]
         if draw() < 0.03:
             cancelled = time_ms + between(20_000, 300_000)
@@ -177,7 +207,10 @@ class Orders:
             for _ in range(1 + (draw() < 0.2) if draw() < 0.08 else 0):
                 kind = "return" if draw() < 0.7 else "refund_only" if draw() < 0.9 else "chargeback"
                 steps.append((delivered + between(30_000, 1_800_000), f"refund.{kind}"))
-            steps.append((delivered + 1_900_000, "completed"))
+            steps.append((delivered + slow * 1_900_000, "completed"))
+            if self._pace.chargebacks and draw() < self._pace.chargebacks:
+                asked = delivered + self._rng.randint(*self._pace.chargebacks_ms)
+                steps.append((asked, "refund.chargeback"))
         return sorted(steps, reverse=True)
 
     def _schedule(self, order: Order) -> None:
@@ -185,6 +218,11 @@ class Orders:
         if order.steps:
             time_ms, order.stage = order.steps.pop()
             self._due[time_ms // 1000].append((time_ms, order))
+
+    def advance_to(self, second: int) -> None:
+        """Put down every step that is due before this second."""
+        while (due := min(self._due, default=second)) < second:
+            self.advance(due)
 
     def advance(self, second: int) -> None:
         """Put down every step that is due in this second."""

@@ -80,6 +80,10 @@ class Calendar:
         )
         self._seconds[time_ms // 1000].append(Record(time_ms, topic, None, value.encode(), partition))
 
+    def take_until(self, second: int) -> list[Record]:
+        """The records of all seconds before this one in time order; they are gone from the calendar."""
+        return [record for due in sorted(self._seconds) if due < second for record in self.take(due)]
+
     def take(self, second: int) -> list[Record]:
         """The records of this second in time order; they are gone from the calendar."""
         records = self._seconds.pop(second, [])

@@ -14,6 +14,7 @@ from streams.sources.record import Calendar
 from streams.sources.world import MARKETS, Creator, Market, Product, World
 
 SHOWN_PRODUCTS: Final = 8
+HEARTBEATS_MS: Final = (5_000, 10_000)
 
 
 @dataclass(slots=True)
@@ -46,16 +47,37 @@ class Rooms:
     """All live rooms: in each market always the same number, each replaced when it ends."""
 
     def __init__(
-        self, world: World, calendar: Calendar, rng: random.Random, *, start_ms: int, per_market: int
+        self,
+        world: World,
+        calendar: Calendar,
+        rng: random.Random,
+        *,
+        per_market: int,
+        heartbeats_ms: tuple[int, int] = HEARTBEATS_MS,
     ) -> None:
+        """None is on air before `open`. `heartbeats_ms`: least and longest time between two of a room."""
         self._world = world
         self._calendar = calendar
         self._rng = rng
+        self._per_market = per_market
+        self._heartbeats_ms = heartbeats_ms
         self._numbered = 0
+        self._on_air: dict[str, list[Room]] = {}
+
+    def open(self, time_ms: int) -> None:
+        """Every room goes on air, with new rooms in place of those before."""
         self._on_air = {
-            market.name: [self._open(market, start_ms + rng.randrange(5_000)) for _ in range(per_market)]
+            market.name: [
+                self._open(market, time_ms + self._rng.randrange(5_000)) for _ in range(self._per_market)
+            ]
             for market in MARKETS
         }
+
+    def close(self, time_ms: int) -> None:
+        """Every room ends; until they open again nobody can be sent to one."""
+        for room in (room for rooms in self._on_air.values() for room in rooms):
+            self._put(room, "live_end", time_ms)
+        self._on_air = {}
 
     def pick(self, market: Market, draw: float) -> Room:
         """A room of this market; the first has most viewers."""
@@ -75,7 +97,7 @@ class Rooms:
                 if room.heartbeat_ms < until_ms:
                     viewers = room.viewers(room.heartbeat_ms)
                     self._put(room, "live_heartbeat", room.heartbeat_ms, f',"concurrent_viewers":{viewers}')
-                    room.heartbeat_ms += self._rng.randint(5_000, 10_000)
+                    room.heartbeat_ms += self._rng.randint(*self._heartbeats_ms)
                 if room.pin_ms < until_ms:
                     self._pin_next(room)
 

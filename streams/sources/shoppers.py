@@ -38,6 +38,8 @@ RULES: Final = (("rule-1", "resso", "tiktok_plus"), ("rule-2", "tiktok", "tiktok
 # Half of the users are held out, as SHOP_PULSE_HELD_OUT_PERCENT expects.
 ARMS: Final = ("treated", "held_out")
 USES_TARGET_OF_10: Final = {"treated": 7, "held_out": 4}
+# Which apps are used before anybody is redirected, in turns; the targets seldom.
+APPS_BEFORE: Final = (*("tiktok", "resso", "tiktok") * 6, "tiktok_plus", "tiktok_shop", "tiktok_shop")
 # Of one line in so many the order service is not told who sold it: then the shopper's tap says it.
 UNTOLD_ONE_IN: Final = 4
 # Some apps save energy: they send what was viewed up to so much later than what was tapped and bought.
@@ -117,9 +119,11 @@ class Shoppers:
         incidents: Incidents,
         start_ms: int,
         delays_from_ms: int | None,
+        rules_from_ms: int = 0,
     ) -> None:
         """What happens before `start_ms` is not sent. Sessions that begin at `delays_from_ms` or later may
-        send views late; None: none does."""
+        send views late; None: none does. Before `rules_from_ms` nobody is redirected."""
+        self._rules_from_ms = rules_from_ms
         self._start_ms = start_ms
         self._world = world
         self._calendar = calendar
@@ -132,6 +136,7 @@ class Shoppers:
         self._sessions = 0
         self._sharing = Sharing(world, calendar.run, rng, self._visit_by_share)
         self._assigned: set[bytes] = set()
+        self._uses = 0  # of apps, before anybody is redirected
 
     def start_session(self, time_ms: int) -> None:
         """Write down a whole session that begins at `time_ms`."""
@@ -150,8 +155,19 @@ class Shoppers:
         if session.cart and draw() < 0.5:
             self._check_out(session)
         self._sharing.end_visit(session, session.program)
-        if draw() < 0.04:
+        if draw() < 0.04 and time_ms >= self._rules_from_ms:
             self._note_activity(session, shopper)
+
+    def use_app(self, market: Market, shopper: Shopper, time_ms: int) -> None:
+        """A visit that only tells of redirection: which app the shopper uses."""
+        visit = Session(self._calendar, self._rng, market, shopper, time_ms)
+        self._begin(visit, shopper, market.platforms[shopper.number % len(market.platforms)], "other")
+        if time_ms >= self._rules_from_ms:
+            self._note_activity(visit, shopper)
+        else:
+            app = APPS_BEFORE[self._uses % len(APPS_BEFORE)]
+            self._uses += 1
+            visit.put("redirects", "active", f',"app":"{app}"', 500)
 
     def _begin(self, session: Session, shopper: Shopper, platform: str, surface: str) -> None:
         """Fix what all events of the session share."""

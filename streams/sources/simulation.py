@@ -75,7 +75,8 @@ def _shop(config: SimConfig, incidents: Incidents) -> Iterator[Record]:
         world, calendar, random.Random(f"stock {config.seed}"), rate=config.rate, start_ms=config.start_ms
     )
     orders = Orders(calendar, incidents, rng, config.start_ms, stock)
-    rooms = Rooms(world, calendar, rng, start_ms=config.start_ms, per_market=rooms_per_market)
+    rooms = Rooms(world, calendar, rng, per_market=rooms_per_market)
+    rooms.open(config.start_ms)
     shoppers = Shoppers(
         world,
         calendar,
@@ -129,7 +130,7 @@ class _Background:
         self._calendar = calendar
         self._stock = stock
         self._rng = random.Random(f"background {config.seed}")
-        self._products = [product for market in MARKETS for product in world.products[market.name]]
+        self._world = world
         self._listed = False
 
     def advance(self, second: int) -> None:
@@ -137,37 +138,45 @@ class _Background:
         time_ms = max(second * 1000, self._config.start_ms)
         if not self._listed:
             self._listed = True
-            for number, product in enumerate(self._products):
-                self._calendar.put(
-                    "catalogue",
-                    "product_listed",
-                    time_ms,
-                    product.product_id.encode(),
-                    f'"platform":"{product.market.platforms[number % len(product.market.platforms)]}",'
-                    f'{product.fragment},"title":"{product.title}","category":"{product.category}",'
-                    f'"unit_price_minor":{product.price_minor},"currency":"{product.market.currency}"',
-                )
+            list_products(self._world, self._calendar, time_ms)
             self._stock.open(time_ms + 1)
         self._stock.advance(second)
         if second % 5 == 0:
-            self._ad(time_ms + 3)
+            charge_campaign(self._calendar, self._rng, time_ms + 3)
         if second % SOURCE_HEARTBEAT_S == 0:
             self._source_heartbeats(second)
-
-    def _ad(self, time_ms: int) -> None:
-        market = MARKETS[self._rng.randrange(len(MARKETS))]
-        campaign = f"{market.name}-ad{self._rng.randint(1, CAMPAIGNS)}"
-        self._calendar.put(
-            "ads",
-            "ad_charge",
-            time_ms,
-            campaign.encode(),
-            f'"platform":"{market.platforms[0]}","campaign_id":"{campaign}",'
-            f'"amount_minor":{self._rng.randint(20, 900)},"currency":"{market.currency}"',
-        )
 
     def _source_heartbeats(self, second: int) -> None:
         """One to every partition of every topic: one without traffic is then known to be quiet, not dead."""
         for topic in INPUT_TOPICS:
             for partition in range(self._config.partitions):
                 self._calendar.put_heartbeat(topic, partition, second * 1000)
+
+
+def list_products(world: World, calendar: Calendar, time_ms: int) -> None:
+    """Every product of the shop is put on sale."""
+    products = [product for market in MARKETS for product in world.products[market.name]]
+    for number, product in enumerate(products):
+        calendar.put(
+            "catalogue",
+            "product_listed",
+            time_ms,
+            product.product_id.encode(),
+            f'"platform":"{product.market.platforms[number % len(product.market.platforms)]}",'
+            f'{product.fragment},"title":"{product.title}","category":"{product.category}",'
+            f'"unit_price_minor":{product.price_minor},"currency":"{product.market.currency}"',
+        )
+
+
+def charge_campaign(calendar: Calendar, rng: random.Random, time_ms: int) -> None:
+    """Some campaign is charged for its advertising."""
+    market = MARKETS[rng.randrange(len(MARKETS))]
+    campaign = f"{market.name}-ad{rng.randint(1, CAMPAIGNS)}"
+    calendar.put(
+        "ads",
+        "ad_charge",
+        time_ms,
+        campaign.encode(),
+        f'"platform":"{market.platforms[0]}","campaign_id":"{campaign}",'
+        f'"amount_minor":{rng.randint(20, 900)},"currency":"{market.currency}"',
+    )

@@ -1,9 +1,10 @@
-"""`make screenshots`: starts a pulse, waits until a live sells, and takes pictures of the pages."""
+"""`make screenshots`: what `make run` shows after a quarter of an hour, as pictures of the pages."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -14,9 +15,8 @@ from tests.browser.figures import gmv, is_current, wait_for
 from tests.browser.stack import RunningPulse, launch
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-# An hour of the same shop before, for curves and comparisons; then shoppers of now, until a live has sold.
-HISTORY = ("--max-speed", "--for", "3600", "--rate", "60", "--flat")
-SHOPPERS = ("--rate", "400", "--flat")
+# For curves, and for what stands beside the minutes before; then until a live has so many orders.
+BEFORE_S = 900
 SALES = 25
 PATIENCE_S = 900.0
 
@@ -33,7 +33,7 @@ def take(browser: Browser, pulse: RunningPulse, folder: Path) -> list[Path]:
             {"viewport": {"width": 360, "height": 740}, "color_scheme": "dark"},
         ),
         "live-obs": (f"/live/{live_id}?view=obs&hide=money", {"viewport": {"width": 1280, "height": 150}}),
-        "control": ("/", {"viewport": {"width": 1280, "height": 1280}}),
+        "control": ("/", {"viewport": {"width": 1280, "height": 1400}}),
     }
     taken = []
     for name, (path, options) in views.items():
@@ -64,11 +64,10 @@ def command() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
             browser = launch(playwright)
-            pulse = RunningPulse(Path(folder) / "data", source="none")
+            pulse = RunningPulse(Path(folder) / "data")
             pulse.start()
             try:
-                pulse.generate(*HISTORY).wait()
-                pulse.generate(*SHOPPERS)
+                time.sleep(BEFORE_S)
                 IMAGES.mkdir(exist_ok=True)
                 for path in take(browser, pulse, IMAGES):
                     click.echo(f"{path.relative_to(IMAGES.parents[1])}: {path.stat().st_size // 1024} KiB")

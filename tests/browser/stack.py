@@ -31,7 +31,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 class RunningPulse:
     """A whole pulse with all its data in `folder`, on free ports; `token` is the operator's, "" for none."""
 
-    def __init__(self, folder: Path, source: str = "generate", token: str = "") -> None:
+    def __init__(self, folder: Path, token: str = "") -> None:
         self.token = token
         self._environment = os.environ | {
             "SHOP_PULSE_DATA_DIR": str(folder),
@@ -39,12 +39,10 @@ class RunningPulse:
             "SHOP_PULSE_TOKEN": token,
         }
         self._folder = folder
-        self._source = source
-        self._sending: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Returns when the read service answers. Raises PulseError with what `up` said last."""
-        command = [sys.executable, "-m", "streams", "up", "--json", "--source", self._source]
+        command = [sys.executable, "-m", "streams", "up", "--json"]
         self._process = subprocess.Popen(
             command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -55,9 +53,6 @@ class RunningPulse:
 
     def stop(self) -> None:
         """Ends everything that it started, stopped processes too."""
-        if self._sending is not None:
-            self._sending.send_signal(signal.SIGINT)
-            self._sending.wait()
         for pid in self._pids():
             os.kill(pid, signal.SIGCONT)
         self._process.send_signal(signal.SIGINT)
@@ -69,13 +64,6 @@ class RunningPulse:
         request = urllib.request.Request(f"{self.url}{path}", headers=headers)
         with urllib.request.urlopen(request, timeout=15) as answer:
             return json.load(answer)
-
-    def generate(self, *options: str) -> subprocess.Popen[bytes]:
-        """Begins to send what `shop-pulse generate` with these options makes; ended with the pulse."""
-        environment = self._environment | {"SHOP_PULSE_KAFKA": self._published()["kafka"]}
-        command = [sys.executable, "-m", "streams", "generate", *options]
-        self._sending = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-        return self._sending
 
     def host_link(self, live_id: str) -> str:
         """The private link that a host gets for this live."""
@@ -132,7 +120,7 @@ class RunningPulse:
         return first
 
     def _pids(self) -> list[int]:
-        return [self._pid(part) for part in ("worker", "serve", self._source) if part != "none"]
+        return [self._pid(part) for part in ("worker", "serve", "generate")]
 
 
 def until(

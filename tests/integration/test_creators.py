@@ -159,6 +159,28 @@ def test_reading_goes_on_after_a_fault(shop: Shop, monkeypatch: pytest.MonkeyPat
     assert shop.ask(read) == [kinds, 0, 0]
 
 
+def test_days_that_are_still_being_read_are_read_again_soon(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that reads an old log shows the days of then; nobody waits minutes for those of now."""
+    monkeypatch.setattr(creators, "AGAIN_S", 0.0)
+    _sell(shop, "c1", 40, 20)
+    _sell(shop, "c2", 1, 30)
+    shop.healthy(NOON_MS - 39 * DAY_MS)
+
+    async def read(model: Any) -> Any:
+        reader = Creators(model)
+        task = asyncio.ensure_future(reader.run())
+        then = await reader.answer(None, 7)
+        shop.healthy(NOON_MS - 10_000)
+        while (now := await reader.answer(None, 7))["to_ms"] != MIDNIGHT_MS:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        return then["to_ms"], now["with_a_sale"]
+
+    assert shop.ask(read) == (MIDNIGHT_MS - 39 * DAY_MS, 1)
+
+
 async def _families(model: Any) -> Any:
     reader = Creators(model)
     await reader.read()

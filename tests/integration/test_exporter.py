@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
 
 
 @pytest.fixture
@@ -220,3 +222,25 @@ def test_a_day_is_told_of_the_shop_and_its_platforms(shop: Shop, monkeypatch: py
         assert _scopes(text, "shop_pulse_gmv_paid_minor", "all", "24h") == {"": 7}
         assert _scopes(text, "shop_pulse_gmv_paid_minor", "platform", "24h") == {"tiktok": 7}
         assert _scopes(text, "shop_pulse_gmv_paid_minor", "live", "24h") == {}
+
+
+def test_the_most_used_apps_tell_their_users_of_whole_days(shop: Shop) -> None:
+    """Of the first K apps by activity in 30 days: users of the last day that is over, and of the month."""
+    for days_ago, users in ((1, ("u1",)), (2, ("u1", "u2")), (31, ("u3",))):
+        for app, events in (("resso", 9), ("plus", 5), ("seldom", 1)):
+            shop.book(NOON_MS - days_ago * DAY_MS, "app", app, events__active=events)
+            shop.users(NOON_MS - days_ago * DAY_MS, "active", "app", app, *users)
+    shop.book(NOON_MS - 1, "all", "", items=1)
+    text = _scrape(shop)
+    assert _scopes(text, "shop_pulse_active_users_day", "app", "24h") == {"resso": 1, "plus": 1}
+    assert _scopes(text, "shop_pulse_active_users_month", "app", "24h") == {"resso": 2, "plus": 2}
+    assert _scopes(text, "shop_pulse_active_users_month", "app", "5m") == {}
+
+
+def test_what_takes_days_has_no_gauge(shop: Shop) -> None:
+    """A series that is always 0 would say that nothing ever becomes final."""
+    shop.book(NOON_MS - 1, "all", "", commission__USD=7, claw_backs__USD=3)
+    text = _scrape(shop)
+    assert _scopes(text, "shop_pulse_commission_estimated_minor", "all", "5m") == {"": 7}
+    assert _scopes(text, "shop_pulse_commission_claw_backs_minor", "all", "5m") == {"": 3}
+    assert not re.findall(rb"commission_(?:final|clawed_back)_minor|past_30_days|returns_", text)

@@ -25,6 +25,7 @@ from streams.local.kafka import KafkaServer
 from streams.settings import Settings
 from streams.sources import complete_journey
 from streams.sources.generate import command
+from streams.sources.history_command import command as history
 from streams.sources.pacing import now_ms
 from streams.sources.record import Record
 from streams.topics import create
@@ -122,6 +123,33 @@ async def _wait_for_records(settings: Settings) -> None:
                 if log.total:
                     return
             await asyncio.sleep(0.2)
+
+
+def test_history_is_sent_once_into_empty_topics(settings: Settings) -> None:
+    """All of it with its own times, once: where a record lies, nothing of the past is sent."""
+    with pytest.raises(PulseError, match="is missing"):
+        CliRunner().invoke(history, catch_exceptions=False)
+    asyncio.run(create(settings))
+    first = json.loads(CliRunner().invoke(history, ["--json"]).output)
+    assert first["sent"] == sum(first["topics"].values()) > 30_000
+
+    async def span() -> tuple[int, int, int]:
+        async with open_log(settings, INPUT_TOPICS) as log:
+            times = [record.timestamp async for record in log.records()]
+            return len(times), min(times), max(times)
+
+    found, oldest_ms, newest_ms = asyncio.run(span())
+    assert found == first["sent"]
+    assert first["from_ms"] <= oldest_ms < newest_ms < now_ms() < first["to_ms"]
+    assert "the topics hold something already" in CliRunner().invoke(history).output
+    assert asyncio.run(span()) == (found, oldest_ms, newest_ms)
+
+
+def test_history_is_refused_by_topics_that_forget(settings: Settings) -> None:
+    """With a limited retention the broker would delete it at once, under the worker's eyes."""
+    asyncio.run(create(settings, retention_ms=86_400_000))
+    with pytest.raises(PulseError, match=r"would throw history away: it needs retention\.ms=-1"):
+        CliRunner().invoke(history, catch_exceptions=False)
 
 
 def _baskets() -> Iterator[Record]:

@@ -79,6 +79,11 @@ def _published(folder: Path) -> dict[str, Any]:
     return published
 
 
+def _pasts(folder: Path) -> list[dict[str, Any]]:
+    """What each run of `shop-pulse history` said."""
+    return [json.loads(line) for line in (folder / "logs" / "history.log").read_text().splitlines()]
+
+
 def _pid(folder: Path, part: str) -> int | None:
     pid = _published(folder)["pids"][part]
     first: int | None = pid[0] if isinstance(pid, list) else pid
@@ -193,17 +198,29 @@ def test_a_signal_ends_everything_at_any_moment(
 
 
 def test_nothing_is_left_after_kill_9(tmp_path: Path) -> None:
-    """The kernel ends what we no longer can; the next `up` in the folder just starts, and keeps the data."""
+    """The kernel ends what we no longer can; the next `up` in the folder just starts, and keeps the data.
+
+    The past of the shop is counted when `up` says that it runs, nothing of it late; kept, it is not sent
+    again.
+    """
     folder = tmp_path / "data"
     process = _start(folder, "--json", "--source", "generate")
-    assert process.stdout is not None and process.stdout.readline()
+    assert process.stdout is not None
+    api = json.loads(process.stdout.readline())["api"]
+    (past,) = _pasts(folder)
+    days = f"from_ms={past['from_ms']}&to_ms={past['to_ms']}"
+    with urllib.request.urlopen(f"{api}/api/v1/kpis?scope=all&{days}", timeout=15) as answer:
+        quality = json.load(answer)["quality"]
+    assert quality["accepted"] >= past["sent"] > 30_000
+    assert (quality["late"], quality["dead_letters"]) == (0, 0)
     process.kill()
     process.communicate(timeout=STOP_S)
     assert _eventually(lambda: _left(folder) == [], within_s=5)
     meta = (folder / "kafka" / "data" / "meta.properties").read_text()
-    code, out, err = _run(folder, "--json", "--source", "none", "--keep", "--for", "1")
+    code, out, err = _run(folder, "--json", "--source", "generate", "--keep", "--for", "1")
     assert (code, out.count("\n")) == (0, 1), err
     assert (folder / "kafka" / "data" / "meta.properties").read_text() == meta
+    assert [each["sent"] for each in _pasts(folder)] == [past["sent"], 0]
 
 
 def test_a_new_pulse_starts_empty_and_ends_by_itself(tmp_path: Path) -> None:

@@ -208,6 +208,15 @@ def test_refunds_of_the_day(shop: Shop) -> None:
     assert ("all", "", "EUR") not in gauges["refund_last_day_ratio"]
 
 
+def test_days_of_a_few_orders_tell_no_usual_refunds(shop: Shop) -> None:
+    """Of a day with hardly an order mostly none comes back: a median of such days is no measure."""
+    few = merged(LARGE, _sold(100, 0, 2))
+    fill(shop, lambda _: few, few)
+    gauges = _gauges(shop)
+    assert gauges["refund_last_day_ratio"]["all", "", "USD"] == pytest.approx(0.02)
+    assert gauges["refund_baseline_ratio"] == {}
+
+
 def test_a_young_shop_has_no_usual_sales(shop: Shop) -> None:
     """Of two days nothing is known about weeks."""
     fill(shop, lambda _: merged(LARGE, _sold(50, 1)), merged(LARGE, _sold(50, 1)), days=1)

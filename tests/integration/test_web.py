@@ -120,7 +120,6 @@ def test_a_range_is_given_by_both_ends(shop: Shop) -> None:
         ("/api/v1/kpis?scope=all&from_ms=0&to_ms=0", "from_ms must be"),
         ("/api/v1/kpis?scope=all&from_ms=9999999999999999&to_ms=2", "digits only"),
         ("/api/v1/scopes?kind=campaign&window=30m", "no campaign has sales"),
-        ("/api/v1/scopes?kind=app&window=30m", "no app has sales"),
         ("/api/v1/series?window=30m", "scope is missing"),
         ("/api/v1/series?scope=all", "window is missing"),
         ("/api/v1/series?scope=all&window=5m", "window"),
