@@ -86,7 +86,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "epoch_unchecked",
-        "Batches that were fetched before a take-over are folded if their position happens to fit.",
+        "Batches that were fetched before a take-over are taken for new ones: each starts another take-over.",
         OWNER,
         "if state is None or batch.epoch != self.epoch:",
         "if state is None:",

@@ -169,14 +169,4 @@ BUGS: tuple[Bug, ...] = (
         WRITES,
         OWNER,
     ),
-    bug(
-        "records_apart",
-        "An order and its refunds are read in two steps, between which another owner may write.",
-        STORE,
-        "        # Of one moment: an order without the refund that changed it would make a dead letter of the refund.\n"
-        "        pipe = self._client.pipeline(transaction=True)",
-        "        pipe = self._client.pipeline(transaction=False)",
-        WRITES,
-        OWNER,
-    ),
 )
