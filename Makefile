@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit long seeded-bugs bench screenshots lock
+.PHONY: setup run test lint typecheck unit long simulate seeded-bugs bench chaos soak screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -26,11 +26,20 @@ unit: setup ## unit, property and integration tests; they start their own server
 long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
 	$(PYTHON) -m pytest -m long
 
+simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --out report.json" goes on from there
+	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0:100000) $(ARGS)
+
 seeded-bugs: setup ## puts bugs in on purpose, one at a time: some test has to notice each; writes docs/reliability-bugs.md
 	@$(PYTHON) -m tests.seeded_bugs --write docs/reliability-bugs.md
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)
+
+chaos: setup ## 200 faults of 22 kinds on real processes, at most 2 h, everything proved; ARGS="--faults 40 --seed 7"
+	@$(PYTHON) -m tests.chaos --faults 200 --minutes 120 --all-scopes $(ARGS)
+
+soak: setup ## 2 h with a fault a minute: memory, lag, drift; ARGS="--minutes 20"
+	@$(PYTHON) -m tests.chaos --soak 60 --faults 100000 --minutes 120 $(ARGS)
 
 screenshots: setup ## docs/images anew: what `make run` shows after a quarter of an hour
 	@$(PYTHON) -m tests.browser.screenshots

@@ -20,6 +20,7 @@ from streams.errors import PulseError
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("streams.local.up", "command", "Start everything on this machine, in one go."),
     "worker": ("streams.worker", "command", "Read the topics and keep the figures."),
+    "rebuild": ("streams.rebuild", "command", "Count the log anew beside the figures served, then switch."),
     "serve": ("streams.web.serve", "command", "Answer questions: API, metrics and pages."),
     "token": ("streams.web.token_command", "command", "Make a livestream host's private link."),
     "generate": ("streams.sources.generate", "command", "Send seeded shopping events."),

@@ -9,3 +9,12 @@ from __future__ import annotations
 
 class PulseError(Exception):
     """What is wrong and what to do about it, in one line of text."""
+
+
+class UnusableStateError(PulseError):
+    """Figures that cannot be counted on from where they stand: only a rebuild goes on."""
+
+
+# What refusals of a state end with: the command that continues, and what it will do.
+REBUILD = "`shop-pulse rebuild` counts the log anew beside these figures, then switches"
+REBUILD_INCOMPLETE = "`shop-pulse rebuild --accept-incomplete` counts what is left anew, then switches"

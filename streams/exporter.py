@@ -26,6 +26,7 @@ from streams.kpis import KPIS
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.read_store import Meta
+from streams.reading import NoFiguresError
 from streams.samples import Samples
 from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError
@@ -95,6 +96,8 @@ class Exporter:
             survey = await read_survey(self._model, self._ranking, self._top_k)
             day = await self._read_day()
             survey = survey if day is None else replace(survey, windows=(*survey.windows, day))
+        except NoFiguresError:
+            survey = Survey((), (), {}, {})
         except (StoreUnavailableError, StoreCorruptError):
             survey = None
         # Thousands of samples take tens of milliseconds; answers need not wait for them.

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from streams.batch import Batch
 from streams.errors import PulseError
-from streams.owner import Owner, Work
+from streams.owner import Owner
 from streams.progress import NEVER_MS
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class Fleet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._held: frozenset[tuple[str, int]] = frozenset()
 
-    def start(self) -> None:
-        """Starts the timers. Needs a running event loop."""
-        for loop in (self._flush_on_time, self._supervise, self._hint_on_time):
+    def start(self, *others: Callable[[], Awaitable[None]]) -> None:
+        """Starts the timers, and `others` that end with them. Needs a running event loop."""
+        for loop in (self._flush_on_time, self._supervise, self._hint_on_time, *others):
             self._spawn(loop())
 
     def _spawn(self, work: Awaitable[None]) -> None:
@@ -83,6 +84,20 @@ class Fleet:
         for owner in self.owners.values():
             owner.release()
         self.owners.clear()
+
+    def take_over_again(self) -> None:
+        """All memory is dropped at once, and built anew from where the figures are kept now."""
+        owners = list(self.owners.values())
+        for owner in owners:
+            owner.release()
+        for owner in owners:
+            self._spawn(owner.take_over())
+
+    def let_go(self, partition: int) -> None:
+        """Another worker has taken the partition over: it is left to that one, whatever Kafka assigned."""
+        owner = self.owners.pop(partition, None)
+        if owner is not None:
+            owner.release()
 
     def on_lost_position(self, partition: int, why: str) -> None:
         """The log does not hold what was to be read: the take-over finds out whether that can be mended."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -81,6 +81,61 @@ class Log:
         return {place: position for place, position in positions.items() if position < self._ends[place]}
 
 
+class Extents:
+    """How far some topics' logs reach, as readers of committed records see them."""
+
+    def __init__(self, consumer: Any, places: dict[TopicPartition, tuple[str, int]]) -> None:
+        self._consumer = consumer
+        self._places = places
+
+    async def starts(self) -> dict[tuple[str, int], int]:
+        """The first offset that is left, by topic (base name) and partition. Raises PulseError."""
+        return await self._asked(self._consumer.beginning_offsets)
+
+    async def ends(self) -> dict[tuple[str, int], int]:
+        """The offset behind the last record. Raises PulseError."""
+        return await self._asked(self._consumer.end_offsets)
+
+    async def oldest_ms(self) -> dict[tuple[str, int], int]:
+        """Kafka's time of the first record that is left, where there is one. Raises PulseError."""
+        found = await self._asked(lambda places: self._consumer.offsets_for_times(dict.fromkeys(places, 0)))
+        return {place: first.timestamp for place, first in found.items() if first is not None}
+
+    async def _asked(self, ask: Callable[[list[TopicPartition]], Awaitable[Any]]) -> dict[Any, Any]:
+        try:
+            found = await ask(list(self._places))
+        except (KafkaError, TimeoutError) as error:
+            raise refused(error) from error
+        return {self._places[place]: value for place, value in found.items()}
+
+
+@asynccontextmanager
+async def open_extents(settings: Settings, topics: Sequence[str]) -> AsyncIterator[Extents]:
+    """How far the logs of these topics (base names) reach.
+
+    Raises PulseError when a topic is missing, or Kafka is away.
+    """
+    counts = await existing_partitions(settings, topics)
+    places = {
+        TopicPartition(settings.topic_prefix + topic, partition): (topic, partition)
+        for topic, count in counts.items()
+        for partition in range(count)
+    }
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        request_timeout_ms=SILENCE_S * 1000,
+    )
+    try:
+        await consumer.start()
+        yield Extents(consumer, places)
+    except KafkaConnectionError as error:
+        raise unreachable(settings) from error
+    finally:
+        await consumer.stop()
+
+
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[Any]:
     """aiokafka's admin client. Raises PulseError when Kafka is away or refuses."""
@@ -120,10 +175,11 @@ async def existing_partitions(settings: Settings, topics: Sequence[str]) -> dict
 
 @asynccontextmanager
 async def open_log(
-    settings: Settings, topics: Sequence[str], latest: int | None = None
+    settings: Settings, topics: Sequence[str], latest: int | None = None, oldest: int | None = None
 ) -> AsyncIterator[Log]:
     """The log of these topics (base names) up to its present end, from its start or its `latest` offsets.
 
+    With `oldest` only so many offsets of each topic-partition, from its start.
     Raises PulseError when a topic is missing, or Kafka is away.
     """
     counts = await existing_partitions(settings, topics)
@@ -143,6 +199,8 @@ async def open_log(
         ends, begins = await asyncio.gather(consumer.end_offsets(places), consumer.beginning_offsets(places))
         if latest is not None:
             begins = {place: max(begins[place], ends[place] - latest) for place in places}
+        if oldest is not None:
+            ends = {place: min(ends[place], begins[place] + oldest) for place in places}
         for place in places:
             consumer.seek(place, begins[place])
         yield Log(consumer, ends, sum(ends[place] - begins[place] for place in places))

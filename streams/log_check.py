@@ -13,12 +13,10 @@ from typing import Protocol
 from zlib import crc32
 
 from streams.batch import LogRecord
-from streams.errors import PulseError
+from streams.errors import REBUILD, REBUILD_INCOMPLETE, PulseError, UnusableStateError
 from streams.progress import Progress
 
 logger = logging.getLogger(__name__)
-
-_ANEW = "to build the figures anew from what the log holds, start with a new SHOP_PULSE_REDIS_PREFIX"
 
 
 class LogUnavailableError(Exception):
@@ -48,7 +46,11 @@ class Log(Protocol):
 
 async def check_counts(log: Log, topics: tuple[str, ...], partitions: int) -> None:
     """Raises PulseError if a topic is missing or has another number of partitions."""
-    counts = await log.partition_counts()
+    check_equal(await log.partition_counts(), topics, partitions)
+
+
+def check_equal(counts: Mapping[str, int], topics: tuple[str, ...], partitions: int) -> None:
+    """Raises PulseError unless each of the topics is among `counts`, with this number of partitions."""
     missing = [topic for topic in topics if topic not in counts]
     if missing:
         raise PulseError(f"topics are missing: {' '.join(missing)}; create them with `shop-pulse topics`")
@@ -57,7 +59,8 @@ async def check_counts(log: Log, topics: tuple[str, ...], partitions: int) -> No
         topic, count = next(iter(other.items()))
         raise PulseError(
             f"topic {topic} has {count} partitions, SHOP_PULSE_PARTITIONS says {partitions}: all topics need "
-            "the same number, and changing it moves keys; see `shop-pulse topics --check`"
+            "the same number (see `shop-pulse topics --check`), and changing it moves keys; with "
+            f"SHOP_PULSE_PARTITIONS={count} {REBUILD}"
         )
 
 
@@ -85,14 +88,14 @@ async def start_offsets(log: Log, partition: int, topics: Mapping[str, Progress]
 def _check_bounds(topic: str, partition: int, next_offset: int, bound: Bounds) -> None:
     where = f"topic {topic} partition {partition}"
     if bound.end < next_offset:
-        raise PulseError(
+        raise UnusableStateError(
             f"{where} ends at offset {bound.end}, but {next_offset} records were counted: it was "
-            f"truncated or recreated; {_ANEW}"
+            f"truncated or recreated; {REBUILD}"
         )
     if bound.start > next_offset:
-        raise PulseError(
+        raise UnusableStateError(
             f"{where} starts at offset {bound.start}, but only {next_offset} records were counted: "
-            f"{bound.start - next_offset} were deleted unread; {_ANEW}"
+            f"{bound.start - next_offset} were deleted unread; {REBUILD_INCOMPLETE}"
         )
 
 
@@ -101,7 +104,7 @@ async def _check_last(log: Log, topic: str, partition: int, last: tuple[int, int
     record = await log.record_at(topic, partition, offset)
     found = None if record is None else (record.offset, record.timestamp, crc32(record.value or b""))
     if found != (offset, timestamp, crc):
-        raise PulseError(
+        raise UnusableStateError(
             f"topic {topic} partition {partition} holds another record at offset {offset} than was "
-            f"counted: the topic was recreated; {_ANEW}"
+            f"counted: the topic was recreated; {REBUILD}"
         )

@@ -22,6 +22,8 @@ from streams.verdict import Refusal
 # Records above the limit for events (64 KiB) are dead letters too, up to what a topic lets through.
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
 STOP_S = 5.0
+# A connection whose other end vanished is told by nothing else, and the guarded write waits behind it.
+REQUEST_TIMEOUT_MS = 10_000
 
 
 class OutletUnavailableError(Exception):
@@ -43,6 +45,7 @@ class Outlet:
             enable_idempotence=True,
             compression_type="lz4",
             max_request_size=REQUEST_BYTES_MAX,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
         await self._producer.start()
 

@@ -13,19 +13,19 @@ import itertools
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from streams.batch import Batch, LogRecord, chunks
-from streams.errors import PulseError
-from streams.log_check import Log, LogUnavailableError, start_offsets
+from streams.errors import REBUILD_INCOMPLETE, PulseError, UnusableStateError
+from streams.log_check import LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
-from streams.state import Missing, PartitionState, Rules, StateWrite
-from streams.store import Applied, AppliedBefore, Guard, Refused, Store, StoreUnavailableError
+from streams.state import Missing, PartitionState, StateWrite
+from streams.store import Applied, AppliedBefore, Guard, Refused, StoreUnavailableError
 from streams.verdict import Refusal
 from streams.watermark import Quiet, watermark_ms
 from streams.window import Pane
+from streams.work import Counters, Work
 
 logger = logging.getLogger(__name__)
 
@@ -45,53 +45,9 @@ CellNames = dict[tuple[str, Pane], list[str]]
 _EPOCHS = itertools.count(1)
 
 
-class Outlet(Protocol):
-    """Where refused records go."""
-
-    async def send(self, topic: str, partition: int, refusals: list[Refusal]) -> None:
-        """Returns once Kafka has them; raises OutletUnavailableError."""
-
-
-class Reader(Protocol):
-    """The owner's view of the consumer."""
-
-    async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
-        """Reads the partition's topics from these offsets; batches carry `epoch` from now on."""
-
-    def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
-        """Records between `next_offset` and the last stable offset; None if not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What every owner shares.
-
-    Attributes:
-        now_ms: the wall clock; decides only what is published and when it is saved.
-        on_fatal: called with an error that no retry can mend.
-    """
-
-    rules: Rules
-    store: Store
-    outlet: Outlet
-    reader: Reader
-    log: Log
-    now_ms: Callable[[], int]
-    on_fatal: Callable[[PulseError], None]
-    flush_interval_ms: int
-    max_dirty_cells: int
-    name: str
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the owner publishes of itself."""
-
-    rebalances: int = 0
-    takeovers: int = 0
-    writes: int = 0
-    refused: int = 0
-    write_ms: int = 0
+def _gist(trouble: str) -> str:
+    """What is wrong and what to do, without the client's own words: these differ from call to call."""
+    return trouble.partition(" (")[0]
 
 
 class Owner:
@@ -106,6 +62,9 @@ class Owner:
         self._work = work
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
+        # Tokens under which Redis may hold what the memory was built on, since the last reading began.
+        self._tokens: set[str] = set()
+        self._token = ""
         self._refusals: dict[str, list[Refusal]] = {}
         self._unsaved_records = 0
         self._refused_bytes = 0
@@ -153,7 +112,7 @@ class Owner:
             return
         for topic, offset in offsets.items():
             state.topics[topic].next_offset = offset
-        self._state, self._guard = state, guard
+        self._state, self._guard, self._token = state, guard, guard.token
         self.counters.takeovers += 1
         self._quiet = {topic: Quiet() for topic in offsets}
         self.made_progress()
@@ -162,9 +121,9 @@ class Owner:
     def _check_not_emptied(self, guard: Guard, offsets: Mapping[str, int]) -> None:
         """Raises PulseError if Redis was emptied under this owner and the log no longer holds it all."""
         if self._guard.token and not guard.token and any(offsets.values()):
-            raise PulseError(
+            raise UnusableStateError(
                 f"Redis lost the state of partition {self.partition}, and the log no longer holds all of it: "
-                "restore Redis, or start with a new SHOP_PULSE_REDIS_PREFIX to count what the log holds"
+                f"restore Redis, or {REBUILD_INCOMPLETE}"
             )
 
     async def apply(self, batch: Batch) -> None:
@@ -212,11 +171,17 @@ class Owner:
             ledger.trim(LEDGER_COPIES_MAX)
         screened = state.screen(batch.topic, chunk)
         while missing := state.missing(batch.topic, screened):
+            # A write on its way may be in Redis already; one that begins meanwhile joins them.
+            self._tokens = {self._guard.token, self._token}
             found = await self._retry(partial(self._read, missing), batch.epoch)
             if found is None:
                 return False
-            state.load_records(found[0])
-            state.sums.admission.load(found[1])
+            records, names, tokens = found
+            if not tokens <= self._tokens:
+                self._resync("Redis holds what another owner wrote, or an older state")
+                return False
+            state.load_records(records)
+            state.sums.admission.load(names)
         refusals = state.apply(batch.topic, chunk, screened, next_offset)
         self.made_progress()
         if refusals:
@@ -232,11 +197,18 @@ class Owner:
         await asyncio.sleep(0)
         return self.epoch == batch.epoch
 
-    async def _read(self, missing: Missing) -> tuple[Records, CellNames]:
-        store = self._work.store
-        records = await store.read_records(self.partition, missing.records) if missing.records else {}
-        names = await store.cell_names(self.partition, missing.cells) if missing.cells else {}
-        return records, names
+    async def _read(self, missing: Missing) -> tuple[Records, CellNames, set[str]]:
+        """Records and names of cells, with the tokens that Redis held around the reading."""
+        store, tokens = self._work.store, set[str]()
+        records: Records = {}
+        names: CellNames = {}
+        if missing.records:
+            records, token = await store.read_records(self.partition, missing.records)
+            tokens.add(token)
+        if missing.cells:
+            names, others = await store.cell_names(self.partition, missing.cells)
+            tokens |= others
+        return records, names, tokens
 
     def _is_full(self, state: PartitionState) -> bool:
         return (
@@ -251,7 +223,8 @@ class Owner:
             return
         waited_ms = self._work.now_ms() - self._written_at_ms
         changed = self._state.dirty or self._refusals
-        if waited_ms >= (self._work.flush_interval_ms if changed else IDLE_WRITE_MS):
+        # Below 0: the clock was set back, perhaps by hours, for which nothing would be saved.
+        if waited_ms < 0 or waited_ms >= (self._work.flush_interval_ms if changed else IDLE_WRITE_MS):
             self._start_flush()
 
     async def flush(self) -> None:
@@ -293,6 +266,8 @@ class Owner:
             if sent is None:
                 return
         token = secrets.token_hex(16)
+        self._token = token
+        self._tokens.add(token)
         began_ms = self._work.now_ms()
         guard, published = self._guard, self._published(state)
         answered = await self._retry(
@@ -343,7 +318,7 @@ class Owner:
             try:
                 answer = await ask()
             except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
-                if str(error) != self.trouble:
+                if _gist(str(error)) != _gist(self.trouble):
                     logger.error("partition %d waits: %s", self.partition, error)
                 self.trouble = str(error)
                 await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])

@@ -154,11 +154,11 @@ class PartitionRead:
 
 
 class ReadStore:
-    """The read side of Redis, over the partition numbers 0 to `partitions` - 1."""
+    """The read side of Redis: one generation, over the partition numbers 0 to `partitions` - 1."""
 
-    def __init__(self, client: Client, prefix: str, partitions: int) -> None:
+    def __init__(self, client: Client, generation: str, partitions: int) -> None:
         self._client = client
-        self._prefix = prefix
+        self.generation = generation
         self._script = client.register_script(
             resources.files("streams").joinpath("read.lua").read_text("utf-8")
         )
@@ -177,7 +177,7 @@ class ReadStore:
         return await asyncio.gather(*(self._read_one(p, requests, plan) for p in range(self.partitions)))
 
     async def _read_one(self, p: int, requests: Sequence[Request], calls: Sequence[_Call]) -> PartitionRead:
-        tag = Keys(self._prefix, p)("")
+        tag = Keys(self.generation, p)("")
         meta: dict[str, str] = {}
         sums: list[dict[str, int]] = [{} for _ in requests]
         records: list[dict[str, bytes | None]] = [{} for _ in requests]
@@ -204,7 +204,7 @@ class ReadStore:
         """Per pane a number that differs after each change of it; None where the pane holds nothing."""
         members = [pane_member(pane) for pane in panes]
         found: list[float | None] = await self._call(
-            lambda: self._client.zmscore(Keys(self._prefix, p)("panes"), members)
+            lambda: self._client.zmscore(Keys(self.generation, p)("panes"), members)
         )
         return found
 
@@ -213,7 +213,7 @@ class ReadStore:
 
         No moment: what changes meanwhile may come old or new, or twice.
         """
-        key = Keys(self._prefix, p).cells(kind, pane)
+        key = Keys(self.generation, p).cells(kind, pane)
         cursor = 0
         while True:
             cursor, found = await self._call(partial(self._client.hscan, key, cursor, count=SCAN_COUNT))

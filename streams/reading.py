@@ -72,6 +72,10 @@ class Range:
     panes: tuple[Pane, ...]
 
 
+class NoFiguresError(StoreUnavailableError):
+    """Redis answers, and no worker has written anything there."""
+
+
 class Plan(Protocol):
     """What is read for something at a moment."""
 
@@ -137,7 +141,10 @@ class View:
 
 
 class Reader:
-    """Reads the store. Raises StoreUnavailableError while Redis does not answer, or holds another's state."""
+    """Reads the store.
+
+    Raises StoreUnavailableError while Redis does not answer, or holds no state, or another's.
+    """
 
     def __init__(self, store: ReadStore, settings: Settings, clock: Callable[[], int]) -> None:
         """`clock` gives Unix milliseconds."""
@@ -219,7 +226,15 @@ class Reader:
         return Marks(tokens, self.clock() // BEAT_MS)
 
     def _checked(self, reads: Sequence[PartitionRead]) -> tuple[Meta, ...]:
-        """The metas, if they are of this schema and of as many partitions as this reader adds up."""
+        """The metas, if they are of this schema and of as many partitions as this reader adds up.
+
+        Where no partition number was ever written there is no figure to tell, not even 0.
+        """
+        if not any(read.meta.fields for read in reads):
+            raise NoFiguresError(
+                f"Redis holds no figures under {self.store.generation}: run `shop-pulse worker`; after a "
+                "loss it counts the log anew, as `shop-pulse rebuild` does"
+            )
         for read in reads:
             schema = read.meta.fields.get("schema", SCHEMA)
             partitions = read.meta.number("partitions") or self.store.partitions

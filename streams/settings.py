@@ -44,7 +44,9 @@ class Settings:
 
     kafka: str = _text("localhost:9092", "Kafka bootstrap servers, `host:port`, separated by commas")
     redis: str = _text("redis://localhost:6379/0", "URL of the Redis that holds all figures and offsets")
-    redis_prefix: str = _text("sp", "first part of every Redis key; a rebuild writes under a new one")
+    redis_prefix: str = _text(
+        "sp", "first part of every Redis key; rebuilds count under `PREFIX.1`, `PREFIX.2`, …"
+    )
     topic_prefix: str = _text("shop.", "first part of every Kafka topic name")
     partitions: int = _count(4, "partitions of every topic; equal for all", high=10_000)
     consumer_group: str = _text("shop-pulse", "Kafka consumer group of the workers")

@@ -7,7 +7,8 @@ PulseError.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, TypeVar, cast
@@ -21,15 +22,16 @@ from redis.backoff import NoBackoff
 
 from schemas.codec import decode
 from schemas.events import INPUT_TOPICS, Refund
-from streams.errors import PulseError
+from streams.errors import REBUILD, PulseError, UnusableStateError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
-from streams.progress import NEVER_MS, Progress
 from streams.state import PartitionState, Rules, StateWrite
 from streams.stored_ids import stored_minutes
-from streams.window import Pane, PaneSize
-from streams.write_plan import SCHEMA, Arg, Keys, Operations, meta_fields, plan, too_large
+from streams.stored_meta import check_meta, load_meta, panes_of
+from streams.window import Pane
+from streams.write_plan import Arg, Keys, Operations, meta_fields, plan, too_large
 
+logger = logging.getLogger(__name__)
 VERSION_MIN = (7, 0)
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
@@ -44,7 +46,7 @@ class StoreUnavailableError(Exception):
     """Redis cannot be used at the moment; the text says what is wrong and what to do."""
 
 
-class StoreCorruptError(PulseError):
+class StoreCorruptError(UnusableStateError):
     """Redis holds something that this program did not write there."""
 
 
@@ -140,11 +142,15 @@ async def guarded(answer: Awaitable[T]) -> T:
             raise too_large(str(error).removeprefix("TOOLARGE ")) from error
         if any(code in str(error) for code in CORRUPT):
             raise StoreCorruptError(
-                f"Redis holds what Shop Pulse did not write: {error}; "
-                "use another SHOP_PULSE_REDIS_PREFIX to start anew beside it"
+                f"Redis holds what Shop Pulse did not write: {error}; {REBUILD}"
             ) from error
         raise StoreUnavailableError(_explain(error)) from error
     except (redis_errors.RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailableError(_explain(error)) from error
+    except RuntimeError as error:
+        # uvloop's word for writing to a connection that was reset a moment ago; redis-py lets it through.
+        if "handler is closed" not in str(error):
+            raise
         raise StoreUnavailableError(_explain(error)) from error
 
 
@@ -165,11 +171,23 @@ async def check_server(client: Redis) -> None:
 
 
 class Store:
-    """The state of all partitions under one key prefix."""
+    """The state of all partitions of one generation (see generations.py).
 
-    def __init__(self, client: Redis, prefix: str, figures: FigureSet) -> None:
+    Attributes:
+        generation: the first part of all keys. Whoever changes it drops every memory in the same step.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        generation: str,
+        figures: FigureSet,
+        served: Callable[[], Awaitable[str]] | None = None,
+    ) -> None:
+        """`served` names the generation that is read; None: this one is filled, whichever is read."""
         self._client = client
-        self._prefix = prefix
+        self._served = served
+        self.generation = generation
         self._figures = figures
         script = files("streams").joinpath("apply.lua").read_text(encoding="utf-8")
         self._apply = client.register_script(script)
@@ -181,9 +199,22 @@ class Store:
     async def load(self, partition: int, rules: Rules) -> tuple[PartitionState, Guard]:
         """A memory built from Redis, and what it was built on.
 
-        Raises PulseError if the state was written for another schema or partition count.
+        Raises UnusableStateError if the state was written for another schema or partition count, and
+        StoreUnavailableError while another generation is served than this store's.
         """
-        keys = Keys(self._prefix, partition)
+        while (loaded := await self._load(partition, rules)) is None:
+            logger.info("partition %d was written while it was being read; reading it again", partition)
+        return loaded
+
+    async def _load(self, partition: int, rules: Rules) -> tuple[PartitionState, Guard] | None:
+        """See `load`; None if another owner wrote between the two readings.
+
+        Its ids without its figures would make duplicates of what is not counted, and if Redis then lost
+        that write in a rollback, the guard would not notice.
+        """
+        keys = Keys(self.generation, partition)
+        if self._served is not None and (served := await self._served()) != self.generation:
+            raise StoreUnavailableError(f"figures are kept under {served} now, not under {self.generation}")
         pipe = self._client.pipeline(transaction=True)
         pipe.hgetall(keys("meta"))
         pipe.zrange(keys("panes"), 0, -1)
@@ -194,72 +225,91 @@ class Store:
         if not meta and (raw_panes or raw_waiting or raw_user_panes):
             raise StoreCorruptError(
                 f"figures of partition {partition} are in Redis, but not how far they were counted (was a "
-                "key deleted or evicted?); start with a new SHOP_PULSE_REDIS_PREFIX to build them anew"
+                f"key deleted or evicted?); {REBUILD}"
             )
-        _check_meta(meta, partition, rules)
+        check_meta(meta, partition, rules)
         state = PartitionState(partition, rules)
-        _load_meta(state, meta)
-        state.sums.load_stored(_panes_of(raw_panes, rules.sizes))
-        state.users.load_stored(_panes_of(raw_user_panes, state.users.sizes))
+        load_meta(state, meta)
+        state.sums.load_stored(panes_of(raw_panes, rules.sizes))
+        state.users.load_stored(panes_of(raw_user_panes, state.users.sizes))
         for encoded in raw_waiting.values():
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
             if not isinstance(refund, Refund):
                 raise StoreCorruptError(
-                    f"a refund that waits in partition {partition} can no longer be read; "
-                    "start with a new SHOP_PULSE_REDIS_PREFIX to build the state anew from Kafka"
+                    f"a refund that waits in partition {partition} can no longer be read; {REBUILD}"
                 )
             state.service.orders.let_wait(refund, kept)
-        await self._load_ids(state, keys)
+        token = meta.get("token", "")
+        if not await self._load_ids(state, keys, token):
+            return None
         offsets = {f"off:{topic}": meta.get(f"off:{topic}", "") for topic in INPUT_TOPICS}
-        return state, Guard(meta.get("token", ""), offsets)
+        return state, Guard(token, offsets)
 
-    async def _load_ids(self, state: PartitionState, keys: Keys) -> None:
+    async def _load_ids(self, state: PartitionState, keys: Keys, token: str) -> bool:
+        """False if Redis holds another token by now."""
         wanted = [
             (topic, minute)
             for topic, ids in state.ids.items()
             for minute in stored_minutes(ids, state.topics[topic].ingest_ms)
         ]
         if not wanted:
-            return
-        ask = self._client.mget([keys("ids", *place) for place in wanted])
-        stored = cast("list[bytes | None]", await guarded(ask))
+            return True
+        pipe = self._client.pipeline(transaction=True)
+        pipe.mget([keys("ids", *place) for place in wanted])
+        pipe.hget(keys("meta"), "token")
+        stored, found_token = await guarded(pipe.execute())
+        if _text(found_token) != token:
+            return False
         for (topic, minute), packed in zip(wanted, stored, strict=True):
             if packed:
                 state.ids[topic].load(minute, packed)
+        return True
 
     async def read_records(
         self, partition: int, ids: Mapping[str, Sequence[str]]
-    ) -> dict[str, dict[str, bytes | None]]:
-        """Records of the ledgers by id; None where there is none."""
-        keys = Keys(self._prefix, partition)
+    ) -> tuple[dict[str, dict[str, bytes | None]], str]:
+        """Records of the ledgers by id, None where there is none, and the token that Redis holds.
+
+        Under another token than the memory's they are another owner's, or of a time before a rollback, and
+        must not be used: verdicts would be given, and dead letters sent, of what is not this log's prefix.
+        """
+        keys = Keys(self.generation, partition)
         # Of one moment: an order without the refund that changed it would make a dead letter of the refund.
         pipe = self._client.pipeline(transaction=True)
         for name, wanted in ids.items():
             pipe.hmget(keys(name), list(wanted))
-        answers = await guarded(pipe.execute())
-        return {
+        pipe.hget(keys("meta"), "token")
+        *answers, token = await guarded(pipe.execute())
+        records = {
             name: dict(zip(wanted, found, strict=True))
             for (name, wanted), found in zip(ids.items(), answers, strict=True)
         }
+        return records, _text(token)
 
     async def cell_names(
         self, partition: int, hashes: Sequence[tuple[str, Pane]]
-    ) -> dict[tuple[str, Pane], list[str]]:
-        """Names of all cells (``measure|value``) of a kind of scope in a pane; empty where there is none.
+    ) -> tuple[dict[tuple[str, Pane], list[str]], set[str]]:
+        """Names of all cells (``measure|value``) of a kind of scope in a pane, and the tokens around them.
 
-        For a memory that was just loaded: if another owner wrote meanwhile, Redis refuses its first write.
+        Empty where there is none. Under another token than the memory's they must not be used.
         """
-        keys = Keys(self._prefix, partition)
+        keys = Keys(self.generation, partition)
         found: dict[tuple[str, Pane], list[str]] = {}
+        tokens: set[str] = set()
         for at in range(0, len(hashes), HASHES_AT_ONCE):
             asked = hashes[at : at + HASHES_AT_ONCE]
             pipe = self._client.pipeline(transaction=False)
+            pipe.hget(keys("meta"), "token")
             for kind, pane in asked:
                 pipe.hkeys(keys.cells(kind, pane))
-            for place, names in zip(asked, await guarded(pipe.execute()), strict=True):
+            # Each write brings a new one, so the same before and after is the same in between.
+            pipe.hget(keys("meta"), "token")
+            before, *all_names, after = await guarded(pipe.execute())
+            tokens |= {_text(before), _text(after)}
+            for place, names in zip(asked, all_names, strict=True):
                 found[place] = [name.decode() for name in names]
-        return found
+        return found, tokens
 
     async def write(
         self,
@@ -273,7 +323,7 @@ class Store:
 
         Sending the same write again is safe as long as its `token` is the same.
         """
-        operations = plan(Keys(self._prefix, state.partition), self._figures, write)
+        operations = plan(Keys(self.generation, state.partition), self._figures, write)
         meta = meta_fields(write, state.rules, state.trimmed, published)
         args: list[Arg] = [guard.token, token, len(guard.offsets)]
         args += [arg for pair in guard.offsets.items() for arg in pair]
@@ -283,6 +333,10 @@ class Store:
         answer = await guarded(self._apply(keys=list(operations.keys), args=args))
         offsets = {name: meta.get(name, "") for name in guard.offsets}
         return _parse(answer, operations), Guard(token, offsets)
+
+
+def _text(stored: bytes | None) -> str:
+    return "" if stored is None else stored.decode()
 
 
 def _parse(answer: Sequence[Any], operations: Operations) -> WriteAnswer:
@@ -300,53 +354,3 @@ def _parse(answer: Sequence[Any], operations: Operations) -> WriteAnswer:
             return AppliedBefore()
         case _:
             return Refused(answer[1].decode())
-
-
-def _check_meta(meta: Mapping[str, str], partition: int, rules: Rules) -> None:
-    if not meta:
-        return
-    partitions = rules.partitions
-    if meta.get("schema") != SCHEMA:
-        raise PulseError(
-            f"the state of partition {partition} has schema {meta.get('schema')}, this program writes "
-            f"{SCHEMA}; start with a new SHOP_PULSE_REDIS_PREFIX to build it anew from Kafka"
-        )
-    if meta.get("partitions") != str(partitions):
-        raise PulseError(
-            f"the state was built with {meta.get('partitions')} partitions a topic, now there are "
-            f"{partitions}: keys moved; start with a new SHOP_PULSE_REDIS_PREFIX to build it anew from Kafka"
-        )
-    if meta.get("rules") != rules.text:
-        raise PulseError(
-            f"the state was built with other rules ({meta.get('rules')}) than the settings give now "
-            f"({rules.text}); set them back, or start with a new SHOP_PULSE_REDIS_PREFIX"
-        )
-
-
-def _load_meta(state: PartitionState, meta: Mapping[str, str]) -> None:
-    state.high_ms = int(meta.get("h", NEVER_MS))
-    state.service.currencies.update(meta.get("currencies", "").split())
-    for topic in INPUT_TOPICS:
-        last = meta.get(f"last:{topic}")
-        offset = meta.get(f"off:{topic}")
-        state.topics[topic] = Progress(
-            next_offset=None if offset is None else int(offset),
-            ingest_ms=int(meta.get(f"ing:{topic}", NEVER_MS)),
-            high_ms=int(meta.get(f"hi:{topic}", NEVER_MS)),
-            source_ms=int(meta.get(f"src:{topic}", NEVER_MS)),
-            heartbeat_ms=int(meta.get(f"hb:{topic}", NEVER_MS)),
-            canary_ms=int(meta.get(f"canary:{topic}", NEVER_MS)),
-            watermark_ms=int(meta.get(f"wm:{topic}", NEVER_MS)),
-            last=cast("tuple[int, int, int]", tuple(map(int, last.split(":")))) if last else None,
-        )
-    state.trimmed = {
-        name.removeprefix("trim:"): int(day) for name, day in meta.items() if name.startswith("trim:")
-    }
-
-
-def _panes_of(members: Sequence[bytes], sizes: Sequence[PaneSize]) -> Iterator[Pane]:
-    by_name = {size.name: size for size in sizes}
-    for member in members:
-        name, start_ms = member.decode().split(":")
-        if name in by_name:
-            yield Pane(by_name[name], int(start_ms))

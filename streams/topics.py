@@ -113,7 +113,13 @@ async def check(settings: Settings, retention_ms: int = UNLIMITED, *, partitione
         lines += [f"{name}: {wrong}" for wrong in _wrong_configs(topic, configs, retention_ms)]
     counts = {topic: partitions[topic] for topic in INPUT_TOPICS if partitions[topic]}
     if partitioner and counts:
-        lines += await _misplaced(settings, counts)
+        lines += [
+            f"{settings.topic_prefix}{topic}: {wrong} of {seen} sampled records "
+            f"({wrong / seen:.1%}) lie in another partition than murmur2 puts their key: let its "
+            "producer partition by murmur2 (librdkafka: partitioner=murmur2_random)"
+            for topic, (wrong, seen) in (await misplaced(settings, counts, latest=SAMPLE)).items()
+            if wrong
+        ]
     return lines
 
 
@@ -157,10 +163,15 @@ async def _configs(admin: Any, settings: Settings, topics: Sequence[str]) -> dic
     return found
 
 
-async def _misplaced(settings: Settings, counts: Mapping[str, int]) -> list[str]:
-    """One line per topic whose latest records lie in other partitions than murmur2 puts their keys."""
+async def misplaced(
+    settings: Settings, counts: Mapping[str, int], *, latest: int | None = None, oldest: int | None = None
+) -> dict[str, tuple[int, int]]:
+    """By topic, how many records lie in other partitions than murmur2 puts their keys, and of how many.
+
+    Of so many offsets of each topic-partition, its `latest` or its `oldest`. Raises PulseError.
+    """
     seen, wrong = Counter[str](), Counter[str]()
-    async with open_log(settings, list(counts), latest=SAMPLE) as log:
+    async with open_log(settings, list(counts), latest=latest, oldest=oldest) as log:
         async for record in log.records():
             topic = record.topic.removeprefix(settings.topic_prefix)
             event = decode(record.value, topic)
@@ -169,13 +180,7 @@ async def _misplaced(settings: Settings, counts: Mapping[str, int]) -> list[str]
                 seen[topic] += 1
                 key, partition = record.key, record.partition
                 wrong[topic] += key is None or partition_of(key, counts[topic]) != partition
-    return [
-        f"{settings.topic_prefix}{topic}: {wrong[topic]} of {seen[topic]} sampled records "
-        f"({wrong[topic] / seen[topic]:.1%}) lie in another partition than murmur2 puts their key: let its "
-        "producer partition by murmur2 (librdkafka: partitioner=murmur2_random)"
-        for topic in counts
-        if wrong[topic]
-    ]
+    return {topic: (wrong[topic], seen[topic]) for topic in counts if seen[topic]}
 
 
 @click.command()

@@ -40,7 +40,8 @@ FETCH_WAIT_MS = 100
 # A broker that answered no fetch for so long is not known to have nothing new.
 UNHEARD_MS = 5_000
 HEARTBEATS_PER_SESSION = 3
-REQUEST_TIMEOUT_MS = 20_000
+# A connection whose other end vanished is told by nothing else: reading stands still for so long.
+REQUEST_TIMEOUT_MS = 10_000
 
 
 class RawPartitionRecords(PartitionRecords):  # type: ignore[misc]
@@ -135,6 +136,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         await self.call_thread(self._open, partition, offsets, epoch)
 
     async def _open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
+        if epoch < self.epochs.get(partition, 0):
+            return  # overtaken by a later opening: its batches would be of an epoch that is over
         consumer = self._ensure_consumer()
         self._forget_lost(consumer)
         try:

@@ -1,4 +1,8 @@
-"""`shop-pulse worker`: reads the topics and keeps the figures in Redis, until it is told to end."""
+"""`shop-pulse worker`: reads the topics and keeps the figures in Redis, until it is told to end.
+
+It goes on with the generation of figures that is served, also when a rebuild switches to another one; the
+same worker, told which generation to fill, is the engine of a rebuild.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +31,17 @@ from streams.batch import Batch, LogRecord
 from streams.commission import Settlement
 from streams.errors import PulseError
 from streams.fleet import Fleet
+from streams.generations import POLL_S, Generations
 from streams.kafka_log import partition_counts
 from streams.kpis import FIGURE_SETS
 from streams.log_check import Bounds, LogUnavailableError, check_counts
 from streams.outlet import Outlet
-from streams.owner import Work
 from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
 from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
 from streams.window import DAY_MS, pane_sizes
+from streams.work import Work
 
 logger = logging.getLogger(__name__)
 WAIT_S = 1.0
@@ -94,7 +99,8 @@ def _kafka_answers() -> Iterator[None]:
 class Worker:
     """One worker process: its connections, its owners, and its way to end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, generation: str | None = None) -> None:
+        """`generation` is filled whether it is served or not; None: the served one, whichever it is."""
         self._settings = settings
         self._name = settings.instance_id or f"worker-{secrets.token_hex(4)}"
         self._ended = asyncio.Event()
@@ -102,9 +108,16 @@ class Worker:
         self._client = connect(settings.redis)
         self._outlet = Outlet(settings)
         rules = rules_of(settings)
+        self._generations = Generations(self._client, settings.redis_prefix)
+        self._follows = generation is None
         work = Work(
             rules=rules,
-            store=Store(self._client, settings.redis_prefix, rules.figures),
+            store=Store(
+                self._client,
+                generation or settings.redis_prefix,
+                rules.figures,
+                self._generations.served if self._follows else None,
+            ),
             outlet=self._outlet,
             reader=self,
             log=self,
@@ -135,7 +148,7 @@ class Worker:
             loop.add_signal_handler(number, self._ended.set)
         try:
             if await self._wait_for_servers():
-                self._fleet.start()
+                self._fleet.start(*([self._follow] if self._follows else []))
                 await self._app.start()
                 logger.info("worker %s reads %d topics", self._name, len(INPUT_TOPICS))
                 await self._ended.wait()
@@ -145,6 +158,36 @@ class Worker:
             self._folder.cleanup()
         if self._error is not None:
             raise self._error
+
+    def end(self) -> None:
+        """Has `run` save what is in memory and return."""
+        self._ended.set()
+
+    @property
+    def name(self) -> str:
+        """What stands as `owner` in the meta of each partition number that it writes."""
+        return self._name
+
+    def let_go(self, partition: int) -> None:
+        """Leaves a partition to another worker that has taken it over."""
+        self._fleet.let_go(partition)
+
+    async def _follow(self) -> None:
+        """Moves on with the figures: to the generation that is served, as soon as that is another one."""
+        while True:
+            await asyncio.sleep(POLL_S)
+            try:
+                served = await self._generations.served()
+            except StoreUnavailableError as error:
+                logger.debug("which figures are served is not known now: %s", error)
+                continue
+            except PulseError as error:
+                return self._fail(error)
+            if served != self._store.generation:
+                logger.warning("figures are kept under %s now, no longer %s", served, self._store.generation)
+                # In one step: no memory of one generation ever meets the keys of another.
+                self._store.generation = served
+                self._fleet.take_over_again()
 
     async def _stop(self) -> None:
         await self._fleet.stop()
@@ -157,6 +200,8 @@ class Worker:
         while not self._ended.is_set():
             try:
                 await self._store.check_server()
+                if self._follows:
+                    self._store.generation = await self._generations.served()
                 with _kafka_answers():
                     await check_counts(self, INPUT_TOPICS, self._settings.partitions)
                     await self._outlet.start()
@@ -169,14 +214,14 @@ class Worker:
             await asyncio.wait({asyncio.ensure_future(self._ended.wait())}, timeout=WAIT_S)
         return False
 
-    # What owners ask of the consumer and the log (`owner.Reader`, `log_check.Log`).
+    # What owners ask of the consumer and the log (`work.Reader`, `log_check.Log`).
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         await self._thread.open(partition, offsets, epoch)
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         return self._thread.lag(topic, partition, next_offset)
 
     async def partition_counts(self) -> Mapping[str, int]:
@@ -206,6 +251,9 @@ class Worker:
         self._thread.held = held
 
     async def _hint(self, offsets: Mapping[tuple[str, int], int]) -> None:
+        if not self._follows:
+            # A rebuild's group is gone with it: offsets would stand there as a lag that only grows.
+            return
         prefix = self._settings.topic_prefix
         places = {TopicPartition(prefix + topic, p): offset for (topic, p), offset in offsets.items()}
         try:
@@ -217,19 +265,24 @@ class Worker:
 @click.command()
 def command() -> None:
     """Read the topics and keep the figures in Redis, until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    for noisy in ("faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    # What aiokafka says once a second while a broker is away, the worker says once, and what to do.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     settings = settings_module.load()
-    use_raw_records()
-    # Batches are thousands of short-lived objects without cycles: with Python's default every 700 of them
-    # have the collector walk the others, which doubles the cost of a record.
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    prepare_process(logging.INFO)
 
     async def main() -> None:
         await Worker(settings).run()
 
     uvloop.run(main())
+
+
+def prepare_process(level: int) -> None:
+    """What a process needs before a worker runs in it; `level` is that of its log."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    for noisy in ("faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # What aiokafka says once a second while a broker is away, the worker says once, and what to do.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    use_raw_records()
+    # Batches are thousands of short-lived objects without cycles: with Python's default every 700 of them
+    # have the collector walk the others, which doubles the cost of a record.
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from msgspec.msgpack import encode
 
-from streams.errors import PulseError
+from streams.errors import REBUILD, PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
 from streams.progress import NEVER_MS, Progress
@@ -59,7 +59,7 @@ def too_large(cell: str) -> PulseError:
     """What a sum beyond 64 bits comes to: a wrong figure is never written in its place."""
     return PulseError(
         f"a sum no longer fits into 64 bits ({cell}): look for absurd amounts in the log (they are in minor "
-        "units); with a log that has none of them, start with a new SHOP_PULSE_REDIS_PREFIX"
+        f"units); with a log that has none of them, {REBUILD}"
     )
 
 

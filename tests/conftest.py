@@ -29,9 +29,10 @@ settings.load_profile("any machine")
 # group, so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.
 WAITING = ("tests/integration/test_alerting.py", "tests/browser/")
 # Folders whose tests run the parts together.
-SYSTEM = ("tests/browser/", "tests/integration/")
+SYSTEM = ("tests/browser/", "tests/integration/", "tests/simulation/", "tests/chaos/")
 # What takes minutes begins first, so that at the end no process waits long for the other.
-FIRST = (*WAITING, "tests/integration/test_complete_journey_year.py", "tests/integration/")
+CHAOS = "tests/chaos/test_chaos.py"
+FIRST = (*WAITING, CHAOS, "tests/integration/test_complete_journey_year.py", "tests/integration/")
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]

@@ -16,10 +16,11 @@ from streams.batch import Batch, PlainRecord
 from streams.errors import PulseError
 from streams.log_check import Bounds
 from streams.outlet import OutletUnavailableError
-from streams.owner import Owner, Work
+from streams.owner import Owner
 from streams.state import PartitionState, StateWrite
 from streams.store import Guard, Store, StoreUnavailableError, WriteAnswer
 from streams.verdict import Refusal
+from streams.work import Work
 from tests.scenario_kit import Sent
 from tests.store_kit import Shelf
 from verify.model import CellKey, LogRecord
@@ -82,13 +83,13 @@ class Consumer:
         self.opened: list[dict[str, int]] = []
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         self.positions = dict(offsets)
         self._epoch = epoch
         self.opened.append({topic: offset for topic, offset in offsets.items() if offset})
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
-        """See `owner.Reader`."""
+        """See `work.Reader`."""
         return len(self._kafka.logs[topic]) - next_offset
 
     def fetch(self, topic: str, count: int = 1_000_000) -> Batch:
@@ -108,7 +109,7 @@ class Letters:
     taken: list[tuple[str, int, Reason]] = field(default_factory=list)
 
     async def send(self, topic: str, partition: int, refusals: list[Refusal]) -> None:
-        """See `owner.Outlet`."""
+        """See `work.Outlet`."""
         self.tries += 1
         if self.trouble:
             raise OutletUnavailableError(self.trouble)

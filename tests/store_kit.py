@@ -102,6 +102,10 @@ class Shelf:
         return Memory(self.store, state, guard)
 
 
+class AnotherOwnersRecordsError(Exception):
+    """Redis does not hold what the memory was built on: what was read must not be used."""
+
+
 class Memory:
     """One owner's memory and what it was built on."""
 
@@ -109,6 +113,8 @@ class Memory:
         self.store = store
         self.state = state
         self.guard = guard
+        # The token of the last write that was sent: Redis may hold it before its answer is here.
+        self.sent = guard.token
 
     async def fold(self, *sent: Sent) -> None:
         """Folds records, which follow those folded before in each topic's log."""
@@ -118,11 +124,15 @@ class Memory:
             await self.fold_chunk(topic, chunk)
 
     async def fold_chunk(self, topic: str, chunk: list[PlainRecord]) -> None:
-        """Folds records of one topic, at their offsets."""
+        """Folds records of one topic, at their offsets. Raises AnotherOwnersRecordsError."""
         screened = self.state.screen(topic, chunk)
         while missing := self.state.missing(topic, screened):
-            self.state.load_records(await self.store.read_records(0, missing.records))
-            self.state.sums.admission.load(await self.store.cell_names(0, missing.cells))
+            records, token = await self.store.read_records(0, missing.records)
+            names, tokens = await self.store.cell_names(0, missing.cells)
+            if not {token, *tokens} <= {self.guard.token, self.sent}:
+                raise AnotherOwnersRecordsError
+            self.state.load_records(records)
+            self.state.sums.admission.load(names)
         self.state.apply(topic, chunk, screened, chunk[-1].offset + 1)
 
     async def save(self) -> WriteAnswer:
@@ -131,6 +141,7 @@ class Memory:
 
     async def send(self, write: StateWrite, token: str) -> WriteAnswer:
         """Sends a write; what its answer says is learned."""
+        self.sent = token
         answer, guard = await self.store.write(self.state, write, self.guard, token, {"owner": "test"})
         if not isinstance(answer, Refused):
             self.learn(write, answer, guard)
@@ -152,6 +163,7 @@ class Memory:
 
     async def send_unanswered(self, write: StateWrite, token: str) -> None:
         """Sends a write whose answer gets lost on the way."""
+        self.sent = token
         await self.store.write(self.state, write, self.guard, token, {"owner": "test"})
 
 

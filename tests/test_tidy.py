@@ -38,8 +38,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
-    "store": ("streams.write_plan", "streams.store"),
-    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.owner"),
+    "store": ("streams.write_plan", "streams.stored_meta", "streams.store", "streams.generations"),
+    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(
         f"streams.{name}"
@@ -59,6 +59,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "shown": ("streams.exporter", "streams.web", "streams.web."),
+    "rebuild": ("streams.catch_up", "streams.rebuild"),
     "log": ("streams.kafka_log", "streams.topics"),
     "sources": ("streams.sources", "streams.sources.", "streams.canary"),
     "letters": ("streams.dead_letters",),
@@ -82,6 +83,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "store": (*PURE, "base"),
     "owner": (*PURE, "base", "store"),
     "worker": (*PURE, "base", "store", "owner", "log"),
+    "rebuild": (*PURE, "base", "store", "owner", "worker", "log"),
     "read": (*PURE, "base", "store"),
     "watch": (*PURE, "base", "store", "read"),
     "shown": (*PURE, "base", "store", "read", "watch"),

@@ -129,6 +129,14 @@ def test_partitions_that_moved_away_take_no_room() -> None:
     assert thread.epochs == {0: 2}
 
 
+def test_an_opening_that_was_overtaken_opens_nothing() -> None:
+    """Two take-overs on their way to the consumer: in whatever order they come, the later one holds."""
+    thread = Thread()
+    thread.own([0], epoch=2)
+    asyncio.run(thread._open(0, dict.fromkeys(INPUT_TOPICS, 5), 1))
+    assert {batch.epoch for batch in drained(thread)} == {2}
+
+
 def test_a_batch_of_an_older_epoch_makes_no_room() -> None:
     """It was forgotten when the partition was opened again."""
     thread = Thread()

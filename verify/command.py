@@ -68,10 +68,11 @@ class Addresses:
 
 @dataclass
 class Run:
-    """One comparison: what was read and found so far."""
+    """One comparison: what was read and found so far; `totals` once Redis has been compared."""
 
     addresses: Addresses
     rules: Rules
+    totals: Totals | None = None
     report: Report = field(default_factory=Report)
     parts: list[PartitionExpected] = field(default_factory=list)
     offsets: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -92,7 +93,11 @@ def _finite(_ctx: click.Context, _param: click.Parameter, seconds: float) -> flo
 @click.option("--redis", "redis_url", default=None, help="redis://host:port/db, instead of up.json's")
 @click.option("--api", default=None, help="Base URL of the read service, instead of up.json's")
 @click.option("--topic-prefix", default=None, help="Prefix of the topics' names [default: shop.]")
-@click.option("--redis-prefix", default=None, help="Prefix of the keys [default: sp]")
+@click.option(
+    "--redis-prefix",
+    default=None,
+    help="Prefix of the keys, or one generation of them, like sp.1, before it is served [default: sp]",
+)
 @click.option(
     "--figures", type=click.Choice(["all", "funnel-gmv"]), default=None, help="Figure set [default: all]"
 )
@@ -163,6 +168,7 @@ async def verify(run: Run, wait_seconds: float, all_scopes: bool) -> None:
     """Everything that is compared, into `run`."""
     cells = RedisCells(run.addresses.redis, run.addresses.redis_prefix)
     try:
+        cells.follow()
         async with KafkaLog(run.addresses.kafka, run.addresses.topic_prefix) as log:
             partitions = log.partitions()
             run.rules = _with_partitions(run.rules, partitions)
@@ -172,6 +178,7 @@ async def verify(run: Run, wait_seconds: float, all_scopes: bool) -> None:
             totals = Totals(max(heights, default=0), run.rules)
             for p in range(partitions):
                 await _verify_partition(run, log, cells, totals, p)
+            run.totals = totals
             compare_dead_letters(run.report, run.parts, await log.dead_letters(), run.read)
             compare_late(run.report, run.parts, await log.late(), run.read)
             if creators is not None and not run.report.panes_not_compared:
@@ -212,6 +219,7 @@ async def _wait(log: KafkaLog, cells: RedisCells, partitions: int, seconds: floa
     """Until the worker has read all that is in the log, at most `seconds`; 0: no waiting."""
     until = time.monotonic() + seconds
     while seconds:
+        cells.follow()
         behind = 0
         for p in range(partitions):
             offsets = Snapshot(meta=cells.meta(p)).offsets
@@ -236,7 +244,7 @@ async def _verify_partition(
             name, counted = f"{run.addresses.topic_prefix}{topic}/{partition}", found.offsets[topic]
             raise VerifyError(
                 f"{name} ends at offset {extent.end}, but Redis has counted up to {counted}: "
-                "it is another topic, or a truncated one; start a new --redis-prefix"
+                "it is another topic, or a truncated one; run `shop-pulse rebuild`"
             )
     replay = PartitionReplay(partition, run.rules)
     gone = await _replay(run, log, replay, found, extents)
@@ -310,7 +318,9 @@ def _verify_answers(run: Run, cells: RedisCells, totals: Totals, all_scopes: boo
         compare_reason_answers(report, totals, of, partial(service.ask_about, f"{of}/reasons"))
     notes = compare_lists(report, totals, Service(service.ask), all_scopes)
     notes += compare_underperforming(report, totals, service.ask)
-    moved = any(Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items())
+    moved = cells.served() != cells.generation or any(
+        Snapshot(meta=cells.meta(p)).offsets != before for p, before in run.offsets.items()
+    )
     take_answers(run, report, moved=moved)
     run.notes += notes
 

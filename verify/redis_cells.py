@@ -63,11 +63,14 @@ class Snapshot:
 
 
 class RedisCells:
-    """Reads one prefix of one Redis. Raises VerifyError when it can't be reached."""
+    """Reads one prefix of one Redis. Raises VerifyError when it can't be reached.
+
+    `generation` is what keys begin with: the prefix itself, or what `follow` found.
+    """
 
     def __init__(self, url: str, prefix: str) -> None:
         self._url = url
-        self._prefix = prefix
+        self._prefix = self.generation = prefix
         try:
             # The client's own types are unions over its two decodings.
             self._client: Any = redis.Redis.from_url(url, decode_responses=True)
@@ -77,6 +80,17 @@ class RedisCells:
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+
+    def served(self) -> str:
+        """The generation that the read service answers from: the prefix, until a rebuild switched."""
+        try:
+            return self._client.hget(f"{self._prefix}:generations", "serving") or self._prefix
+        except RedisError as error:
+            raise self._unreachable(error) from error
+
+    def follow(self) -> None:
+        """Reads the generation that is served from now on."""
+        self.generation = self.served()
 
     def meta(self, partition: int) -> dict[str, str]:
         """The meta hash; empty when the worker has never written this partition."""
@@ -190,7 +204,7 @@ class RedisCells:
         return bool(exists) and score is None
 
     def _key(self, partition: int, rest: str) -> str:
-        return f"{self._prefix}:{{{partition}}}:{rest}"
+        return f"{self.generation}:{{{partition}}}:{rest}"
 
     def _cells_key(self, partition: int, key: PaneKey) -> str:
         kind, size, start_ms = key

@@ -10,6 +10,7 @@ import shutil
 import socket
 import struct
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from streams.errors import PulseError
@@ -59,13 +60,16 @@ class KafkaServer(Program):
         log: Path | None = None,
         heap_mib: int = 512,
         unlimited_retention: bool = True,
+        options: Mapping[str, str] | None = None,
     ) -> None:
+        """`options`: further lines of server.properties, which win (a test's second listener)."""
         super().__init__("Kafka", log or folder / "kafka.log")
         self.folder = folder
         self.port = port or free_port()
         self._controller_port = free_port()
         self._heap_mib = heap_mib
         self._retention_ms = -1 if unlimited_retention else 604_800_000
+        self._options = dict(options or {})
 
     @property
     def bootstrap(self) -> str:
@@ -88,6 +92,7 @@ class KafkaServer(Program):
                 data=data,
                 retention_ms=self._retention_ms,
             )
+            + "".join(f"{name}={value}\n" for name, value in self._options.items())
         )
         if (data / "meta.properties").exists():
             return

@@ -1,7 +1,9 @@
 """`shop-pulse serve`: runs the read service until it is told to end.
 
 It stands at the end of the way of an event. It starts without Redis and says so at /readyz; it does not
-start where it could be asked by strangers without a token.
+start where it could be asked by strangers without a token. When a rebuild switches to another generation of
+figures, the application begins anew on the same sockets: nothing that was read of one is ever shown with the
+other.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from typing import NoReturn
 
 import click
 import uvloop
@@ -22,10 +25,11 @@ from aiohttp import web
 
 from streams.changes import Changes
 from streams.errors import PulseError
+from streams.generations import POLL_S, Generations
 from streams.read_model import ReadModel
-from streams.read_store import ReadStore
+from streams.read_store import Client, ReadStore
 from streams.settings import Settings, load
-from streams.store import connect
+from streams.store import StoreCorruptError, StoreUnavailableError, connect
 from streams.web.access import is_loopback
 from streams.web.app import build_app
 from streams.web.hub import CLIENTS_MAX
@@ -117,12 +121,74 @@ def allow_open_files(wanted: int = OPEN_FILES) -> None:
         _log.warning("only %d files may be open (ulimit -Hn): fewer than %d streams", allowed, CLIENTS_MAX)
 
 
+class UnknownFigures(ReadStore):
+    """What is read while it is not known which generation is served: nothing."""
+
+    def __init__(self, client: Client, generations: Generations, partitions: int) -> None:
+        super().__init__(client, generations.prefix, partitions)
+        self._generations = generations
+
+    async def _call(self, ask: object) -> NoReturn:
+        await self._generations.served()  # Says why Redis does not answer, while it does not.
+        raise StoreUnavailableError("Redis answers again; ask once more in a moment")
+
+
 async def serve(settings: Settings, listening: Sequence[socket.socket]) -> None:
     """Serves at the sockets until SIGINT or SIGTERM."""
     client = connect(settings.redis)
-    reader = ReadStore(client, settings.redis_prefix, settings.partitions)
+    generations = Generations(client, settings.redis_prefix)
     changes = Changes(client, settings.redis_prefix, now_ms)
-    app = build_app(ReadModel(reader, settings, now_ms), settings, changes)
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    said = False
+    served = await _served(generations)
+    try:
+        while not ended.is_set():
+            reader = (
+                UnknownFigures(client, generations, settings.partitions)
+                if served is None
+                else ReadStore(client, served, settings.partitions)
+            )
+            app = build_app(ReadModel(reader, settings, now_ms), settings, changes)
+            async with _running(app, listening):
+                if not said:
+                    click.echo(
+                        f"shop-pulse serve: {_url(settings, listening)} (pages; /api/v1/kpis, /metrics)"
+                    )
+                    said = True
+                served = await _moved_to(generations, served, ended)
+    finally:
+        for each in listening:
+            each.close()
+        await client.aclose()
+
+
+async def _served(generations: Generations) -> str | None:
+    """The generation that is served; None if Redis does not say so soon."""
+    try:
+        async with asyncio.timeout(POLL_S):
+            return await generations.served()
+    except (StoreUnavailableError, StoreCorruptError, TimeoutError) as error:
+        _log.debug("which figures are served is not known: %s", error)
+        return None
+
+
+async def _moved_to(generations: Generations, served: str | None, ended: asyncio.Event) -> str | None:
+    """Returns when another generation than `served` is served, or at the end."""
+    while not ended.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_S):
+                await ended.wait()
+        found = await _served(generations)
+        if found not in (None, served):
+            return found
+    return served
+
+
+@asynccontextmanager
+async def _running(app: web.Application, listening: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """The application answers at the sockets, which stay open: who comes after it waits for the next one."""
     runner = web.AppRunner(
         app,
         access_log=None,  # It would hold ids out of scopes, and one line per second and page.
@@ -130,18 +196,13 @@ async def serve(settings: Settings, listening: Sequence[socket.socket]) -> None:
         shutdown_timeout=SHUTDOWN_S,
         keepalive_timeout=KEEPALIVE_S,
     )
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
     await runner.setup()
     try:
         for each in listening:
-            await web.SockSite(runner, each, backlog=BACKLOG).start()
-        click.echo(f"shop-pulse serve: {_url(settings, listening)} (pages; /api/v1/kpis, /metrics)")
-        await ended.wait()
+            await web.SockSite(runner, each.dup(), backlog=BACKLOG).start()
+        yield
     finally:
         await runner.cleanup()
-        await client.aclose()
 
 
 def _url(settings: Settings, listening: Sequence[socket.socket]) -> str:

@@ -71,7 +71,7 @@ def _told(
     redis: RedisServer, story: Story, token: str = SECRET, clock: Callable[[], int] = lambda: NOON_MS
 ) -> None:
     """Tells a story to a client of the service."""
-    shop = Shop(redis.url)
+    shop = Shop(redis.url).healthy(NOON_MS)
     settings = shop.settings(token=token)
 
     async def told() -> None:

@@ -10,12 +10,20 @@ from pathlib import Path
 import pytest
 
 from streams.errors import PulseError
-from tests.bench import memory, sessions, taps
+from tests.bench import memory, rebuild, sessions, taps
 from tests.bench.columns import WAYS, measure
 from tests.bench.harness import expect_equal
 from tests.bench.report import spread
 
 PATIENCE_S = 180
+
+
+def test_a_rebuild_in_small(tmp_path: Path) -> None:
+    """The command that an operator runs comes to the totals of the data set, in keys of its own."""
+    found = rebuild.measure(tmp_path, events=5_000, seed=1)
+    assert found["records"] == 5_000
+    assert 0 < found["seconds"] < found["seconds_with_start_and_switch"]
+    assert found["redis_mib"] > 0 and found["rebuild_peak_rss_mib"] > 0
 
 
 def test_the_contest_in_small() -> None:

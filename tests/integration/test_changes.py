@@ -28,8 +28,8 @@ DEPLOY = {"kind": "deploy", "title": "checkout 1.42", "at_ms": NOON_MS - 1}
 
 @pytest.fixture
 def shop(redis_server: RedisServer) -> Shop:
-    """A prefix of its own."""
-    return Shop(redis_server.url)
+    """A prefix of its own, in which a worker has written."""
+    return Shop(redis_server.url).healthy(NOON_MS)
 
 
 def _kept(shop: Shop, use: Callable[[Changes], Awaitable[T]], now_ms: int = NOON_MS) -> T:

@@ -191,6 +191,13 @@ def test_the_benchs_figures_can_be_scraped(shop: Shop) -> None:
     assert b"redis_up 1" in text
 
 
+def test_a_redis_without_figures_is_up(redis_server: RedisServer) -> None:
+    """Nothing was lost with it that Redis could be blamed for: it answers, and no figure is told."""
+    text = _scrape(Shop(redis_server.url))
+    assert b"shop_pulse_redis_up 1.0" in text
+    assert b"shop_pulse_gmv_paid_minor{" not in text and b"shop_pulse_as_of_timestamp_seconds{" not in text
+
+
 def test_without_redis_a_scrape_says_so(new_redis: Callable[..., RedisServer]) -> None:
     """The scrape itself succeeds: Prometheus can tell which of the two is down."""
     server = new_redis()

@@ -32,8 +32,11 @@ async def _started(shelf: Shelf, *sent: Sent, max_dirty_cells: int = 20_000) -> 
     return kafka, station
 
 
-def test_redis_goes_and_comes_back_in_mid_flush(new_redis: Callable[..., RedisServer]) -> None:
-    """The same write is tried with the same token until it is in; folding goes on beside it."""
+def test_redis_goes_and_comes_back_in_mid_flush(
+    new_redis: Callable[..., RedisServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same write is tried with the same token until it is in; folding goes on beside it. It is said once,
+    in whatever words the client tells it."""
     server = new_redis()
 
     async def story(shelf: Shelf) -> None:
@@ -43,11 +46,14 @@ def test_redis_goes_and_comes_back_in_mid_flush(new_redis: Callable[..., RedisSe
         flush = asyncio.create_task(station.owner.flush())
         await eventually(lambda: station.owner.trouble)
         assert "Redis does not answer" in station.owner.trouble
+        await eventually(lambda: "Error 111" in station.owner.trouble)
         await station.read("views", 2)
         server.start()
         await flush
         assert len(set(station.line.tokens)) == 1 < len(station.line.tokens)
         assert station.owner.trouble == ""
+        said = [record.getMessage() for record in caplog.records if "waits: Redis does not" in record.message]
+        assert len(said) == 1
         assert station.owner.saved_offsets["off:views"] == "2"
         await station.finish()
         assert shelf.cells() == kafka.expected()
@@ -123,9 +129,9 @@ async def test_a_refused_write_sends_its_dead_letters_again(shelf: Shelf) -> Non
     bad = Sent(topic="views", value=b"{", at=NOON)
     kafka, ours = await _started(shelf, bad, view("e1", NOON))
     other = Station(shelf, kafka)
+    await ours.read("views")
     await other.owner.take_over()
     await other.owner.flush()
-    await ours.read("views")
     await ours.owner.flush()
     await eventually(lambda: len(ours.consumer.opened) == 2)
     await ours.finish()

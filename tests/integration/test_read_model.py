@@ -204,9 +204,20 @@ def test_a_new_currency_between_plan_and_reading_is_shown(shop: Shop) -> None:
     assert money["EUR"]["gmv_paid_minor"] == 7  # type: ignore[index]
 
 
-def test_an_empty_redis_is_stale_and_not_zero_sales(redis_server: RedisServer) -> None:
-    """Before a worker has written, figures are zero but nobody could take them for sales."""
-    answer = _kpis(Shop(redis_server.url), "all", "5m")
+def test_an_empty_redis_has_no_figures(redis_server: RedisServer) -> None:
+    """Before a worker has written there is no answer, not one of zeros."""
+    shop = Shop(redis_server.url)
+    with pytest.raises(
+        StoreUnavailableError, match=f"no figures under {shop.prefix}: run `shop-pulse worker`"
+    ):
+        _kpis(shop, "all", "5m")
+
+
+def test_a_worker_that_has_only_begun_is_stale_and_not_zero_sales(redis_server: RedisServer) -> None:
+    """Until every partition is written, figures are too low, and nobody could take them for sales."""
+    shop = Shop(redis_server.url)
+    shop.meta(0, token="0" * 32)
+    answer = _kpis(shop, "all", "5m")
     assert (answer["as_of_ms"], answer["completeness"], answer["state"]) == (None, 0.0, "stale")
     assert answer["money"] == {}
 

@@ -92,6 +92,63 @@ def test_it_starts_without_redis() -> None:
         assert "Redis does not answer" in json.load(caught.value)["error"]
 
 
+def _orders(url: str) -> int:
+    with urllib.request.urlopen(f"{url}/api/v1/kpis?scope=all&window=24h", timeout=5) as response:
+        orders: int = json.load(response)["orders"]
+        return orders
+
+
+def test_it_moves_with_the_figures(redis_server: RedisServer) -> None:
+    """After a switch every answer is of the new generation, none of both, and none is missing."""
+    old = Shop(redis_server.url)
+    new = Shop(redis_server.url, prefix=f"{old.prefix}.1")
+    now_ms = time.time_ns() // 1_000_000
+    old.book(now_ms, "all", p=0, events__purchase=1)
+    old.healthy(now_ms)
+    # In both partition numbers: an answer that reads one of each generation shows neither 1 nor 20.
+    for p in (0, 1):
+        new.book(now_ms, "all", p=p, events__purchase=10)
+    new.healthy(now_ms)
+    names = {"redis": old.url, "redis_prefix": old.prefix, "partitions": old.partitions}
+    with _serving(**names) as (_, url):
+        seen = [_orders(url)]
+        old.client.hset(f"{old.prefix}:generations", "serving", new.prefix)
+        until = time.monotonic() + 30
+        while seen[-1] != 20 and time.monotonic() < until:
+            seen.append(_orders(url))
+        assert set(seen) == {1, 20}
+        old.client.unlink(*old.client.scan_iter(match=f"{new.prefix}:*"))
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            _orders(url)
+        assert caught.value.code == 503
+        assert f"no figures under {new.prefix}: run `shop-pulse worker`" in json.load(caught.value)["error"]
+
+
+def test_redis_that_comes_later_says_which_figures_are_served(new_redis: Callable[..., RedisServer]) -> None:
+    """Started without Redis, it answers from no generation until it knows the one that is served."""
+    server = new_redis()
+    shop = Shop(server.url, prefix="sp")
+    served = Shop(server.url, prefix="sp.1")
+    now_ms = time.time_ns() // 1_000_000
+    for each, orders in ((shop, 1), (served, 7)):
+        each.book(now_ms, "all", events__purchase=orders)
+        each.healthy(now_ms)
+    shop.client.hset("sp:generations", "serving", "sp.1")
+    server.stop()
+    with _serving(redis=server.url, partitions=shop.partitions) as (_, url):
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            _orders(url)
+        server.start()
+        seen: list[int] = []
+        until = time.monotonic() + 30
+        while not seen and time.monotonic() < until:
+            try:
+                seen.append(_orders(url))
+            except urllib.error.HTTPError as error:
+                assert error.code == 503
+        assert seen == [7]
+
+
 def test_what_is_not_http_is_refused_and_not_logged(redis_server: RedisServer) -> None:
     """Garbage, endless lines and contradicting headers end in a 400; what was sent, perhaps a token, stays
     out of the log."""

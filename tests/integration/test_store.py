@@ -97,7 +97,7 @@ async def test_records_are_read_back(shelf: Shelf) -> None:
     await first.fold(*_busy())
     await first.save()
     names = {"orders": ["o1", "unknown too", "none"], "attempts": ["2:o1"], "identities": ["r:r1", "e:t1"]}
-    found = await shelf.store.read_records(0, names)
+    found, _ = await shelf.store.read_records(0, names)
     second = await shelf.owner()
     second.state.load_records(found)
     ledgers: Any = zip(first.state.ledgers, second.state.ledgers, strict=True)
@@ -290,7 +290,7 @@ async def test_names_of_cells(shelf: Shelf) -> None:
     await owner.save()
     size = shelf.rules.sizes[1]
     asked = [("live", Pane(size, NOON + n * MINUTE)) for n in range(-1, 40)]
-    found = await shelf.store.cell_names(0, [*asked, ("all", asked[1][1])])
+    found, _ = await shelf.store.cell_names(0, [*asked, ("all", asked[1][1])])
     assert list(found) == [*asked, ("all", asked[1][1])]
     assert found.pop(asked[0]) == [] and "events.view|" in found.pop(("all", asked[1][1]))
     for n, names in enumerate(found.values()):

@@ -30,7 +30,7 @@ from streams.batch import PlainRecord
 from streams.local.redis import RedisServer
 from streams.state import StateWrite
 from streams.store import Applied, AppliedBefore, Guard, Refused, WriteAnswer, connect
-from tests.store_kit import Memory, Shelf, rules
+from tests.store_kit import AnotherOwnersRecordsError, Memory, Shelf, rules
 from tests.test_verify_against_pipeline import APART, logs
 from verify.model import CellKey, Expected, LogRecord, flat_cells
 from verify.recompute import recompute
@@ -130,8 +130,12 @@ class AtomicWrite(RuleBasedStateMachine):
         batch = [record for record in left[topic][:count] if record.timestamp_ms <= until_ms]
         if batch:
             chunk = [PlainRecord(r.offset, r.timestamp_ms, r.key, r.value) for r in batch]
-            self.run(owner.memory.fold_chunk(topic, chunk))
-            owner.read_to[topic] += len(batch)
+            try:
+                self.run(owner.memory.fold_chunk(topic, chunk))
+            except AnotherOwnersRecordsError:
+                self._begin_anew(owner)
+            else:
+                owner.read_to[topic] += len(batch)
 
     @rule(owner=owners)
     def read_everything(self, owner: Owner) -> None:
@@ -180,6 +184,7 @@ class AtomicWrite(RuleBasedStateMachine):
         if owner.pending is None:
             write = owner.memory.state.take()
             owner.pending = OnItsWay(write, next(self.tokens), dict(owner.read_to))
+            owner.memory.sent = owner.pending.token
 
     def _send(self, owner: Owner) -> WriteAnswer:
         """Sends the write on its way; the answer is the one that the model of one number gives."""
@@ -203,11 +208,15 @@ class AtomicWrite(RuleBasedStateMachine):
         sent, owner.pending = owner.pending, None
         assert sent is not None
         if isinstance(answer, Refused):
-            owner.memory, owner.base = self.run(self.shelf.owner()), self.stored
-            owner.read_to = dict(self.stored.offsets)
+            self._begin_anew(owner)
             return
         owner.memory.learn(sent.write, answer, owner.next_guard)
         owner.base = self.stored
+
+    def _begin_anew(self, owner: Owner) -> None:
+        """All memory is dropped, with what is on its way, and built again from what Redis holds."""
+        owner.memory, owner.base, owner.pending = self.run(self.shelf.owner()), self.stored, None
+        owner.read_to = dict(self.stored.offsets)
 
     @invariant()
     def redis_holds_one_prefix_of_the_log(self) -> None:

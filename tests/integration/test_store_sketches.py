@@ -222,7 +222,7 @@ def test_a_key_that_is_not_ours_stops_the_whole_write(
         before = await shelf.contents()
         with pytest.raises(StoreCorruptError) as raised:
             await owner.send(write, "token")
-        assert shelf.key(name) in str(raised.value) and "SHOP_PULSE_REDIS_PREFIX" in str(raised.value)
+        assert shelf.key(name) in str(raised.value) and "`shop-pulse rebuild`" in str(raised.value)
         assert await shelf.contents() == before
 
     on_shelf(redis_server, story)

@@ -149,7 +149,9 @@ def test_topics_that_are_missing(pipeline: Pipeline) -> None:
 def test_another_partition_count(pipeline: Pipeline) -> None:
     """Keys move when partitions change: the worker ends instead of counting on."""
     pipeline.settings["SHOP_PULSE_PARTITIONS"] = "3"
-    assert "has 2 partitions, SHOP_PULSE_PARTITIONS says 3" in last_line(pipeline.worker())
+    line = last_line(pipeline.worker())
+    assert "has 2 partitions, SHOP_PULSE_PARTITIONS says 3" in line
+    assert "with SHOP_PULSE_PARTITIONS=2 `shop-pulse rebuild`" in line
 
 
 def test_a_truncated_log(pipeline: Pipeline) -> None:
@@ -170,7 +172,7 @@ def test_a_truncated_log(pipeline: Pipeline) -> None:
     asyncio.run(truncate())
     line = last_line(pipeline.worker("worker-1"))
     assert "were deleted unread" in line
-    assert "SHOP_PULSE_REDIS_PREFIX" in line
+    assert "`shop-pulse rebuild --accept-incomplete`" in line
 
 
 def test_a_recreated_topic(pipeline: Pipeline) -> None:
@@ -191,4 +193,5 @@ def test_a_recreated_topic(pipeline: Pipeline) -> None:
 
     asyncio.run(recreate())
     fill(pipeline, events=9_000, seed=3)
-    assert "was recreated" in last_line(pipeline.worker("worker-1"))
+    line = last_line(pipeline.worker("worker-1"))
+    assert "was recreated" in line and "`shop-pulse rebuild`" in line

@@ -1,0 +1,40 @@
+"""Seeds that once failed, and what they showed. Each must pass for ever.
+
+A change of what seeds draw (`records`, `faults`, `seeds`) makes other stories of them: find the fault again
+with the mutant that is named, and put its seed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Regression:
+    """What a seed showed, and the mutant that puts the fault back."""
+
+    showed: str
+    mutant: str
+
+
+REGRESSIONS = {
+    50: Regression(
+        "A worker used a record that another owner had written later: it is filed under a day whose list "
+        "does not name it, and would stay for ever.",
+        "tokens_of_readings_unchecked",
+    ),
+    74: Regression(
+        "A worker's clock was set back by hours, and for so long it saved nothing.",
+        "clock_trusted",
+    ),
+    856: Regression(
+        "A worker used an order that another owner had written; Redis lost that write and held the worker's "
+        "own token again, so that the guard let its write pass: an affiliate's money was missing for good.",
+        "tokens_of_readings_unchecked",
+    ),
+    1790: Regression(
+        "A refusal during a take-over: the consumer obeyed the older opening, which came later, and all that "
+        "it read was dropped as of an older epoch until the watchdog ended the worker.",
+        "openings_in_any_order",
+    ),
+}
