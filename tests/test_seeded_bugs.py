@@ -55,7 +55,7 @@ def test_a_bug_fits_the_code(each: Bug, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "twice twice"])
 def test_a_bug_that_fits_no_longer_is_noticed(text: str, tmp_path: Path) -> None:
-    """A text that is gone, or stands there more than once, is an error: nothing would be broken, or too much."""
+    """A text that is gone, or stands there twice, is an error: nothing would be broken, or too much."""
     (tmp_path / "module.py").write_text(text, encoding="utf-8")
     with pytest.raises(StaleBugError, match=r"module\.py"):
         bug("stale", "what it is", "module.py", "twice", "once", "tests/test_it.py").plant(tmp_path)

@@ -24,6 +24,8 @@ def main(only: tuple[str, ...], write: Path | None, as_json: bool) -> None:
     if unknown := set(only) - {bug.name for bug in BUGS}:
         raise click.UsageError(f"unknown bugs: {' '.join(sorted(unknown))}")
     court = Court()
+    path = None if write is None else ROOT / write
+    known = table.catchers(path.read_text(encoding="utf-8")) if path is not None and path.exists() else {}
     caught_by: dict[str, str] = {}
     for bug in BUGS:
         if only and bug.name not in only:
@@ -33,12 +35,10 @@ def main(only: tuple[str, ...], write: Path | None, as_json: bool) -> None:
         except RedSuiteError as error:
             raise click.ClickException(f"{bug.name}: {error}") from error
         click.echo(f"{bug.name}: {caught_by[bug.name]}", err=as_json)
+        if path is not None:  # at once: a run takes long, and may be ended in the middle
+            path.write_text(table.page_of(BUGS, known | caught_by), encoding="utf-8")
     if as_json:
         click.echo(json.dumps(caught_by))
-    if write is not None:
-        path = ROOT / write
-        known = table.catchers(path.read_text(encoding="utf-8")) if path.exists() else {}
-        path.write_text(table.page_of(BUGS, known | caught_by), encoding="utf-8")
     sys.exit(table.NOBODY in caught_by.values())
 
 

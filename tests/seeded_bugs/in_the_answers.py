@@ -17,7 +17,7 @@ BUGS: tuple[Bug, ...] = (
         "schemas/codec.py",
         "        if not value.isascii():\n            value.decode()\n",
         "",
-        "tests/test_codec.py",
+        "tests/test_poison.py",
     ),
     bug(
         "half_records",
@@ -58,7 +58,6 @@ BUGS: tuple[Bug, ...] = (
         "            self._sums[request] = added(self.parts(request))\n",
         "            self._sums[request] = dict(self.parts(request)[0])\n",
         ITS_READING,
-        "tests/integration/test_read_model.py",
     ),
     bug(
         "plan_not_made_again",
@@ -67,7 +66,6 @@ BUGS: tuple[Bug, ...] = (
         "            if again is plan or list(again.requests) == list(plan.requests):\n",
         "            if True:\n",
         ITS_READING,
-        "tests/integration/test_read_model.py",
     ),
     bug(
         "verify_one_way",
@@ -79,10 +77,10 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "verify_counts_letters",
-        "`verify` takes any dead letter for the one that should be there.",
+        "`verify` looks at dead letters only where there are too many.",
         COMPARE,
         "    for topic, partition, offset, reason in sorted(want | have):\n",
-        "    for topic, partition, offset, reason in sorted(want | have) if len(want) != len(have) else ():\n",
+        "    for topic, partition, offset, reason in sorted(want | have)[len(want) :]:\n",
         ITS_COMPARE,
     ),
 )
