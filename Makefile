@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-.PHONY: setup run test lint typecheck unit long simulate bench chaos soak screenshots lock
+.PHONY: setup run test lint typecheck unit long simulate seeded-bugs bench chaos soak screenshots lock
 
 setup: ## .venv, Kafka's jars, missing Debian packages; quick when done
 	@tools/setup
@@ -28,6 +28,9 @@ long: setup ## what takes too long for CI, which shows the same in small: the wh
 
 simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --out report.json" goes on from there
 	@$(PYTHON) -m tests.simulation --seeds $(or $(SEEDS),0:100000) $(ARGS)
+
+seeded-bugs: setup ## puts bugs in on purpose, one at a time: some test has to notice each; writes docs/reliability-bugs.md
+	@$(PYTHON) -m tests.seeded_bugs --write docs/reliability-bugs.md
 
 bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
 	@$(PYTHON) -m streams bench $(ARGS)

@@ -10,7 +10,7 @@ import gc
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from xdist.scheduler import LoadScopeScheduling
 
 # Each broker of a test lives for seconds: starting it costs nearly half as much processor time without the
@@ -19,6 +19,10 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSeri
 
 # How long an example takes, or drawing it, says more of the machine than of us.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For tests of which only matters whether they fail: the shortest example takes minutes to find.
+settings.register_profile(
+    "unshrunk", settings.get_profile("any machine"), phases=[Phase.explicit, Phase.reuse, Phase.generate]
+)
 settings.load_profile("any machine")
 
 # What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One

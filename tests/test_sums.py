@@ -102,6 +102,18 @@ def test_a_stored_pane_takes_deltas_until_answers_teach() -> None:
         assert (write.absolute, write.deltas) == ({"items|L1": 9}, {"items|L2": 1})
 
 
+def test_what_an_answer_taught_goes_on() -> None:
+    """A value that Redis told is kept up by what is added after, write for write."""
+    stored = Stored()
+    _add(first := stored.next_owner(), 2)
+    stored.save(first, START)
+    sums = stored.next_owner()
+    for amount in (3, 4, 5, 6):
+        _add(sums, amount)
+        stored.save(sums, START)
+    assert set(map(str, stored.cells.values())) == {"{'items|L1': 20}"}
+
+
 def test_a_lost_answer_leaves_deltas() -> None:
     """Where the answer is lost the value stays unknown, and the next write is a delta again."""
     stored = Stored()

@@ -1,0 +1,86 @@
+"""Bugs before and behind the counting: in decoding, in answers, in the second opinion, in what watches."""
+
+from __future__ import annotations
+
+from tests.seeded_bugs.bug import Bug, bug
+
+READING = "streams/reading.py"
+TRUST = "streams/trust.py"
+COMPARE = "verify/compare.py"
+ITS_READING = "tests/integration/test_reading.py"
+ITS_COMPARE = "tests/test_verify_compare.py"
+
+BUGS: tuple[Bug, ...] = (
+    bug(
+        "utf8_unchecked",
+        "A record that is not UTF-8 where nobody looks is taken.",
+        "schemas/codec.py",
+        "        if not value.isascii():\n            value.decode()\n",
+        "",
+        "tests/test_poison.py",
+    ),
+    bug(
+        "half_records",
+        "Two broken records in a row that are one when put together are taken for two.",
+        "schemas/codec.py",
+        "    if not _one_object_a_line(lines, len(present)) or _some_may_be_too_deep(lines, present):\n",
+        "    if _some_may_be_too_deep(lines, present):\n",
+        "tests/test_codec.py",
+    ),
+    bug(
+        "partition_of_signed_hash",
+        "Keys are placed by the hash with its sign, unlike Kafka's producers do it.",
+        "schemas/partitioning.py",
+        "    return (murmur2(key) & 0x7FFFFFFF) % partitions\n",
+        "    return murmur2(key) % partitions\n",
+        "tests/test_partitioning.py",
+    ),
+    bug(
+        "as_of_the_fastest",
+        "An answer is as of the fastest topic, not of the slowest.",
+        TRUST,
+        "    return min(known, default=None) if len(known) == len(watermarks) else None\n",
+        "    return max(known, default=None) if len(known) == len(watermarks) else None\n",
+        "tests/test_trust.py",
+    ),
+    bug(
+        "unknown_is_complete",
+        "A partition that no worker has written yet does not hold back what answers are as of.",
+        TRUST,
+        "    return min(known, default=None) if len(known) == len(watermarks) else None\n",
+        "    return min(known, default=None)\n",
+        "tests/test_trust.py",
+    ),
+    bug(
+        "one_partition_read",
+        "An answer holds one partition number, not the sum of all.",
+        READING,
+        "            self._sums[request] = added(self.parts(request))\n",
+        "            self._sums[request] = dict(self.parts(request)[0])\n",
+        ITS_READING,
+    ),
+    bug(
+        "plan_not_made_again",
+        "Panes are asked for as of the last reading: what is deleted meanwhile is missing without a word.",
+        READING,
+        "            if again is plan or list(again.requests) == list(plan.requests):\n",
+        "            if True:\n",
+        ITS_READING,
+    ),
+    bug(
+        "verify_one_way",
+        "`verify` looks only at figures that should be there, not at those that should not.",
+        COMPARE,
+        "        for name in want.keys() | have.keys():\n",
+        "        for name in want:\n",
+        ITS_COMPARE,
+    ),
+    bug(
+        "verify_counts_letters",
+        "`verify` looks at dead letters only where there are too many.",
+        COMPARE,
+        "    for topic, partition, offset, reason in sorted(want | have):\n",
+        "    for topic, partition, offset, reason in sorted(want | have)[len(want) :]:\n",
+        ITS_COMPARE,
+    ),
+)
