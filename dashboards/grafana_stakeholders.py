@@ -26,10 +26,12 @@ from dashboards.grafana_queries import each, figure, money
 from dashboards.uids import STAKEHOLDERS
 from schemas.fields import Entry
 from streams.figures.refund_rate import AGES, LEAST_ORDERS, RATE_BY_AGE, age_of
+from streams.scopes import BRAND, MERCHANT
 
 _DAY = {"window": "24h"}
 _SHOP = {"scope_kind": "all", **_DAY}
 _PLATFORMS = {"scope_kind": "platform", **_DAY}
+_SELLERS = (BRAND.name, MERCHANT.name)
 _OF_DAYS = "Of UTC days that are over: it moves once a day. The apps most used in these 30 days."
 _OF_24_H = "A sum of 24 hours at each point, read once a minute."
 
@@ -40,6 +42,11 @@ def _by_platform(path: str, pitfall: str = _OF_24_H) -> Panel:
 
 def _by_app(path: str) -> Panel:
     return kpi_lines(path, "by app", _OF_DAYS, "scope", scope_kind="app", **_DAY)
+
+
+def _by_seller(path: str, kind: str) -> Panel:
+    of = f"{_OF_24_H} The best-selling of the day, and all others as `other`."
+    return kpi_lines(path, f"24 h, by {kind}", of, "scope", scope_kind=kind, **_DAY)
 
 
 def _together(title: str, means: str, unit: str, *paths: str) -> Panel:
@@ -159,7 +166,9 @@ BOARD = Board(
         Row(
             "Brands and merchants",
             (
-                _by_platform("users.view", "How many people a seller can reach; of one: `reach.users`."),
+                *(_by_seller("reach.users", kind) for kind in _SELLERS),
+                *(_by_seller("events.tag_tap", kind) for kind in _SELLERS),
+                *(_by_seller("money.*.gmv_net_minor", kind) for kind in _SELLERS),
                 _together(
                     "Seen and tapped, 24 h",
                     "Product cards shown, products opened, tags tapped, in the whole shop.",
@@ -168,7 +177,6 @@ BOARD = Board(
                     "events_by_type.product_view",
                     "events.tag_tap",
                 ),
-                _by_platform("money.*.gmv_net_minor"),
                 _by_platform("ratios.orders_per_tag_tap"),
                 _by_platform("money.*.recommended_gmv_per_gmv_paid"),
             ),

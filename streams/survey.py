@@ -22,7 +22,19 @@ from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Meta, Request, cells
 from streams.reading import Moment, View
 from streams.rooms import viewers_now
-from streams.scopes import ALL, APP, BOUGHT_FROM, LIVE, OTHER, PIPELINE, PLATFORM, SURFACE, UNATTRIBUTED
+from streams.scopes import (
+    ALL,
+    APP,
+    BOUGHT_FROM,
+    BRAND,
+    LIVE,
+    MERCHANT,
+    OTHER,
+    PIPELINE,
+    PLATFORM,
+    SURFACE,
+    UNATTRIBUTED,
+)
 from streams.sheet import Sheet
 from streams.trust import Trust
 from streams.window import DAY_MS, WindowError, named_range
@@ -41,6 +53,18 @@ RANKED_KINDS = ("gateway", LIVE.name, "product")
 # half an hour says nothing of a live or a product. Those are asked of the API.
 _OF_FEW_SCOPES = ("events_by_type.", "after_purchase.", "refunds.by_kind.")
 RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith(_OF_FEW_SCOPES))
+# Sellers see by the day whom they reach, who taps and what they sell; the rest is asked of the API.
+SELLERS = (BRAND.name, MERCHANT.name)
+_OF_SELLERS = frozenset(
+    """reach.users events.product_impression events_by_type.product_view events.tag_tap orders items
+    money.*.gmv_paid_minor money.*.gmv_net_minor""".split()
+)
+SELLER_KPIS = tuple(kpi for kpi in KPIS if kpi.path in _OF_SELLERS)
+
+
+def kpis_of(kind: str) -> tuple[Kpi, ...]:
+    """What is shown of the largest values of a kind."""
+    return SELLER_KPIS if kind in SELLERS else RANKED_KPIS
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +119,15 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
 
 
 async def read_day(model: ReadModel, ranking: Ranking, top_k: int) -> WindowSurvey | None:
-    """The last day of the whole shop, of platforms and of the most used apps; None if it is not kept.
+    """The last day of the whole shop, platforms, the most used apps, best-selling brands and merchants; None
+    if it is not kept.
 
     Raises StoreUnavailableError.
     """
     top = {APP.name: await _used_apps(model, ranking, top_k)} if APP.name in model.kinds else {}
+    for kind in SELLERS:
+        if kind in model.kinds:
+            top[kind] = await _best_selling(model, ranking, kind, top_k)
     return await _window(model, ranking, DAY_WINDOW, top, _Kinds(DAY_KINDS, (*DAY_KINDS, *top)))
 
 
@@ -110,6 +138,15 @@ async def _used_apps(model: ReadModel, ranking: Ranking, top_k: int) -> list[str
     except WindowError:
         return []
     return (await ranking.tally(APP.name, asked.panes, view.metas)).named(top_k)
+
+
+async def _best_selling(model: ReadModel, ranking: Ranking, kind: str, top_k: int) -> list[str]:
+    """The values of a kind with most sales in the last day; none if it is not kept."""
+    try:
+        view, asked = await model.over(DAY_WINDOW)
+    except WindowError:
+        return []
+    return (await ranking.tally(kind, asked.panes, view.metas)).named(top_k)
 
 
 def _last_month(moment: Moment) -> tuple[int, int]:
@@ -164,7 +201,7 @@ class _WindowPlan:
         self.closed = {kind: cells(kind, panes) for kind in kinds.closed if kind in model.kinds}
         self.named: dict[str, HashRequest] = {}
         for kind, values in top.items():
-            measures = stored_measures(kind, model.figures, moment.currencies, RANKED_KPIS)
+            measures = stored_measures(kind, model.figures, moment.currencies, kpis_of(kind))
             # Without a field there is nothing to ask; an empty list of fields would mean all of them.
             fields = [f"{measure}|{of}" for of in values for measure in measures]
             self.named[kind] = cells(kind, panes if fields else (), fields)
@@ -173,10 +210,10 @@ class _WindowPlan:
             for kind, values in top.items()
             for of in values
         }
-        # Users are counted where few scopes are shown: the shop, platforms, the largest lives and apps.
+        # Users are counted where few scopes are shown: the shop, platforms, the largest lives, apps, sellers.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in _rooms(top)]
-        with_users += [(APP.name, of) for of in top.get(APP.name, ())]
+        with_users += [(kind, of) for kind in (APP.name, *SELLERS) for of in top.get(kind, ())]
         self.sheets = {
             (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, of in dict.fromkeys(with_users)
@@ -229,9 +266,9 @@ async def _window(
         tally = await ranking.tally(kind, plan.range.panes, view.metas)
         for of in top[kind]:
             totals = plan.totals(view, kind, of, found.get(of, {}))
-            scopes.append(ScopeTotals(kind, of, totals, RANKED_KPIS))
+            scopes.append(ScopeTotals(kind, of, totals, kpis_of(kind)))
         rest = plan.totals(view, kind, OTHER, remaining(tally.totals, found.values()))
-        scopes.append(ScopeTotals(kind, OTHER, rest, RANKED_KPIS))
+        scopes.append(ScopeTotals(kind, OTHER, rest, kpis_of(kind)))
     trusted = await model.trust(
         view, (plan.range.from_ms, plan.range.to_ms), ALL.name if plan.closed else model.kinds[0]
     )

@@ -48,6 +48,8 @@ SCOPES = {
     "gateway": "adyen",
     "platform,gateway": "tiktok,gateway:adyen",
     "app": "resso",
+    "brand": "b1",
+    "merchant": "m1",
 }
 # Gauges that are added to the exporter by others, beside those of the watch: name and labels.
 CREATORS = ("with_a_sale", "with_a_live", "who_stopped_selling", "who_stopped_going_live")

@@ -244,6 +244,22 @@ def test_the_most_used_apps_tell_their_users_of_whole_days(shop: Shop) -> None:
     assert _scopes(text, "shop_pulse_active_users_month", "app", "5m") == {}
 
 
+def test_the_best_selling_of_the_day_tell_whom_they_reach(shop: Shop) -> None:
+    """The first K brands and merchants by GMV of 24 hours: reach, taps, sales; the others are one series."""
+    for kind in ("brand", "merchant"):
+        for of, gmv in (("b1", 30), ("b2", 20), ("b3", 10)):
+            shop.book(NOON_MS - 10 * HOUR_MS, kind, of, gmv_paid__USD=gmv, events__tag_tap=2)
+            shop.users(NOON_MS - 10 * HOUR_MS, "reach", kind, of, "u1", "u2", "u3")
+    shop.book(NOON_MS - 1, "all", "", items=1)
+    text = _scrape(shop)
+    for kind in ("brand", "merchant"):
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", kind, "24h") == {"b1": 30, "b2": 20, OTHER: 10}
+        assert _scopes(text, "shop_pulse_events_tag_tap", kind, "24h") == {"b1": 2, "b2": 2, OTHER: 2}
+        assert _scopes(text, "shop_pulse_reach_users", kind, "24h") == {"b1": 3, "b2": 3}
+        assert _scopes(text, "shop_pulse_gmv_paid_minor", kind, "30m") == {}
+        assert _scopes(text, "shop_pulse_cart_adds_per_tag_tap", kind, "24h") == {}
+
+
 def test_what_takes_days_has_no_gauge(shop: Shop) -> None:
     """A series that is always 0 would say that nothing ever becomes final."""
     shop.book(NOON_MS - 1, "all", "", commission__USD=7, claw_backs__USD=3)
