@@ -168,21 +168,19 @@ class Station:
         self.letters = Letters()
         self.line = Line(shelf)
         self.fatal: list[PulseError] = []
-        self.owner = Owner(
-            0,
-            Work(
-                rules=shelf.rules,
-                store=self.line,
-                outlet=self.letters,
-                reader=self.consumer,
-                log=kafka,
-                now_ms=lambda: self.now_ms,
-                on_fatal=self.fatal.append,
-                flush_interval_ms=200,
-                max_dirty_cells=max_dirty_cells,
-                name="station",
-            ),
+        self.work = Work(
+            rules=shelf.rules,
+            store=self.line,
+            outlet=self.letters,
+            reader=self.consumer,
+            log=kafka,
+            now_ms=lambda: self.now_ms,
+            on_fatal=self.fatal.append,
+            flush_interval_ms=200,
+            max_dirty_cells=max_dirty_cells,
+            name="station",
         )
+        self.owner = Owner(0, self.work)
 
     async def read(self, topic: str, count: int = 1_000_000) -> None:
         """Hands the owner the next records of a topic."""

@@ -75,8 +75,8 @@ async def test_a_refused_write_reads_again_from_what_redis_holds(shelf: Shelf) -
 
 @on_redis()
 async def test_batches_in_the_buffer_are_dropped_after_a_refusal(shelf: Shelf) -> None:
-    """What was fetched before the refusal carries an older epoch: dropped, whether its position happens to fit
-    or not, and no reason to read everything again."""
+    """What was fetched before the refusal carries an older epoch: it is dropped, whether its position happens
+    to fit or not, and is no reason to read everything again."""
     kafka = PlainKafka()
     kafka.append(*(view(f"e{number}", NOON) for number in range(10)))
     ours, other = Station(shelf, kafka), Station(shelf, kafka)

@@ -359,3 +359,14 @@ async def test_panes_of_another_size_are_left_alone(shelf: Shelf) -> None:
     await owner.fold(view("e", NOON + DAY * 40))
     await owner.save()
     assert await shelf.client.zscore(shelf.key("panes"), f"2w:{NOON}") == 1
+
+
+@on_redis()
+async def test_a_live_began_when_the_earliest_of_its_starts_was(shelf: Shelf) -> None:
+    """Whichever write tells of it: the first one, a later one, or the last."""
+    owner = await shelf.owner()
+    for number, at in enumerate((NOON + 2, NOON, NOON + 1)):
+        start = event("live_start", f"s{number}", at, live_id="L1")
+        await owner.fold(Sent(topic="livestreams", value=start, at=NOON + 2))
+        await owner.save()
+    assert await shelf.client.hgetall(shelf.key("lives")) == {b"L1": str(NOON).encode()}

@@ -133,9 +133,6 @@ BUGS: tuple[Bug, ...] = (
         "        return start_ms + self.size_ms >= partition_high_ms - self.retention_ms\n",
         "        return start_ms + self.size_ms > partition_high_ms - self.retention_ms\n",
         "tests/test_window.py",
-        ITS_SUMS,
-        SCENARIOS,
-        PROPERTY,
     ),
     bug(
         "retention_by_the_clock",

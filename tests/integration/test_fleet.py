@@ -1,0 +1,80 @@
+"""What watches over owners: topics that run ahead wait for the others, and who stands still is ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from streams import fleet as module
+from streams.fleet import AHEAD_MAX_MS, Fleet
+from tests.owner_kit import PlainKafka, Station, eventually
+from tests.scenario_kit import MINUTE, NOON, step, view
+from tests.store_kit import Shelf, on_redis
+
+WATCHDOG_MS = 60_000
+LOOK_S = 0.005
+Held = list[frozenset[tuple[str, int]]]
+
+
+@asynccontextmanager
+async def _watched(station: Station) -> AsyncIterator[Held]:
+    """A fleet of this one owner that looks often; which topics wait, each time that it changes."""
+    held: Held = []
+
+    async def hint(_offsets: object) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SUPERVISE_S", LOOK_S)
+        fleet = Fleet(station.work, WATCHDOG_MS, held.append, hint, lambda _batch: None)
+        fleet.owners[0] = station.owner
+        fleet.start()
+        try:
+            yield held
+        finally:
+            await fleet.stop()
+
+
+async def _some_looks() -> None:
+    await asyncio.sleep(20 * LOOK_S)
+
+
+@on_redis()
+async def test_a_topic_far_ahead_waits_until_the_others_are_there(shelf: Shelf) -> None:
+    """Only those more than ten minutes ahead of the slowest topic that has something to read."""
+    kafka = PlainKafka()
+    kafka.append(view("e1", NOON), view("e2", NOON + MINUTE))
+    kafka.append(step("tag_tap", "t1", NOON + AHEAD_MAX_MS), step("tag_tap", "t2", NOON + AHEAD_MAX_MS))
+    kafka.append(step("add_to_cart", "c1", NOON + AHEAD_MAX_MS + 1), step("add_to_cart", "c2", NOON + MINUTE))
+    station = Station(shelf, kafka)
+    await station.owner.take_over()
+    async with _watched(station) as held:
+        for topic in ("views", "tag-taps", "carts"):
+            await station.read(topic, 1)
+        await eventually(lambda: held != [])
+        await _some_looks()
+        assert held == [{("carts", 0)}]
+        await station.read("views")
+        await eventually(lambda: held[-1] == frozenset())
+    assert station.fatal == []
+
+
+@on_redis()
+async def test_who_makes_no_progress_is_ended(shelf: Shelf) -> None:
+    """Records are there and nothing is folded: one line says for how long, and of which topic."""
+    kafka = PlainKafka()
+    station = Station(shelf, kafka)
+    await station.owner.take_over()
+    async with _watched(station):
+        station.now_ms += 2 * WATCHDOG_MS  # nothing to read is no standstill
+        await _some_looks()
+        kafka.append(view("e1", NOON))
+        station.now_ms += WATCHDOG_MS
+        await _some_looks()
+        assert station.fatal == []
+        station.now_ms += 1_000
+        await eventually(lambda: station.fatal != [])
+    assert "no progress for 61 s on partition 0 of views" in str(station.fatal[0])
