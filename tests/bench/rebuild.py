@@ -21,7 +21,7 @@ from streams.local.commands import Command
 from tests.bench import shop_pulse_all
 from tests.bench.__main__ import fill
 from tests.bench.harness import Place, servers
-from tests.bench.machine import described, peak_rss_mib
+from tests.bench.machine import cpu_of, described, peak_rss_mib
 
 SAMPLE_S = 0.5
 
@@ -36,10 +36,11 @@ def measure(folder: Path, events: int, seed: int) -> dict[str, Any]:
         program = Command(
             "rebuild", ["rebuild", "--json"], folder / "rebuild.log", place.environment(), once=True
         )
-        began_s, peak_mib = time.monotonic(), 0.0
+        began_s, peak_mib, cpu_s = time.monotonic(), 0.0, 0.0
         program.launch()
         while program.running:
-            peak_mib = max(peak_mib, peak_rss_mib(program.pid))
+            cpu_s = cpu_of(program.pid).total_s
+            peak_mib = max(peak_mib, _peak_mib(program.pid))
             time.sleep(SAMPLE_S)
         whole_s = time.monotonic() - began_s
         if program.exit_code:
@@ -52,10 +53,18 @@ def measure(folder: Path, events: int, seed: int) -> dict[str, Any]:
         "records_per_s": result["records_per_s"],
         "seconds": result["seconds"],
         "seconds_with_start_and_switch": round(whole_s, 1),
+        "rebuild_cpu_us_per_record": round(1e6 * cpu_s / result["records"], 1),
         "rebuild_peak_rss_mib": round(peak_mib),
         "redis_mib": memory["used_memory"] >> 20,
         "machine": machine,
     }
+
+
+def _peak_mib(pid: int) -> float:
+    try:
+        return peak_rss_mib(pid)
+    except ValueError:
+        return 0.0  # It has just ended: what it held is gone.
 
 
 @click.command()
@@ -73,7 +82,11 @@ def command(events: int, seed: int, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     started = f"with start and switch {found['seconds_with_start_and_switch']:,.0f} s"
-    memory = f"peak {found['rebuild_peak_rss_mib']} MiB, Redis {found['redis_mib']} MiB"
+    memory = (
+        f"{found['rebuild_cpu_us_per_record']} µs of a processor each, "
+        f"peak {found['rebuild_peak_rss_mib']} MiB, "
+        f"Redis {found['redis_mib']} MiB"
+    )
     ten_million = duration(1e7 / found["records_per_s"])
     click.echo(
         f"{found['records']:,} records in {found['seconds']:,.0f} s ({found['records_per_s']:,}/s), "

@@ -143,8 +143,9 @@ class Place:
         found = 0
         with self.redis.primary.client() as client:
             for p in range(PARTITIONS):
-                for key in client.scan_iter(f"{NAME}:{{{p}}}:cells:pipeline:1d:*", count=10_000):
-                    cells = dict(client.hgetall(key))
+                root = f"{NAME}:{{{p}}}"
+                for pane in client.zrange(f"{root}:panes", 0, -1):
+                    cells = client.hgetall(f"{root}:cells:pipeline:{pane}") if pane.startswith("1d:") else {}
                     found += sum(int(n) for cell, n in cells.items() if cell.startswith("duplicates|"))
         return found
 

@@ -24,7 +24,7 @@ TICK_S = 0.05
 # A pipeline that is not back by then will not be.
 BACK_S = 600.0
 DRAINED_S = 600.0
-FIRST_S = 60.0
+FIRST_S = 300.0
 
 
 class ChaosError(PulseError):

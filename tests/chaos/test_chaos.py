@@ -10,9 +10,8 @@ from tests.chaos.run import as_json, run
 
 SEED = 4
 RATE = 600
-# On a machine that is so slow that not even twenty faults fit in, the test fails.
-MINUTES = 10.0
-LEAST = 20
+# Three and a half are enough on a machine of two cores; a busy one gets what it needs.
+MINUTES = 60.0
 
 
 def test_every_kind_of_fault(tmp_path: Path) -> None:
@@ -27,7 +26,7 @@ def test_every_kind_of_fault(tmp_path: Path) -> None:
     found = as_json(run(tmp_path, steps, seed=SEED, rate=RATE, minutes=MINUTES, say=print))
     print(as_markdown(found), found["proof"])
     assert found["mismatches"] == 0
-    assert len(found["faults"]) >= LEAST
+    assert {each["kind"] for each in found["faults"] if each["back_s"] is not None} == set(Kind)
     assert found["proof"]["verify"]["compared"] > 100_000
     assert found["proof"]["metrics"]["compared"] > 1_000
     # The faults did what they are for: Redis forgot something, and dead letters were sent again.

@@ -23,7 +23,7 @@ def test_a_rebuild_in_small(tmp_path: Path) -> None:
     found = rebuild.measure(tmp_path, events=5_000, seed=1)
     assert found["records"] == 5_000
     assert 0 < found["seconds"] < found["seconds_with_start_and_switch"]
-    assert found["redis_mib"] > 0 and found["rebuild_peak_rss_mib"] > 0
+    assert min(found["redis_mib"], found["rebuild_peak_rss_mib"], found["rebuild_cpu_us_per_record"]) > 0
 
 
 def test_the_contest_in_small() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from streams.batch import Batch
+from streams.ledger import Ledger
 from streams.owner import Owner
 from streams.state import Missing, PartitionState, StateWrite
 from streams.store import Store
@@ -107,6 +108,16 @@ def ids_of_another_time() -> AbstractContextManager[Any]:
     return patch.object(Store, "_load_ids", loaded)
 
 
+def copies_forgotten_on_their_way() -> AbstractContextManager[Any]:
+    """Copies of records may be forgotten although the write that took them is not answered."""
+
+    def trim(ledger: Ledger[Any], copies_max: int) -> None:
+        if len(ledger._young) > copies_max // 2:
+            ledger._old, ledger._young = dict(ledger._unsaved), {}
+
+    return patch.object(Ledger, "trim", trim)
+
+
 def clock_trusted() -> AbstractContextManager[Any]:
     """Nothing is saved until the clock has passed the last write's time again."""
 
@@ -133,6 +144,7 @@ MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         positions_unchecked,
         tokens_of_readings_unchecked,
         ids_of_another_time,
+        copies_forgotten_on_their_way,
         clock_trusted,
         openings_in_any_order,
     )

@@ -38,6 +38,8 @@ class Surroundings:
     now_ms: Callable[[], int]
     happened: Callable[[str], None]
     tell: Callable[[str], None]
+    # Told why a worker ended by itself.
+    ended: Callable[[str], None]
     max_dirty_cells: int
     watchdog_ms: int
 
@@ -49,7 +51,6 @@ class Process:
         self.life = Life(name)
         self.context = copy_context()
         self.context.run(LIFE.set, self.life)
-        self.fatal: list[PulseError] = []
         self.skew_ms = 0
         self.knows_lag = True
         # Batches that were handed over, to be handed over again by a fault.
@@ -141,8 +142,7 @@ class Process:
             self.die()
 
     def _on_fatal(self, error: PulseError) -> None:
-        self._around.tell(f"{self.name} ends: {error}")
-        self.fatal.append(error)
+        self._around.ended(f"{self.name} ends: {error}")
         self.stop()
 
     def stop(self) -> None:

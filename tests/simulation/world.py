@@ -54,12 +54,12 @@ class Outcome:
     virtual_s: float = 0.0
     records: int = 0
     writes: int = 0
-    # Sorted contents, to be compared over processes.
+    # A hash of what Redis holds, to be compared over processes.
     contents: str = ""
 
 
 class World:
-    """Runs one story. `judged` is the rules as the recomputation knows them."""
+    """Runs one story, once; `rules` are those of the pipeline."""
 
     def __init__(self, story: Story, rules: Rules) -> None:
         self.story = story
@@ -81,6 +81,7 @@ class World:
             now_ms=self.now_ms,
             happened=self._happened,
             tell=self.tell,
+            ended=self._ended,
             max_dirty_cells=story.max_dirty_cells,
             watchdog_ms=story.watchdog_ms,
         )
@@ -112,6 +113,12 @@ class World:
         kind = WIRE_KINDS[name]
         self.outcome.faults[kind] += 1
         self.tell(f"({kind})")
+
+    def _ended(self, line: str) -> None:
+        """Nothing here that no retry can mend, but that a clock's jump may look like a lack of progress."""
+        self.tell(line)
+        if "no progress" not in line:
+            self._wrong("on the way", [line])
 
     # What producers do.
 
@@ -268,7 +275,8 @@ class World:
         """Whether Redis holds everything and its owner has nothing more to save."""
         if self._healed_at_s is None:
             return False
-        if self.loop.time() - self._healed_at_s > HEALED_WITHIN_S or self.loop.steps > STEPS_MAX:
+        is_late = self.loop.time() - self._healed_at_s > HEALED_WITHIN_S
+        if is_late or self.outcome.wrong or self.loop.steps > STEPS_MAX:
             return True
         # Asked now and then: it costs more than a step.
         if self.loop.steps % 8 or self.vector() != self.kafka.ends:
@@ -320,8 +328,6 @@ class World:
         self._wrong("at the end", judge.letters(self.kafka, final))
         self._wrong("on the way", judge.letters_first(self.kafka, final, self.writes))
         self._wrong("on the way", [f"a callback failed: {error!r}" for error in self.loop.errors])
-        fatal = [str(e) for p in self.processes for e in p.fatal if "no progress" not in str(e)]
-        self._wrong("on the way", [f"a worker ended: {error}" for error in fatal])
         # Every third story: it is read anew for this.
         if self.story.schedule % 3 == 0 and not self.outcome.wrong and peace.is_comparable(self.kafka):
             self._wrong("at the end", peace.differences(self.redis.model, self.kafka, self._around.rules))
