@@ -206,7 +206,12 @@ def test_taps_that_are_read_far_ahead_leave_nothing_to_wait_for() -> None:
 
 
 @pytest.mark.parametrize(
-    "reading", [("purchases", "tag-taps", "tag-taps"), ("tag-taps", "purchases", "tag-taps")]
+    "reading",
+    [
+        ("purchases", "tag-taps", "tag-taps"),
+        ("tag-taps", "purchases", "tag-taps"),
+        ("tag-taps", "tag-taps", "purchases"),
+    ],
 )
 def test_the_latest_tap_that_is_accepted_finds_its_order(reading: Sequence[str]) -> None:
     """At the limit of lateness and at the very time of the purchase, or 24 h before another one."""
