@@ -72,13 +72,13 @@ async def read_statement(reader: Reader, affiliate: str, first: str | None, end:
         raise QuestionError(f"an affiliate has 1 to {VALUE_CODE_POINTS_MAX} characters")
     today = day_at(reader.clock())
     first_day = today.replace(day=1) if first is None else day_of_text("from", first)
+    if first_day > today:
+        raise WindowError("from lies in the future")
     end_day = _next_month(first_day) if end is None else day_of_text("to", end)
     if not 0 < (end_day - first_day).days <= DAYS_MAX:
         raise QuestionError(
             f"to must be 1 to {DAYS_MAX} days after from; a statement ends before the day `to`"
         )
-    if first_day > today:
-        raise WindowError("from lies in the future")
     # Of days to come nothing is kept, and nothing known.
     span = (start_ms_of(first_day), start_ms_of(min(end_day, today + timedelta(days=1))))
     view, plan = await reader.view(lambda moment: _Plan.at(reader, Scope(KIND, affiliate), span, moment))

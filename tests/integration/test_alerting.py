@@ -40,6 +40,8 @@ NOT_TOLD = {
     "redirection_sample_ratio": "whom the arms of these minutes hold is chance",
     "redirection_uplift": "days pass before a rule's uplift is told",
     "creator_earnings_median": "of whole days, and these shops are minutes old",
+    "active_users": "of whole days, and these shops are minutes old",
+    "refunds_of_purchases_per_gmv_paid_by_age": "of whole days, and these shops are minutes old",
 }
 
 

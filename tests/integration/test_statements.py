@@ -181,6 +181,7 @@ def test_a_statement_is_of_this_month_by_default(told: tuple[Shop, Totals]) -> N
         (("2026-01-05", "1767571200000"), "to is a day"),
         (("2026-02-30", None), "from is a day"),
         (("2099-01-01", None), "from lies in the future"),
+        (("9999-12-31", None), "from lies in the future"),
         (("1971-01-01", "1971-02-01"), "before everything that is kept"),
     ],
 )
