@@ -12,7 +12,7 @@ import pytest
 from tests.scenario_kit import DAY, MONDAY, NOON, in_room, line, purchase, refund
 from tests.test_verify_api import scenario, totals_of
 from verify.api import Service
-from verify.creators import Told, ask_creators, compare_told, earnings
+from verify.creators import Told, ask_creators, compare_told, earnings, is_not_yet
 from verify.rules import Rules
 
 SHOP = scenario(
@@ -165,6 +165,20 @@ def test_answers_of_two_readings_are_asked_for_again() -> None:
     told = _told(get)
     assert count == 16
     assert {answer["read_ms"] for answer in told.answers.values()} == {MONDAY + 2 * DAY}
+
+
+def test_a_service_that_knows_no_day_yet_is_asked_again() -> None:
+    """In its first moments it says so; what it says then is compared, and if it stays so that is a note."""
+    count = 0
+
+    def get(asked: Mapping[str, str]) -> Any:
+        nonlocal count
+        count += 1
+        return "HTTP 400: no day is known to be read to its end yet" if count < 9 else _answers(asked)
+
+    assert _differences(_told(get)) == []
+    never = _told(lambda _: "HTTP 400: no day is known to be read to its end yet")
+    assert all(is_not_yet(answer) for answer in never.answers.values())
 
 
 def test_a_refusal_is_a_difference() -> None:

@@ -65,7 +65,7 @@ def test_verdicts_by_hand(before: list[int], since: list[int], verdict: str) -> 
 @given(st.integers(100, 10**6), st.floats(0, 1))
 def test_bounds(taps: int, share: float) -> None:
     """The roots of Wilson's equation are its usual form."""
-    product = Product("p", "", taps, round(taps * share))
+    product = Product("p", "", 5, "USD", taps, round(taps * share))
     seller = shortfall.Seller("p", "c", taps, product.orders)
     for side in (-1, 1):
         assert isclose(
@@ -76,7 +76,7 @@ def test_bounds(taps: int, share: float) -> None:
 @given(st.lists(st.tuples(st.integers(100, 3_000), st.integers(0, 400)), min_size=5, max_size=12))
 def test_who_underperforms(counts: list[tuple[int, int]]) -> None:
     """Whatever products a category has: the same are named, and the same are shown as better ones."""
-    products = [Product(f"p{n:02}", "", *each) for n, each in enumerate(counts)]
+    products = [Product(f"p{n:02}", "", 5, "USD", *each) for n, each in enumerate(counts)]
     sellers = [shortfall.Seller(each.product_id, "c", each.taps, each.orders) for each in products]
     category = Category("c", products, median(each.rate for each in products))
     found = shortfall.shortfalls(sellers)
@@ -106,4 +106,4 @@ def test_of_nothing_nothing_is_judged() -> None:
     """A side without orders or ratings is no evidence; orders beyond the taps make no rate above 1."""
     assert stop_signal.refunds_verdict(Counter(), Counter(), "USD") == "not_enough"
     assert stop_signal.ratings_verdict([], []) == "not_enough"
-    assert Product("p", "", 100, 250).rate == Fraction(1)
+    assert Product("p", "", 5, "USD", 100, 250).rate == Fraction(1)

@@ -6,6 +6,7 @@ So it is asked before the log is read, and compared with what the log amounts to
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ DAYS = (7, 30)
 # They are read every 5 min, which may take a while itself.
 READ_WITHIN_MS = 10 * MINUTE_MS
 ASKED_TIMES = 3
+NOT_YET = "no day is known to be read to its end"
+"""What the service says in its first moments; it looks again every 10 s."""
+PATIENCE = 15
 TOP = 10
 STOPPED_SHOWN = 100
 TOPICS = ("purchases", "livestreams", "tag-taps")
@@ -60,14 +64,23 @@ def ask_creators(service: Service, rules: Rules) -> Told:
     """All platforms and lengths, of one reading if it can be had: between two it may be read anew."""
     platforms = (None, *sorted({*rules.platforms, "other"}))
     answers: dict[tuple[str | None, int], Any] = {}
-    for _ in range(ASKED_TIMES):
+    for times in range(1, PATIENCE + 1):
         for platform in platforms:
             for days in DAYS:
                 asked = {"days": str(days)} | ({} if platform is None else {"platform": platform})
                 answers[platform, days] = service.ask("/api/v1/creators", asked)
-        if len({each.get("read_ms") if isinstance(each, dict) else None for each in answers.values()}) == 1:
+        if any(is_not_yet(each) for each in answers.values()):
+            time.sleep(service.pause)
+            continue
+        readings = {each.get("read_ms") if isinstance(each, dict) else None for each in answers.values()}
+        if len(readings) == 1 or times >= ASKED_TIMES:
             break
     return Told(answers, service.clock_ms())
+
+
+def is_not_yet(answer: object) -> bool:
+    """Whether the service refused because it has not read anything yet."""
+    return isinstance(answer, str) and NOT_YET in answer
 
 
 async def compare_as_told(
@@ -78,6 +91,8 @@ async def compare_as_told(
     What came behind the reading seldom is about days that are over: the log is read again only if the totals
     differ. Returns notes on what could not be compared.
     """
+    if any(is_not_yet(each) for each in told.answers.values()):
+        return ["creators were not compared: the service knows of no day that is read to its end yet"]
     found = compare_told(totals, told)
     read = {p: told.offsets(p) for p in counted}
     behind = any(

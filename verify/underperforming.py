@@ -36,6 +36,8 @@ class Product(NamedTuple):
 
     product_id: str
     title: str
+    unit_price_minor: int
+    currency: str
     taps: int
     orders: int
 
@@ -150,7 +152,14 @@ def _categories(totals: Totals, platform: str | None, span: Range) -> list[Categ
             continue
         sums = totals.by_day.of("product", product_id, days)
         if sums["events.tag_tap"] >= TAPS_LEAST:
-            product = Product(product_id, listed.title, sums["events.tag_tap"], sums["events.purchase"])
+            product = Product(
+                product_id,
+                listed.title,
+                listed.unit_price_minor,
+                listed.currency,
+                sums["events.tag_tap"],
+                sums["events.purchase"],
+            )
             found.setdefault(listed.category, []).append(product)
     return [
         Category(name, of, median(each.rate for each in of))
@@ -171,7 +180,12 @@ def bound(product: Product, side: int) -> float:
 
 
 def _named(product: Product) -> dict[str, Any]:
-    return {"title": product.title, "orders_per_tag_tap": float(product.rate)}
+    return {
+        "title": product.title,
+        "unit_price_minor": product.unit_price_minor,
+        "currency": product.currency,
+        "orders_per_tag_tap": float(product.rate),
+    }
 
 
 def _by(listed: Any, name: str) -> dict[Any, Mapping[str, Any]]:

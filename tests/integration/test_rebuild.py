@@ -148,7 +148,8 @@ def test_beside_a_running_pipeline(pipeline: Pipeline) -> None:
         assert rebuild.exit_code == 0, rebuild.said()
         asked.wait_for_another()
     traffic.stop()
-    result = json.loads(rebuild.said().splitlines()[-1])
+    [told] = [line for line in rebuild.said().splitlines() if line.startswith("{")]
+    result = json.loads(told)
     assert (result["generation"], result["before"], result["went_on"]) == (f"{prefix}.1", prefix, True)
     assert asked.refused == []
     assert asked.events[-1] > asked.events[0]
