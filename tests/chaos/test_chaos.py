@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos.plan import Kind, chaos_plan
 from tests.chaos.report import as_markdown
 from tests.chaos.run import as_json, run
@@ -14,6 +16,8 @@ RATE = 600
 MINUTES = 60.0
 
 
+# Not in CI: it takes more than the five minutes it may, and its comparison of gauges has to be looked at.
+@pytest.mark.long
 def test_every_kind_of_fault(tmp_path: Path) -> None:
     """Kafka, Redis, workers, network, disk and clocks broken, some at once: every figure in Redis, API and
     `/metrics` equals the recomputation, dead letters and late rows are equal by id.
