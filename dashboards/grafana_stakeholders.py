@@ -26,12 +26,11 @@ from dashboards.grafana_queries import each, figure, money
 from dashboards.uids import STAKEHOLDERS
 from schemas.fields import Entry
 from streams.figures.refund_rate import AGES, LEAST_ORDERS, RATE_BY_AGE, age_of
-from streams.scopes import BRAND, MERCHANT
+from streams.scopes import SELLERS
 
 _DAY = {"window": "24h"}
 _SHOP = {"scope_kind": "all", **_DAY}
 _PLATFORMS = {"scope_kind": "platform", **_DAY}
-_SELLERS = (BRAND.name, MERCHANT.name)
 _OF_DAYS = "Of UTC days that are over: it moves once a day. The apps most used in these 30 days."
 _OF_24_H = "A sum of 24 hours at each point, read once a minute."
 
@@ -166,9 +165,9 @@ BOARD = Board(
         Row(
             "Brands and merchants",
             (
-                *(_by_seller("reach.users", kind) for kind in _SELLERS),
-                *(_by_seller("events.tag_tap", kind) for kind in _SELLERS),
-                *(_by_seller("money.*.gmv_net_minor", kind) for kind in _SELLERS),
+                *(_by_seller("reach.users", kind) for kind in SELLERS),
+                *(_by_seller("events.tag_tap", kind) for kind in SELLERS),
+                *(_by_seller("money.*.gmv_net_minor", kind) for kind in SELLERS),
                 _together(
                     "Seen and tapped, 24 h",
                     "Product cards shown, products opened, tags tapped, in the whole shop.",

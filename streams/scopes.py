@@ -92,8 +92,9 @@ WITH_SESSIONS = frozenset(
     {ALL.name, PLATFORM.name, SURFACE.name, LIVE.name, CREATOR.name, PLATFORM_SURFACE.name}
 )
 WITH_USERS = frozenset({ALL.name, PLATFORM.name, LIVE.name, CREATOR.name, PRODUCT.name, "mini_program"})
-# Sellers, whose showcase it is.
-WITH_SHOWCASE = frozenset({CREATOR.name, BRAND.name, MERCHANT.name})
+SELLERS = (BRAND.name, MERCHANT.name)
+# Whose showcase it is.
+WITH_SHOWCASE = frozenset({CREATOR.name, *SELLERS})
 # Who bought again: of whole orders. One for each product of each order would be most of all sketches.
 WITH_REPEAT_BUYERS = WITH_USERS & ON_ORDERS
 

@@ -20,18 +20,17 @@ from streams.kpis import KPIS
 from streams.ranking import Ranking, remaining
 from streams.read_model import ReadModel
 from streams.read_store import HashRequest, Meta, Request, cells
-from streams.reading import Moment, View
+from streams.reading import Moment, RangeAt, View
 from streams.rooms import viewers_now
 from streams.scopes import (
     ALL,
     APP,
     BOUGHT_FROM,
-    BRAND,
     LIVE,
-    MERCHANT,
     OTHER,
     PIPELINE,
     PLATFORM,
+    SELLERS,
     SURFACE,
     UNATTRIBUTED,
 )
@@ -48,13 +47,13 @@ DAY_WINDOW = "24h"
 CLOSED_KINDS = (ALL.name, PLATFORM.name, SURFACE.name)
 DAY_KINDS = (ALL.name, PLATFORM.name)
 RANKED_KINDS = ("gateway", LIVE.name, "product")
+DAY_RANKED_KINDS = (APP.name, *SELLERS)
 
 # One gauge per event type and named id would be the bulk of all series; and what becomes of orders within
 # half an hour says nothing of a live or a product. Those are asked of the API.
 _OF_FEW_SCOPES = ("events_by_type.", "after_purchase.", "refunds.by_kind.")
 RANKED_KPIS = tuple(kpi for kpi in KPIS if not kpi.path.startswith(_OF_FEW_SCOPES))
 # Sellers see by the day whom they reach, who taps and what they sell; the rest is asked of the API.
-SELLERS = (BRAND.name, MERCHANT.name)
 _OF_SELLERS = frozenset(
     """reach.users events.product_impression events_by_type.product_view events.tag_tap orders items
     money.*.gmv_paid_minor money.*.gmv_net_minor""".split()
@@ -124,26 +123,21 @@ async def read_day(model: ReadModel, ranking: Ranking, top_k: int) -> WindowSurv
 
     Raises StoreUnavailableError.
     """
-    top = {APP.name: await _used_apps(model, ranking, top_k)} if APP.name in model.kinds else {}
-    for kind in SELLERS:
-        if kind in model.kinds:
-            top[kind] = await _best_selling(model, ranking, kind, top_k)
+    # Apps by the days of their monthly users.
+    top = {
+        kind: await _largest(model, ranking, kind, _last_month if kind == APP.name else DAY_WINDOW, top_k)
+        for kind in DAY_RANKED_KINDS
+        if kind in model.kinds
+    }
     return await _window(model, ranking, DAY_WINDOW, top, _Kinds(DAY_KINDS, (*DAY_KINDS, *top)))
 
 
-async def _used_apps(model: ReadModel, ranking: Ranking, top_k: int) -> list[str]:
-    """The apps with most activity in the last month; none if its days are not kept."""
+async def _largest(
+    model: ReadModel, ranking: Ranking, kind: str, over: str | RangeAt, top_k: int
+) -> list[str]:
+    """The largest values of a kind in a window; none if that is not kept."""
     try:
-        view, asked = await model.over(_last_month)
-    except WindowError:
-        return []
-    return (await ranking.tally(APP.name, asked.panes, view.metas)).named(top_k)
-
-
-async def _best_selling(model: ReadModel, ranking: Ranking, kind: str, top_k: int) -> list[str]:
-    """The values of a kind with most sales in the last day; none if it is not kept."""
-    try:
-        view, asked = await model.over(DAY_WINDOW)
+        view, asked = await model.over(over)
     except WindowError:
         return []
     return (await ranking.tally(kind, asked.panes, view.metas)).named(top_k)
@@ -213,7 +207,7 @@ class _WindowPlan:
         # Users are counted where few scopes are shown: the shop, platforms, the largest lives, apps, sellers.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in _rooms(top)]
-        with_users += [(kind, of) for kind in (APP.name, *SELLERS) for of in top.get(kind, ())]
+        with_users += [(kind, of) for kind in DAY_RANKED_KINDS for of in top.get(kind, ())]
         self.sheets = {
             (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
             for kind, of in dict.fromkeys(with_users)

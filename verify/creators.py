@@ -25,7 +25,8 @@ READ_WITHIN_MS = 10 * MINUTE_MS
 ASKED_TIMES = 3
 NOT_YET = "no day is known to be read to its end"
 """What the service says in its first moments; it looks again every 10 s."""
-PATIENCE = 15
+# Of partitions without records it is known only after 30 s of quiet.
+PATIENCE = 60
 TOP = 10
 STOPPED_SHOWN = 100
 TOPICS = ("purchases", "livestreams", "tag-taps")

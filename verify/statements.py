@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from verify.commission import amounts
 from verify.compare import Report
 from verify.rules import DAY_MS
 from verify.totals import Range, Totals
+from verify.windows import day_text
 
 DAYS_MOST = 366
 ROW = (
@@ -30,7 +30,7 @@ def compare_statements(report: Report, totals: Totals, ask: Ask, pause: float = 
 
     def compare(single: Report, of: tuple[str, Range]) -> None:
         affiliate, span = of
-        query = {"from": _day(span.from_ms), "to": _day(span.to_ms)}
+        query = {"from": day_text(span.from_ms), "to": day_text(span.to_ms)}
         answer = ask(f"/api/v1/statements/{quote(affiliate, safe='')}", query)
         where = f"statement of {affiliate} from {query['from']}"
         if not isinstance(answer, dict):
@@ -57,7 +57,11 @@ def expected_statement(
     booked = {measure.partition(":")[2] for of_day in sums for measure, n in of_day.items() if n}
     accounts = answer.get("accounts")
     named = set(accounts) if isinstance(accounts, dict) else set()
-    expected: dict[str, Any] = {"affiliate": affiliate, "from": _day(span.from_ms), "to": _day(span.to_ms)}
+    expected: dict[str, Any] = {
+        "affiliate": affiliate,
+        "from": day_text(span.from_ms),
+        "to": day_text(span.to_ms),
+    }
     for currency in booked | named:
         head = f"accounts.{currency}"
         told: list[str] = []
@@ -65,9 +69,9 @@ def expected_statement(
         for day in days:
             row = _row(totals, affiliate, day, currency, answer.get("as_of_ms"))
             if any(row.values()):
-                told.append(_day(day))
+                told.append(day_text(day))
                 total.update(row)
-                expected |= {f"{head}.days.{_day(day)}.{name}": amount for name, amount in row.items()}
+                expected |= {f"{head}.days.{day_text(day)}.{name}": amount for name, amount in row.items()}
         expected |= {f"{head}.total.{name}": total[name] for name in ROW}
         expected[f"{head}.listed"] = str(told)
     return expected
@@ -96,7 +100,3 @@ def _by_day(answer: Mapping[str, Any]) -> dict[str, Any]:
         by_day = dict(zip(days, rows, strict=True)) if isinstance(rows, list) and days else {}
         named[currency] = {**account, "days": by_day, "listed": str(days)}
     return {**answer, "accounts": named}
-
-
-def _day(time_ms: int) -> str:
-    return datetime.fromtimestamp(time_ms / 1_000, UTC).date().isoformat()

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from schemas.events import ProductImpression, ProductView
 from streams.kpi import Distinct, Keeping, Kpi, Measure
+from streams.scopes import SELLERS
 
-_OF_SELLERS = frozenset({"brand", "merchant"})
+_OF_SELLERS = frozenset(SELLERS)
 
 REACHED = Measure(
     name="users.reach",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import pstats
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -18,7 +17,7 @@ import click
 from streams.errors import PulseError
 from tests.bench import plain_faust, shop_pulse, shop_pulse_all
 from tests.bench.data import Dataset, load
-from tests.bench.harness import Contestant, Place, Servers, Timing, compete, servers
+from tests.bench.harness import Contestant, Place, Servers, Timing, bench_folder, compete, servers
 from tests.bench.machine import described
 from tests.bench.report import as_json, as_table
 
@@ -98,16 +97,13 @@ def profile(folder: Path, target: Path, contestant: Contestant, events: int, see
 def command(only: tuple[str, ...], json_wanted: bool, target: Path | None, **sizes: int) -> None:
     """Measure the production worker against plain Faust, on servers started for it, totals verified."""
     contestants = [each for each in CONTESTANTS if not only or each.NAME in only]
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            if target is not None and contestants[0] is plain_faust:
-                raise PulseError("--profile is for the worker of Shop Pulse: leave out --only plain_faust")
-            if target is not None:
-                profile(Path(name), target, contestants[0], sizes["events"], sizes["seed"])
-                return
-            result = measure(Path(name), contestants, **sizes)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        if target is not None and contestants[0] is plain_faust:
+            raise PulseError("--profile is for the worker of Shop Pulse: leave out --only plain_faust")
+        if target is not None:
+            profile(folder, target, contestants[0], sizes["events"], sizes["seed"])
+            return
+        result = measure(folder, contestants, **sizes)
     click.echo(json.dumps(result) if json_wanted else as_table(result))
 
 

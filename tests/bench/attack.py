@@ -12,7 +12,6 @@ import asyncio
 import heapq
 import json
 import random
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,7 +36,7 @@ from streams.sources.record import Record
 from streams.topics import create
 from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
-from tests.bench.harness import Place, Servers, expect_equal, servers
+from tests.bench.harness import Place, Servers, bench_folder, expect_equal, servers
 from tests.bench.machine import described, peak_rss_mib
 from tests.bench.sessions import (
     DAY_MS,
@@ -306,7 +305,7 @@ def measure(started: Servers, folder: Path, ids: int, values_max: int, seed: int
     shop = Shop(Running(place, worker), serve, values_max)
     shoppers = Shoppers(seed, HONEST_USERS, min(PRODUCTS, values_max // 2))
     sessions = max(ids // IDS_PER_SESSION, 1_000)
-    totals, since_ms = shoppers.totals, time.time_ns() // 1_000_000 - BEFORE_MS - ATTACK_MS
+    totals, since_ms = shoppers.totals, _since_ms(time.time_ns() // 1_000_000)
     with ExitStack() as stack:
         stack.callback(end, [worker, serve])
         for program in (worker, serve):
@@ -336,6 +335,12 @@ def measure(started: Servers, folder: Path, ids: int, values_max: int, seed: int
         **found,
         "seed": seed,
     }
+
+
+def _since_ms(now_ms: int) -> int:
+    """Where the traffic begins for it to end now, or with the day before: a pane of a day holds all of it."""
+    until_ms = now_ms if now_ms % DAY_MS >= BEFORE_MS + ATTACK_MS else now_ms - now_ms % DAY_MS
+    return until_ms - BEFORE_MS - ATTACK_MS
 
 
 def _part(shoppers: Shoppers, start_ms: int, span_ms: int, sessions: int) -> Iterator[Record]:
@@ -383,14 +388,9 @@ def as_table(result: Mapping[str, Any]) -> str:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 def command(ids: int, values_max: int, json_wanted: bool) -> None:
     """Measure an attack on the number of values, on servers started for it, money verified."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            with servers(Path(name)) as started:
-                info = cast("Mapping[str, object]", started.client().info("server"))
-                machine = described(str(info["redis_version"]))
-                result = measure(started, Path(name), ids, values_max) | {"machine": machine}
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder, servers(folder) as started:
+        machine = described(cast("dict[str, str]", started.client().info("server"))["redis_version"])
+        result = measure(started, folder, ids, values_max) | {"machine": machine}
     shown = ", ".join(f"{name} {value}" for name, value in machine.items())
     click.echo(json.dumps(result) if json_wanted else f"{as_table(result)}; {shown}")
 

@@ -7,6 +7,7 @@ sight is left out. That is the steady speed. The other one counts from the start
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import click
 from redis import Redis
 
 from streams.errors import PulseError
@@ -41,6 +43,16 @@ class Servers:
     def client(self) -> Redis:
         """A client of this Redis, which answers with text."""
         return Redis.from_url(self.redis.url, decode_responses=True)
+
+
+@contextmanager
+def bench_folder() -> Iterator[Path]:
+    """A folder for one bench, gone after it. What fails is told as one line, as of a command."""
+    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
+        try:
+            yield Path(name)
+        except PulseError as error:
+            raise click.ClickException(str(error)) from error
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import asyncio
 import json
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -33,7 +32,7 @@ from streams.local.processes import Program, end
 from streams.options import Number
 from streams.topics import create
 from tests.bench.data import MINUTE_MS, Dataset, Totals
-from tests.bench.harness import Place, servers
+from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.machine import cpu_of, described
 
 PARTITIONS: Final = 4
@@ -241,11 +240,8 @@ def _records(place: Place) -> int:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 def command(rate: float, seconds: float, json_wanted: bool) -> None:
     """Measure how long an event takes until Redis and the API show it, with all figures kept."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            result = measure(Path(name), rate, seconds)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        result = measure(folder, rate, seconds)
     if json_wanted:
         click.echo(json.dumps(result))
         return

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,14 +19,13 @@ from typing import Any, Final, cast
 import click
 
 from schemas.events import TYPES_OF_TOPIC, SourceHeartbeat, event_type
-from streams.errors import PulseError
 from streams.local.commands import Command
 from streams.local.processes import end
 from streams.sources.record import Record
 from streams.topics import create
 from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
-from tests.bench.harness import Place, servers
+from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.machine import described
 from tests.bench.sessions import MIB, PARTITIONS, Running, Shoppers, rss_mib, spread_over, stored, used_memory
 
@@ -190,11 +188,8 @@ def as_table(result: Mapping[str, Any]) -> str:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 def command(share: float, json_wanted: bool) -> None:
     """Measure what Redis holds of lives, products, sessions, ids and orders, on servers started for it."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            result = measure(Path(name), share)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        result = measure(folder, share)
     click.echo(json.dumps(result) if json_wanted else as_table(result))
 
 

@@ -7,7 +7,6 @@ would run: nothing is served before, so it switches as soon as the whole log is 
 from __future__ import annotations
 
 import json
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from streams.errors import PulseError
 from streams.local.commands import Command
 from tests.bench import shop_pulse_all
 from tests.bench.__main__ import fill
-from tests.bench.harness import Place, servers
+from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.machine import cpu_of, described, peak_rss_mib
 
 SAMPLE_S = 0.5
@@ -73,11 +72,8 @@ def _peak_mib(pid: int) -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON, not a sentence.")
 def command(events: int, seed: int, as_json: bool) -> None:
     """Measure a rebuild from a log of so many events, on servers started for it, totals verified."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            found = measure(Path(name), events, seed)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        found = measure(folder, events, seed)
     if as_json:
         click.echo(json.dumps(found))
         return

@@ -13,7 +13,6 @@ import heapq
 import json
 import random
 import re
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +33,7 @@ from streams.sources.record import Record
 from streams.topics import create
 from tests.bench.data import CHUNK, CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
-from tests.bench.harness import STANDSTILL_S, Place, expect_equal, servers
+from tests.bench.harness import STANDSTILL_S, Place, bench_folder, expect_equal, servers
 from tests.bench.machine import described, peak_rss_mib
 
 PARTITIONS: Final = 4
@@ -352,11 +351,8 @@ def as_table(result: Mapping[str, Any]) -> str:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 def command(sessions: int, json_wanted: bool) -> None:
     """Measure what sessions cost in memory, on servers started for it, funnels verified."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            result = measure(Path(name), sessions)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        result = measure(folder, sessions)
     click.echo(json.dumps(result) if json_wanted else as_table(result))
 
 

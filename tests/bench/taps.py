@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,14 +18,13 @@ from typing import Any, Final, cast
 
 import click
 
-from streams.errors import PulseError
 from streams.local.commands import Command
 from streams.local.processes import end
 from streams.sources.record import Record
 from streams.topics import create
 from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
-from tests.bench.harness import Place, expect_equal, servers
+from tests.bench.harness import Place, bench_folder, expect_equal, servers
 from tests.bench.machine import described
 from tests.bench.sessions import DAY_MS, PARTITIONS, Running, spread_over, stored, used_memory
 
@@ -141,11 +139,8 @@ def as_line(result: Mapping[str, Any]) -> str:
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 def command(users: int, json_wanted: bool) -> None:
     """Measure what taps cost in memory, on servers started for it, GMV by live verified."""
-    with tempfile.TemporaryDirectory(prefix="shop-pulse-bench-") as name:
-        try:
-            result = measure(Path(name), users)
-        except PulseError as error:
-            raise click.ClickException(str(error)) from error
+    with bench_folder() as folder:
+        result = measure(folder, users)
     click.echo(json.dumps(result) if json_wanted else as_line(result))
 
 

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.exporter import PREFIX
 from streams.kpis import KPIS
 from streams.scopes import OTHER, UNATTRIBUTED
-from streams.survey import RANKED_KINDS, SELLERS
+from streams.survey import DAY_RANKED_KINDS, RANKED_KINDS
 from verify.api import ReadService, compare_answer
 from verify.compare import Difference, Report, scope_text
 from verify.totals import IN_FULL, Range, Totals
@@ -49,7 +49,7 @@ def figures(text: str) -> Iterator[Gauge]:
         for sample in family.samples if path is not None else ():
             labels = sample.labels
             kind, value = labels["scope_kind"], labels["scope"]
-            if kind in (*RANKED_KINDS, *SELLERS, "app") and value in (OTHER, UNATTRIBUTED):
+            if kind in (*RANKED_KINDS, *DAY_RANKED_KINDS) and value in (OTHER, UNATTRIBUTED):
                 continue
             assert path is not None
             yield Gauge(
