@@ -14,6 +14,17 @@ from tests.scenario_kit import DAY, HOUR, MINUTE, NOON, line, purchase, view
 from tests.store_kit import Memory, Shelf, on_redis
 
 
+async def _overtaken(shelf: Shelf, kafka: PlainKafka, topic: str) -> tuple[Station, Station]:
+    """Ours has taken over after one record of the topic; then the other owner saved all that there is."""
+    ours, other = Station(shelf, kafka), Station(shelf, kafka)
+    await other.owner.take_over()
+    await other.read(topic, 1)
+    await other.owner.flush()
+    await ours.owner.take_over()
+    await other.finish()
+    return ours, other
+
+
 @on_redis()
 async def test_an_order_of_the_future_is_not_judged_by(shelf: Shelf) -> None:
     """Another owner was further: there the order's id was used anew, so that a mere repetition would look
@@ -24,12 +35,7 @@ async def test_an_order_of_the_future_is_not_judged_by(shelf: Shelf) -> None:
         purchase("o", NOON + MINUTE, line("p", 1, 100)),
         purchase("o", NOON + 9 * DAY, line("p", 1, 200)),
     )
-    ours, other = Station(shelf, kafka), Station(shelf, kafka)
-    await other.owner.take_over()
-    await other.read("purchases", 1)
-    await other.owner.flush()
-    await ours.owner.take_over()
-    await other.finish()
+    ours, other = await _overtaken(shelf, kafka, "purchases")
     await ours.read("purchases", 1)
     await eventually(lambda: len(ours.consumer.opened) == 2)
     assert ours.consumer.opened == [{"purchases": 1}, {"purchases": 3}]
@@ -43,12 +49,7 @@ async def test_names_of_cells_of_the_future_are_not_used(shelf: Shelf) -> None:
     """Which values have cells of their own is not learned from another owner's write either."""
     kafka = PlainKafka()
     kafka.append(*(view(f"e{number}", NOON, live_id=f"L{number}") for number in range(4)))
-    ours, other = Station(shelf, kafka), Station(shelf, kafka)
-    await other.owner.take_over()
-    await other.read("views", 1)
-    await other.owner.flush()
-    await ours.owner.take_over()
-    await other.finish()
+    ours, _ = await _overtaken(shelf, kafka, "views")
     await ours.read("views", 2)
     await eventually(lambda: len(ours.consumer.opened) == 2)
     assert ours.owner.counters.refused == 0
