@@ -25,14 +25,13 @@ settings.register_profile(
 )
 settings.load_profile("any machine")
 
-# What mostly waits: alerts have to last before they page, a browser has to see a pulse stand still. One
-# group, so that the two do not disturb each other, and the other process keeps the processors busy meanwhile.
-WAITING = ("tests/integration/test_alerting.py", "tests/browser/")
+# What mostly waits: faults have to heal, alerts to last before they page, a browser has to see a pulse stand
+# still. One group, so that they do not disturb each other; the other process keeps the processors busy.
+WAITING = ("tests/chaos/test_chaos.py", "tests/integration/test_alerting.py", "tests/browser/")
 # Folders whose tests run the parts together.
 SYSTEM = ("tests/browser/", "tests/integration/", "tests/simulation/", "tests/chaos/")
 # What takes minutes begins first, so that at the end no process waits long for the other.
-CHAOS = "tests/chaos/test_chaos.py"
-FIRST = (*WAITING, CHAOS, "tests/integration/test_complete_journey_year.py", "tests/integration/")
+FIRST = (*WAITING, "tests/integration/test_complete_journey_year.py", "tests/integration/")
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc]

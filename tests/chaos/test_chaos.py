@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.plan import Kind, chaos_plan
 from tests.chaos.report import as_markdown
 from tests.chaos.run import as_json, run
 
 SEED = 4
 RATE = 600
-# Three and a half are enough on a machine of two cores; a busy one gets what it needs.
+# Two and a half are enough on a machine of two cores; a busy one gets what it needs.
 MINUTES = 60.0
 
 
-# Not in CI: it takes more than the five minutes it may, and its comparison of gauges has to be looked at.
-@pytest.mark.long
 def test_every_kind_of_fault(tmp_path: Path) -> None:
     """Kafka, Redis, workers, network, disk and clocks broken, some at once: every figure in Redis, API and
     `/metrics` equals the recomputation, dead letters and late rows are equal by id.

@@ -191,12 +191,18 @@ def test_after_a_loss_of_redis(pipeline: Pipeline) -> None:
     pipeline.assert_exact()
 
 
-def test_after_other_partitions_and_rules(pipeline: Pipeline) -> None:
+def test_after_another_version_rules_and_partitions(pipeline: Pipeline) -> None:
     """The worker refuses and names the command, which says what moved, and counts as verify does."""
     pipeline.worker()
     fill(pipeline, 3_000, seed=1)
     pipeline.assert_exact()
     pipeline.end()
+    client: Any = Redis.from_url(pipeline.redis.url, decode_responses=True)
+    for key in client.scan_iter(match=f"{pipeline.settings['SHOP_PULSE_REDIS_PREFIX']}:{{*}}:meta"):
+        client.hset(key, "schema", "3")
+    line = refusal(pipeline, "worker")
+    assert "has schema 3, this program writes 4" in line and "with this one: `shop-pulse rebuild`" in line
+    assert run_rebuild(pipeline)["generation"].endswith(".1")
     pipeline.settings["SHOP_PULSE_ON_TIME_DAYS"] = "8"
     assert "or go on with these: `shop-pulse rebuild`" in refusal(pipeline, "worker")
     prefix = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"]
