@@ -107,7 +107,7 @@ def test_any_interleaving_gives_the_same_funnels(log: list[LogRecord], data: st.
     _assert_equal(driver, log, horizon_ms)
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(logs(LONG_STEPS), st.data())
 def test_ids_that_live_for_days_end_and_begin_anew(log: list[LogRecord], data: st.DataObject) -> None:
     """With topics read in step, sessions past their end and ids that come back are the oracle's, too."""

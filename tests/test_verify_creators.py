@@ -66,7 +66,7 @@ def _told(get: Get, now_ms: int = MONDAY + 2 * DAY) -> Told:
         assert path == "/api/v1/creators"
         return get(asked)
 
-    return ask_creators(Service(ask, lambda: now_ms), PLATFORMS)
+    return ask_creators(Service(ask, lambda: now_ms, pause=0.0), PLATFORMS)
 
 
 def _differences(told: Told) -> list[str]:
