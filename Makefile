@@ -23,7 +23,7 @@ typecheck: setup
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
 	$(PYTHON) -m pytest -n 2 --durations=20 --cov --cov-report=term
 
-long: setup ## what takes too long for CI, which shows the same in small: the whole year of real baskets
+long: setup ## what takes too long for CI, which shows the same in small: a year of real baskets, 5 000 model stories, an upgrade
 	$(PYTHON) -m pytest -m long
 
 simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --out report.json" goes on from there

@@ -7,6 +7,7 @@ crash one may be sent again, and (topic, partition, offset) in its headers says 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from schemas.codec import Reason
 from schemas.events import DEAD_LETTERS, LATE
 from streams.settings import Settings
 from streams.verdict import Refusal
+
+logger = logging.getLogger(__name__)
 
 # Records above the limit for events (64 KiB) are dead letters too, up to what a topic lets through.
 REQUEST_BYTES_MAX = 4 * 1024 * 1024
@@ -31,15 +34,65 @@ class OutletUnavailableError(Exception):
 
 
 class Outlet:
-    """Producer of the two topics that Shop Pulse writes."""
+    """Producer of the two topics that Shop Pulse writes.
+
+    A producer that has failed once is replaced: the task that sends for all partitions may have ended with
+    the failure, and aiokafka does not start another.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._producer: AIOKafkaProducer | None = None
+        # One attempt to connect, which all partitions wait for together.
+        self._producer: asyncio.Future[AIOKafkaProducer] | None = None
+        self._closing: set[asyncio.Future[None]] = set()
 
     async def start(self) -> None:
         """Connects. Raises KafkaError if no broker answers."""
-        self._producer = AIOKafkaProducer(
+        connecting = self._connecting()
+        try:
+            await asyncio.shield(connecting)
+        except KafkaError:
+            self._replace(connecting)
+            raise
+
+    async def stop(self) -> None:
+        """Closes the connection; gives up on a broker that is gone."""
+        if self._producer is not None:
+            self._replace(self._producer)
+        if self._closing:
+            # aiokafka waits without end for answers of a broker that does not come back.
+            await asyncio.wait(self._closing, timeout=STOP_S)
+
+    async def send(self, topic: str, partition: int, refusals: Sequence[Refusal]) -> None:
+        """Sends refused records of one topic-partition and waits until all are acknowledged.
+
+        Raises OutletUnavailableError.
+        """
+        late = [refusal for refusal in refusals if refusal.reason is Reason.LATE]
+        dead = [refusal for refusal in refusals if refusal.reason is not Reason.LATE]
+        connecting = self._connecting()
+        try:
+            producer = await asyncio.shield(connecting)
+            for target, refused in ((LATE, late), (DEAD_LETTERS, dead)):
+                batches = self._batches(producer, topic, partition, refused)
+                name = self._settings.topic_prefix + target
+                sent = [await producer.send_batch(b, name, partition=partition) for b in batches]
+                await asyncio.gather(*sent)
+        # uvloop tells by a RuntimeError that a connection was closed a moment before.
+        except (KafkaError, RuntimeError) as error:
+            self._replace(connecting)
+            raise OutletUnavailableError(
+                "Kafka does not take dead letters: check the broker and `shop-pulse topics --check` "
+                f"({error})"
+            ) from error
+
+    def _connecting(self) -> asyncio.Future[AIOKafkaProducer]:
+        if self._producer is None:
+            self._producer = asyncio.ensure_future(self._connect())
+        return self._producer
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.kafka,
             acks="all",
             enable_idempotence=True,
@@ -47,31 +100,20 @@ class Outlet:
             max_request_size=REQUEST_BYTES_MAX,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
-        await self._producer.start()
-
-    async def stop(self) -> None:
-        """Closes the connection; gives up on a broker that is gone."""
-        if self._producer is not None:
-            # aiokafka waits without end for answers of a broker that does not come back.
-            await asyncio.wait({asyncio.ensure_future(self._producer.stop())}, timeout=STOP_S)
-
-    async def send(self, topic: str, partition: int, refusals: Sequence[Refusal]) -> None:
-        """Sends refused records of one topic-partition and waits until all are acknowledged."""
-        if self._producer is None:
-            raise OutletUnavailableError("the producer is not started")
-        late = [refusal for refusal in refusals if refusal.reason is Reason.LATE]
-        dead = [refusal for refusal in refusals if refusal.reason is not Reason.LATE]
         try:
-            for target, refused in ((LATE, late), (DEAD_LETTERS, dead)):
-                batches = self._batches(self._producer, topic, partition, refused)
-                name = self._settings.topic_prefix + target
-                sent = [await self._producer.send_batch(b, name, partition=partition) for b in batches]
-                await asyncio.gather(*sent)
-        except KafkaError as error:
-            raise OutletUnavailableError(
-                "Kafka does not take dead letters: check the broker and `shop-pulse topics --check` "
-                f"({error})"
-            ) from error
+            await producer.start()
+        except BaseException:
+            await producer.stop()
+            raise
+        return producer
+
+    def _replace(self, failed: asyncio.Future[AIOKafkaProducer]) -> None:
+        """The next to send connects anew. What others sent by this one fails, or comes to its end."""
+        if failed is self._producer:
+            self._producer = None
+            closing = asyncio.ensure_future(_close(failed))
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     def _batches(
         self, producer: AIOKafkaProducer, topic: str, partition: int, refusals: Sequence[Refusal]
@@ -105,3 +147,11 @@ class Outlet:
             "detail": refusal.detail,
         }
         return [(name, value.encode()) for name, value in place.items()]
+
+
+async def _close(connecting: asyncio.Future[AIOKafkaProducer]) -> None:
+    try:
+        await (await connecting).stop()
+    except (KafkaError, RuntimeError) as error:
+        # Told already, with the records that were not taken.
+        logger.debug("a producer ended with %r", error)

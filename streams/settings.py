@@ -105,7 +105,10 @@ class Settings:
     )
     instance_id: str = _text("", "Kafka static membership: a name of this worker; empty takes a random one")
     top_k: int = _count(
-        20, "lives and products that `/metrics` names; the others are summed", low=0, high=1_000
+        20,
+        "values of a kind (lives, products, apps, brands, …) that `/metrics` names; the rest are summed",
+        low=0,
+        high=1_000,
     )
     fetch_max_bytes: int = _count(1_048_576, "bytes of a partition that one fetch may bring")
     data_dir: str = _text(".pulse", "folder of what `shop-pulse up` starts: data, logs, `up.json`")

@@ -378,8 +378,8 @@ async def record_at(settings: Settings, topic: str, partition: int, offset: int)
         isolation_level="read_committed",
     )
     tp = TopicPartition(settings.topic_prefix + topic, partition)
-    await consumer.start()
     try:
+        await consumer.start()
         consumer.assign([tp])
         consumer.seek(tp, offset)
         # With raw records, what comes is one list of records per batch.

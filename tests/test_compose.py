@@ -110,6 +110,16 @@ def _given(variable: re.Match[str]) -> str:
     return "0123456789abcdef0123456789abcdef" if ":?" in variable[0] else variable[1]
 
 
+def test_settings_are_given_in_one_file() -> None:
+    """Each service of ours reads it before what the compose file sets, and its examples are accepted."""
+    assert {tuple(SERVICES[name]["env_file"]) for name in OURS} == {("deploy/shop-pulse.env",)}
+    lines = (ROOT / "deploy/shop-pulse.env").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == []
+    examples = dict(re.findall(r"^# (SHOP_PULSE_\w+)=(\S+)$", "\n".join(lines), re.MULTILINE))
+    assert len(examples) == 3
+    load(examples)
+
+
 def test_our_commands_exist() -> None:
     """Each container of ours runs a command that the image has."""
     assert {SERVICES[name]["command"][0] for name in OURS} <= set(COMMANDS)

@@ -92,6 +92,14 @@ class RedisCells:
         """Reads the generation that is served from now on."""
         self.generation = self.served()
 
+    def _check_served(self) -> None:
+        # What is served no more may be deleted at any moment: half of it would look like a fault, and an
+        # empty one like nothing to compare.
+        if (served := self.served()) != self.generation:
+            raise VerifyError(
+                f"{served} is served since {self.generation} was begun to be read; run it again"
+            )
+
     def meta(self, partition: int) -> dict[str, str]:
         """The meta hash; empty when the worker has never written this partition."""
         try:
@@ -106,6 +114,7 @@ class RedisCells:
                 found = self._read(partition, sketches_most)
                 if found is not None:
                     self._scan(partition, found)
+                    self._check_served()
                     return found
         except RedisError as error:
             raise self._unreachable(error) from error

@@ -10,6 +10,7 @@ from streams.store import Store, StoreCorruptError, StoreUnavailableError
 from tests.owner_kit import PlainKafka, Station
 from tests.scenario_kit import NOON, view
 from tests.store_kit import Shelf, on_redis
+from verify import VerifyError
 from verify.redis_cells import RedisCells
 
 RULES, OTHER_RULES = "rules", "other rules"
@@ -179,3 +180,16 @@ async def test_verify_reads_what_is_served(shelf: Shelf) -> None:
     exactly = RedisCells(shelf.url, name)
     exactly.follow()
     assert cells.meta(0) == exactly.meta(0) != {}
+
+
+@on_redis()
+async def test_verify_does_not_read_on_what_is_served_no_more(shelf: Shelf) -> None:
+    """It may be deleted at any moment: nothing left would look as if there were nothing to compare."""
+    of = _of(shelf)
+    name, _ = await of.begin(RULES, 1, 5)
+    cells = RedisCells(shelf.url, shelf.prefix)
+    cells.follow()
+    assert cells.snapshot(0, 0).meta == {}
+    await of.switch(name, shelf.prefix, 6)
+    with pytest.raises(VerifyError, match=f"{name} is served since {shelf.prefix} .*; run it again"):
+        cells.snapshot(0, 0)
