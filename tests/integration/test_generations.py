@@ -186,10 +186,10 @@ async def test_verify_reads_what_is_served(shelf: Shelf) -> None:
 async def test_verify_does_not_read_on_what_is_served_no_more(shelf: Shelf) -> None:
     """It may be deleted at any moment: nothing left would look as if there were nothing to compare."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
+    name, _ = await of.begin(RULES, 1)
     cells = RedisCells(shelf.url, shelf.prefix)
     cells.follow()
     assert cells.snapshot(0, 0).meta == {}
-    await of.switch(name, shelf.prefix, 6)
+    await of.switch(name, shelf.prefix)
     with pytest.raises(VerifyError, match=f"{name} is served since {shelf.prefix} .*; run it again"):
         cells.snapshot(0, 0)
