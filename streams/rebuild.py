@@ -130,10 +130,14 @@ def _in_words(result: Result) -> str:
 
 async def delete_left(generations: Generations) -> dict[str, int]:
     """Deletes what was left, none of which is served or filled; how many keys each generation had."""
-    left = (await generations.known()).left
-    wait_ms = max((at_ms + LEFT_FOR_MS - now_ms() for at_ms in left.values()), default=0)
-    await asyncio.sleep(max(0, wait_ms) / 1_000)
-    return {name: await generations.delete(name) for name in left}
+    known, asked_ms = await generations.known(), await generations.now_ms()
+    wait_ms = max((at_ms + LEFT_FOR_MS - asked_ms for at_ms in known.left.values()), default=0)
+    # No longer than that, should Redis' clock have been set back.
+    await asyncio.sleep(min(max(0, wait_ms), LEFT_FOR_MS) / 1_000)
+    deleted = {name: await generations.delete(name) for name in sorted(known.left)}
+    # Where somebody wrote once more; of the others there is nothing to tell.
+    again = {name: await generations.delete(name) for name in sorted(known.deleted - deleted.keys())}
+    return deleted | {name: keys for name, keys in again.items() if keys}
 
 
 class Rebuild:
@@ -162,7 +166,7 @@ class Rebuild:
                     f"{'; '.join(lacking)}. Restore the log, or rebuild without it by `--accept-incomplete`"
                 )
             before = (await generations.known()).served
-            name, went_on = await generations.begin(self._of, settings.partitions, now_ms())
+            name, went_on = await generations.begin(self._of, settings.partitions)
             for each in lacking:
                 self._say(f"accepted: {each}")
             self._say(f"{'going on with' if went_on else 'filling'} {name}; {before} is served meanwhile")
@@ -178,7 +182,7 @@ class Rebuild:
             try:
                 await self._work(worker, extents, result)
             except UnusableStateError as error:
-                await generations.give_up(name, now_ms())
+                await generations.give_up(name)
                 raise PulseError(f"{error} (what {name} held is given up: run it again)") from error
         return result
 
@@ -250,12 +254,16 @@ class Rebuild:
     async def _settle(self, extents: Extents, result: Result) -> None:
         """Waits until "as of" would not step back, for a while; returns level with the log."""
         until_s = time.monotonic() + SETTLE_S
-        ends = await extents.ends()
+        ends, settled = await extents.ends(), False
         while True:
             await self._tick(result)
             level = is_level(await self._offsets(result.generation), ends)
-            if level and (time.monotonic() > until_s or await self._is_as_complete(result)):
+            if level and settled:
                 return
+            # Not at once: these ends may be from before this process stood still for an hour.
+            settled = settled or (
+                level and (time.monotonic() > until_s or await self._is_as_complete(result))
+            )
             self._show(
                 f"{result.generation}: counted; waiting until it is as of the same time, at most a minute"
             )
@@ -295,17 +303,20 @@ class Rebuild:
         name = result.generation
         known = await self._patiently(self._generations.known)
         if known.building is None and known.served != name:
-            # Redis was emptied meanwhile, and forgot what is being filled.
-            await self._patiently(lambda: self._generations.claim(name, self._of, now_ms()))
+            # Redis was emptied meanwhile, and forgot what is being filled; or another rebuild was first.
+            await self._patiently(lambda: self._generations.claim(name, self._of))
+            known = await self._patiently(self._generations.known)
             result.before = known.served
-        elif known.building not in (None, name):
+        is_mine = known.building == name and known.building_of == self._of
+        if not is_mine and known.served != name:
             raise PulseError(
-                f"another rebuild fills {known.building} by other rules: this one of {name} ends"
+                f"another rebuild took the place of this one of {name} ({known.building or 'nothing'} is "
+                f"filled now, {known.served} is served): run this one again if its rules should count"
             )
 
     async def _switch(self, result: Result) -> None:
         name, before = result.generation, result.before
-        if not await self._patiently(lambda: self._generations.switch(name, before, now_ms())):
+        if not await self._patiently(lambda: self._generations.switch(name, before)):
             served = await self._patiently(self._generations.served)
             if served != name:
                 raise PulseError(

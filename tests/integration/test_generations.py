@@ -43,11 +43,11 @@ async def test_a_rebuild_that_was_stopped_goes_on(shelf: Shelf) -> None:
     """By the same rules in the same generation; by others in a new one, and the former is left."""
     of = _of(shelf)
     first = f"{shelf.prefix}.1"
-    assert await of.begin(RULES, 1, 5) == (first, False)
-    assert await of.begin(RULES, 1, 6) == (first, True)
-    assert await of.begin(OTHER_RULES, 1, 7) == (f"{shelf.prefix}.2", False)
+    assert await of.begin(RULES, 1) == (first, False)
+    assert await of.begin(RULES, 1) == (first, True)
+    assert await of.begin(OTHER_RULES, 1) == (f"{shelf.prefix}.2", False)
     known = await of.known()
-    assert (known.building, known.building_of, known.left) == (f"{shelf.prefix}.2", OTHER_RULES, {first: 7})
+    assert (known.building, known.building_of, set(known.left)) == (f"{shelf.prefix}.2", OTHER_RULES, {first})
     assert known.served == shelf.prefix
 
 
@@ -55,12 +55,12 @@ async def test_a_rebuild_that_was_stopped_goes_on(shelf: Shelf) -> None:
 async def test_the_switch_is_one_step(shelf: Shelf) -> None:
     """What was filled is served, what was served is left; told a second time it changes nothing."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
-    assert await of.switch(name, shelf.prefix, 8)
-    assert not await of.switch(name, shelf.prefix, 9)
+    name, _ = await of.begin(RULES, 1)
+    assert await of.switch(name, shelf.prefix)
+    assert not await of.switch(name, shelf.prefix)
     known = await of.known()
-    assert (known.served, known.building, known.left) == (name, None, {shelf.prefix: 8})
-    second, _ = await of.begin(RULES, 1, 10)
+    assert (known.served, known.building, set(known.left)) == (name, None, {shelf.prefix})
+    second, _ = await of.begin(RULES, 1)
     assert second == f"{shelf.prefix}.2"
 
 
@@ -68,44 +68,44 @@ async def test_the_switch_is_one_step(shelf: Shelf) -> None:
 async def test_only_what_is_being_filled_can_be_switched_to(shelf: Shelf) -> None:
     """A rebuild whose place another one took, or which began under figures left since, switches nothing."""
     of = _of(shelf)
-    first, _ = await of.begin(RULES, 1, 5)
-    second, _ = await of.begin(OTHER_RULES, 1, 6)
-    assert not await of.switch(first, shelf.prefix, 7)
-    assert not await of.switch(second, first, 7)
+    first, _ = await of.begin(RULES, 1)
+    second, _ = await of.begin(OTHER_RULES, 1)
+    assert not await of.switch(first, shelf.prefix)
+    assert not await of.switch(second, first)
     assert await of.served() == shelf.prefix
-    await of.give_up(second, 8)
-    assert not await of.switch(second, shelf.prefix, 9)
-    assert (await of.known()).left == {first: 6, second: 8}
+    await of.give_up(second)
+    assert not await of.switch(second, shelf.prefix)
+    assert (await of.known()).left.keys() == {first, second}
 
 
 @on_redis()
 async def test_a_redis_that_forgot_a_switch(shelf: Shelf) -> None:
     """After a rollback the old figures serve on; the next rebuild begins beside what was filled before."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
+    name, _ = await of.begin(RULES, 1)
     await _count(shelf, name)
     await shelf.client.delete(f"{shelf.prefix}:generations")
     assert await of.served() == shelf.prefix
-    assert await of.begin(RULES, 1, 6) == (f"{shelf.prefix}.2", False)
+    assert await of.begin(RULES, 1) == (f"{shelf.prefix}.2", False)
 
 
 @on_redis()
 async def test_a_redis_that_forgot_what_is_filled(shelf: Shelf) -> None:
     """The rebuild that still runs notes it again, unless another one has begun."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
+    name, _ = await of.begin(RULES, 1)
     await shelf.client.delete(f"{shelf.prefix}:generations")
-    assert await of.claim(name, RULES, 6)
+    assert await of.claim(name, RULES)
     assert (await of.known()).building == name
-    assert not await of.claim(f"{shelf.prefix}.9", RULES, 7)
+    assert not await of.claim(f"{shelf.prefix}.9", RULES)
 
 
 @on_redis()
 async def test_deleting_touches_one_generation(shelf: Shelf) -> None:
-    """Its keys and its note are gone; those served, those of a longer name, and changes stay."""
+    """Its keys are gone, and its note says so; those served, those of a longer name, and changes stay."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
-    await of.switch(name, shelf.prefix, 6)
+    name, _ = await of.begin(RULES, 1)
+    await of.switch(name, shelf.prefix)
     await _count(shelf, shelf.prefix)
     old = [key for key in await shelf.keys() if key != f"{shelf.prefix}:generations"]
     await _count(shelf, name)
@@ -113,13 +113,14 @@ async def test_deleting_touches_one_generation(shelf: Shelf) -> None:
     before = {key.decode() async for key in shelf.client.scan_iter()}
     assert await of.delete(shelf.prefix) == len(old) > 3
     assert {key.decode() async for key in shelf.client.scan_iter()} == before - set(old)
-    assert (await of.known()).left == {}
+    known = await of.known()
+    assert (known.served, set(known.left), set(known.deleted)) == (name, set(), {shelf.prefix})
 
 
 @on_redis()
 async def test_a_name_that_is_none_is_not_followed(shelf: Shelf) -> None:
     """Whoever wrote it: nothing is read from there."""
-    for field in ("serving", "building", "left:elsewhere"):
+    for field in ("serving", "building", "left:elsewhere", "deleted:elsewhere"):
         await shelf.client.delete(f"{shelf.prefix}:generations")
         await shelf.client.hset(f"{shelf.prefix}:generations", field, "elsewhere")
         with pytest.raises(StoreCorruptError, match="did not write; delete it"):
@@ -137,8 +138,8 @@ async def test_a_memory_is_built_on_what_is_served(shelf: Shelf) -> None:
     of = _of(shelf)
     store = Store(shelf.client, shelf.prefix, shelf.rules.figures, of.served)
     await store.load(0, shelf.rules)
-    name, _ = await of.begin(RULES, 1, 5)
-    await of.switch(name, shelf.prefix, 6)
+    name, _ = await of.begin(RULES, 1)
+    await of.switch(name, shelf.prefix)
     with pytest.raises(StoreUnavailableError, match=f"kept under {name} now"):
         await store.load(0, shelf.rules)
     store.generation = name
@@ -168,12 +169,12 @@ async def test_a_worker_moves_with_the_figures(shelf: Shelf) -> None:
 async def test_verify_reads_what_is_served(shelf: Shelf) -> None:
     """By the prefix the served generation, by a generation's name that one."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
+    name, _ = await of.begin(RULES, 1)
     await _count(shelf, name)
     cells = RedisCells(shelf.url, shelf.prefix)
     cells.follow()
     assert cells.meta(0) == {}
-    await of.switch(name, shelf.prefix, 6)
+    await of.switch(name, shelf.prefix)
     assert cells.served() == name != cells.generation
     cells.follow()
     exactly = RedisCells(shelf.url, name)
@@ -185,10 +186,10 @@ async def test_verify_reads_what_is_served(shelf: Shelf) -> None:
 async def test_verify_does_not_read_on_what_is_served_no_more(shelf: Shelf) -> None:
     """It may be deleted at any moment: nothing left would look as if there were nothing to compare."""
     of = _of(shelf)
-    name, _ = await of.begin(RULES, 1, 5)
+    name, _ = await of.begin(RULES, 1)
     cells = RedisCells(shelf.url, shelf.prefix)
     cells.follow()
     assert cells.snapshot(0, 0).meta == {}
-    await of.switch(name, shelf.prefix, 6)
+    await of.switch(name, shelf.prefix)
     with pytest.raises(VerifyError, match=f"{name} is served since {shelf.prefix} .*; run it again"):
         cells.snapshot(0, 0)
