@@ -79,11 +79,8 @@ class CountCheck:
         self._now_s = now_s
         self._missing_since_s: float | None = None
 
-    async def check(self) -> bool:
-        """True if they are.
-
-        Raises PulseError if not, and LogUnavailableError where that is not known yet.
-        """
+    async def check(self) -> None:
+        """Raises PulseError if they are not, and LogUnavailableError where that is not known yet."""
         try:
             counts = await self._log.partition_counts()
         except LogUnavailableError:
@@ -98,9 +95,8 @@ class CountCheck:
         if since_s is not None and self._now_s() - since_s < GONE_AFTER_S:
             raise LogUnavailableError(f"Kafka does not know all topics at the moment ({' '.join(missing)})")
         check_equal(counts, self._topics, self._partitions)
-        return True
 
-    async def check_for(self, partition: int) -> bool:
+    async def check_for(self, partition: int) -> None:
         """The same, before a partition number is taken over."""
         await self.check()
         if partition >= self._partitions:
@@ -108,7 +104,6 @@ class CountCheck:
             raise LogUnavailableError(
                 f"Kafka assigned partition {partition}, and says that there are {self._partitions}"
             )
-        return True
 
 
 async def start_offsets(

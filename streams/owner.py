@@ -98,16 +98,13 @@ class Owner:
         self.release()
         epoch = self.epoch
         # Once something was counted, a Redis without it was emptied: what it held is not begun anew in part.
-        late = self._work.may_begin_late and not self._guard.token
+        may_begin_late = self._work.may_begin_late and not self._guard.token
         try:
-            if await self._retry(partial(self._work.counts.check_for, self.partition), epoch) is None:
-                return
             loaded = await self._retry(lambda: self._work.store.load(self.partition, self._work.rules), epoch)
             if loaded is None:
                 return
             state, guard = loaded
-            check = partial(start_offsets, self._work.log, self.partition, state.topics, may_begin_late=late)
-            offsets = await self._retry(check, epoch)
+            offsets = await self._retry(partial(self._offsets, state, may_begin_late), epoch)
             if offsets is None:
                 return
         except PulseError as error:
@@ -120,6 +117,13 @@ class Owner:
         self._quiet = {topic: Quiet() for topic in offsets}
         self.made_progress()
         await self._work.reader.open(self.partition, offsets, epoch)
+
+    async def _offsets(self, state: PartitionState, may_begin_late: bool) -> dict[str, int]:
+        """Where to read from, once it is known that the log is still the one that was counted."""
+        await self._work.counts.check_for(self.partition)
+        return await start_offsets(
+            self._work.log, self.partition, state.topics, may_begin_late=may_begin_late
+        )
 
     async def apply(self, batch: Batch) -> None:
         """Folds a batch, unless it was read before the last take-over. Raises nothing: see agents.py."""
