@@ -175,7 +175,7 @@ BUGS: tuple[Bug, ...] = (
     ),
     bug(
         "emptied_under_a_rebuild",
-        "Redis was emptied under a rebuild, and the log was cut since: the rebuild goes on with what is left.",
+        "Redis was emptied under a rebuild, and the log was cut since: it goes on with what is left.",
         OWNER,
         "self._work.may_begin_late and not self._guard.token\n",
         "self._work.may_begin_late\n",
