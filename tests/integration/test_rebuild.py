@@ -158,7 +158,7 @@ def test_beside_a_running_pipeline(pipeline: Pipeline) -> None:
 
 
 def test_after_a_loss_of_redis(pipeline: Pipeline) -> None:
-    """What the log no longer holds has to be accepted; until then nothing is told, and no worker counts the rest."""
+    """What the log no longer holds has to be accepted; until then nothing is told or counted."""
     pipeline.worker()
     fill(pipeline, 3_000, seed=1)
     pipeline.assert_exact()
