@@ -39,7 +39,7 @@ from streams.outlet import Outlet
 from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
-from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
+from streams.transport import REQUEST_TIMEOUT_MS, Consumer, ConsumerThread, record_at, use_raw_records
 from streams.window import DAY_MS, pane_sizes
 from streams.work import Work
 
@@ -242,7 +242,10 @@ class Worker:
 
     async def partition_counts(self) -> Mapping[str, int]:
         """See `log_check.Log`."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka)
+        # Take-overs wait for it: a broker that hangs is given up as soon as by the consumer.
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
         try:
             with _kafka_answers():
                 await admin.start()
