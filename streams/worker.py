@@ -201,7 +201,7 @@ class Worker:
             try:
                 await self._counts.check()
             except LogUnavailableError as error:
-                logger.info("whether all topics are there is not known now: %s", error)
+                logger.debug("whether all topics are there is not known now: %s", error)
             except PulseError as error:
                 return self._fail(error)
 
