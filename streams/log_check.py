@@ -1,13 +1,12 @@
 """Whether the log is still the one that the state was built from; asked at every take-over.
 
-A recreated topic, a truncated log or another partition count would silently make figures wrong, so each
-stops the worker with the command that continues. Nothing is ever reset on its own.
+A recreated topic, a truncated log, a log without its beginning or another partition count would silently make
+figures wrong, so each stops the worker with the command that continues. Nothing is ever reset on its own.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
@@ -16,7 +15,8 @@ from streams.batch import LogRecord
 from streams.errors import REBUILD, REBUILD_INCOMPLETE, PulseError, UnusableStateError
 from streams.progress import Progress
 
-logger = logging.getLogger(__name__)
+# A broker that starts may know no topic for a moment: only what stays unknown for so long is gone.
+GONE_AFTER_S = 30.0
 
 
 class LogUnavailableError(Exception):
@@ -64,18 +64,66 @@ def check_equal(counts: Mapping[str, int], topics: tuple[str, ...], partitions: 
         )
 
 
-async def start_offsets(log: Log, partition: int, topics: Mapping[str, Progress]) -> dict[str, int]:
-    """Where to read each topic from. Raises PulseError if the log is not the one the state was built from."""
+class CountCheck:
+    """Whether the topics of a worker that runs are still there, with as many partitions as the setting says.
+
+    `now_s` is a clock that does not jump.
+    """
+
+    def __init__(
+        self, log: Log, topics: tuple[str, ...], partitions: int, now_s: Callable[[], float]
+    ) -> None:
+        self._log = log
+        self._topics = topics
+        self._partitions = partitions
+        self._now_s = now_s
+        self._missing_since_s: float | None = None
+
+    async def check(self) -> None:
+        """Raises PulseError if they are not, and LogUnavailableError where that is not known yet."""
+        try:
+            counts = await self._log.partition_counts()
+        except LogUnavailableError:
+            self._missing_since_s = None
+            raise
+        missing = [topic for topic in self._topics if topic not in counts]
+        if not missing:
+            self._missing_since_s = None
+        elif self._missing_since_s is None:
+            self._missing_since_s = self._now_s()
+        since_s = self._missing_since_s
+        if since_s is not None and self._now_s() - since_s < GONE_AFTER_S:
+            raise LogUnavailableError(f"Kafka does not know all topics at the moment ({' '.join(missing)})")
+        check_equal(counts, self._topics, self._partitions)
+
+    async def check_for(self, partition: int) -> None:
+        """The same, before a partition number is taken over."""
+        await self.check()
+        if partition >= self._partitions:
+            # Partitions were added, and a broker that lags behind tells the count from before.
+            raise LogUnavailableError(
+                f"Kafka assigned partition {partition}, and says that there are {self._partitions}"
+            )
+
+
+async def start_offsets(
+    log: Log, partition: int, topics: Mapping[str, Progress], *, may_begin_late: bool
+) -> dict[str, int]:
+    """Where to read each topic from. Raises PulseError if the log is not the one the state was built from.
+
+    `may_begin_late`: figures that are begun now may lack what the log no longer holds.
+    """
     bounds = await log.bounds(partition)
     offsets: dict[str, int] = {}
     for topic, progress in topics.items():
         bound = bounds[topic]
         if progress.next_offset is None:
-            if bound.start:
-                logger.warning(
-                    "topic %s partition %d starts at offset %d: figures begin there, not with the shop",
-                    topic, partition, bound.start,
-                )  # fmt: skip
+            if bound.start and not may_begin_late:
+                raise UnusableStateError(
+                    f"the first {bound.start} records of topic {topic} partition {partition} were deleted, "
+                    "and Redis holds no figures of them (was it emptied? is it another one?): restore Redis, "
+                    f"or {REBUILD_INCOMPLETE}"
+                )
             offsets[topic] = bound.start
             continue
         _check_bounds(topic, partition, progress.next_offset, bound)

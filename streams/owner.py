@@ -17,7 +17,7 @@ from functools import partial
 from typing import TypeVar
 
 from streams.batch import Batch, LogRecord, chunks
-from streams.errors import REBUILD_INCOMPLETE, PulseError, UnusableStateError
+from streams.errors import PulseError
 from streams.log_check import LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
 from streams.state import Missing, PartitionState, StateWrite
@@ -97,16 +97,16 @@ class Owner:
         """
         self.release()
         epoch = self.epoch
+        # Once something was counted, a Redis without it was emptied: what it held is not begun anew in part.
+        may_begin_late = self._work.may_begin_late and not self._guard.token
         try:
             loaded = await self._retry(lambda: self._work.store.load(self.partition, self._work.rules), epoch)
             if loaded is None:
                 return
             state, guard = loaded
-            check = partial(start_offsets, self._work.log, self.partition, state.topics)
-            offsets = await self._retry(check, epoch)
+            offsets = await self._retry(partial(self._offsets, state, may_begin_late), epoch)
             if offsets is None:
                 return
-            self._check_not_emptied(guard, offsets)
         except PulseError as error:
             self._work.on_fatal(error)
             return
@@ -118,13 +118,12 @@ class Owner:
         self.made_progress()
         await self._work.reader.open(self.partition, offsets, epoch)
 
-    def _check_not_emptied(self, guard: Guard, offsets: Mapping[str, int]) -> None:
-        """Raises PulseError if Redis was emptied under this owner and the log no longer holds it all."""
-        if self._guard.token and not guard.token and any(offsets.values()):
-            raise UnusableStateError(
-                f"Redis lost the state of partition {self.partition}, and the log no longer holds all of it: "
-                f"restore Redis, or {REBUILD_INCOMPLETE}"
-            )
+    async def _offsets(self, state: PartitionState, may_begin_late: bool) -> dict[str, int]:
+        """Where to read from, once it is known that the log is still the one that was counted."""
+        await self._work.counts.check_for(self.partition)
+        return await start_offsets(
+            self._work.log, self.partition, state.topics, may_begin_late=may_begin_late
+        )
 
     async def apply(self, batch: Batch) -> None:
         """Folds a batch, unless it was read before the last take-over. Raises nothing: see agents.py."""

@@ -157,8 +157,7 @@ class Rebuild:
     async def run(self, *, accept_incomplete: bool) -> Result:
         """Fills, switches, hands over. Raises PulseError; what was filled until then is gone on with."""
         settings, generations = self._settings, self._generations
-        counts = await existing_partitions(settings, INPUT_TOPICS)
-        check_equal(counts, INPUT_TOPICS, settings.partitions)
+        counts = await self._partitions()
         async with open_extents(settings, INPUT_TOPICS) as extents:
             lacking = [*await self._deleted(extents), *await self._moved(counts)]
             if lacking and not accept_incomplete:
@@ -191,6 +190,7 @@ class Rebuild:
         try:
             await self._fill(extents, result)
             await self._settle(extents, result)
+            await self._partitions()
             await self._switch(result)
             await self._hand_over(worker, result.generation)
         finally:
@@ -198,6 +198,12 @@ class Rebuild:
             await asyncio.wait({self._working})
             if (error := self._working.exception()) is not None:
                 logger.info("the rebuild's worker ended with: %s", error)
+
+    async def _partitions(self) -> dict[str, int]:
+        """Partitions of each topic. Raises PulseError unless they are as many as the setting says."""
+        counts = await existing_partitions(self._settings, INPUT_TOPICS)
+        check_equal(counts, INPUT_TOPICS, self._settings.partitions)
+        return counts
 
     async def _deleted(self, extents: Extents) -> list[str]:
         """What the log no longer holds, in words."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from streams.errors import PulseError
-from streams.log_check import Log
+from streams.log_check import CountCheck, Log
 from streams.state import Rules
 from streams.store import Store
 from streams.verdict import Refusal
@@ -35,6 +35,8 @@ class Work:
     """What every owner shares.
 
     Attributes:
+        counts: asked before a partition number is taken over.
+        may_begin_late: figures begun now may lack what the log no longer holds; a rebuild has asked.
         now_ms: the wall clock; decides only what is published and when it is saved.
         on_fatal: called with an error that no retry can mend.
     """
@@ -44,6 +46,8 @@ class Work:
     outlet: Outlet
     reader: Reader
     log: Log
+    counts: CountCheck
+    may_begin_late: bool
     now_ms: Callable[[], int]
     on_fatal: Callable[[PulseError], None]
     flush_interval_ms: int

@@ -34,18 +34,20 @@ from streams.fleet import Fleet
 from streams.generations import POLL_S, Generations
 from streams.kafka_log import partition_counts
 from streams.kpis import FIGURE_SETS
-from streams.log_check import Bounds, LogUnavailableError, check_counts
+from streams.log_check import Bounds, CountCheck, LogUnavailableError, check_counts
 from streams.outlet import Outlet
 from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
-from streams.transport import Consumer, ConsumerThread, record_at, use_raw_records
+from streams.transport import REQUEST_TIMEOUT_MS, Consumer, ConsumerThread, record_at, use_raw_records
 from streams.window import DAY_MS, pane_sizes
 from streams.work import Work
 
 logger = logging.getLogger(__name__)
 WAIT_S = 1.0
 STOP_S = 10.0
+# Kafka's client looks for added partitions every five minutes only: till then moved keys are counted apart.
+COUNTS_EVERY_S = 10.0
 GC_THRESHOLDS = (100_000, 20, 100)
 
 
@@ -110,6 +112,7 @@ class Worker:
         rules = rules_of(settings)
         self._generations = Generations(self._client, settings.redis_prefix)
         self._follows = generation is None
+        self._counts = CountCheck(self, INPUT_TOPICS, settings.partitions, time.monotonic)
         work = Work(
             rules=rules,
             store=Store(
@@ -121,6 +124,8 @@ class Worker:
             outlet=self._outlet,
             reader=self,
             log=self,
+            counts=self._counts,
+            may_begin_late=not self._follows,
             now_ms=lambda: time.time_ns() // 1_000_000,
             on_fatal=self._fail,
             flush_interval_ms=settings.flush_interval_ms,
@@ -148,7 +153,7 @@ class Worker:
             loop.add_signal_handler(number, self._ended.set)
         try:
             if await self._wait_for_servers():
-                self._fleet.start(*([self._follow] if self._follows else []))
+                self._fleet.start(self._watch_log, *([self._follow] if self._follows else []))
                 await self._app.start()
                 logger.info("worker %s reads %d topics", self._name, len(INPUT_TOPICS))
                 await self._ended.wait()
@@ -189,6 +194,17 @@ class Worker:
                 self._store.generation = served
                 self._fleet.take_over_again()
 
+    async def _watch_log(self) -> None:
+        """Ends the worker when a topic was deleted, or got more partitions."""
+        while True:
+            await asyncio.sleep(COUNTS_EVERY_S)
+            try:
+                await self._counts.check()
+            except LogUnavailableError as error:
+                logger.debug("whether all topics are there is not known now: %s", error)
+            except PulseError as error:
+                return self._fail(error)
+
     async def _stop(self) -> None:
         await self._fleet.stop()
         await self._app.stop()
@@ -202,8 +218,8 @@ class Worker:
                 await self._store.check_server()
                 if self._follows:
                     self._store.generation = await self._generations.served()
+                await check_counts(self, INPUT_TOPICS, self._settings.partitions)
                 with _kafka_answers():
-                    await check_counts(self, INPUT_TOPICS, self._settings.partitions)
                     await self._outlet.start()
                 return True
             except (StoreUnavailableError, LogUnavailableError) as error:
@@ -226,10 +242,14 @@ class Worker:
 
     async def partition_counts(self) -> Mapping[str, int]:
         """See `log_check.Log`."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka)
+        # Take-overs wait for it: a broker that hangs is given up as soon as by the consumer.
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS
+        )
         try:
-            await admin.start()
-            counts = await partition_counts(admin, self._settings, INPUT_TOPICS)
+            with _kafka_answers():
+                await admin.start()
+                counts = await partition_counts(admin, self._settings, INPUT_TOPICS)
         finally:
             await admin.close()
         return {topic: count for topic, count in counts.items() if count}

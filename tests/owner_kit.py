@@ -14,7 +14,7 @@ from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS
 from streams.batch import Batch, PlainRecord
 from streams.errors import PulseError
-from streams.log_check import Bounds
+from streams.log_check import Bounds, CountCheck
 from streams.outlet import OutletUnavailableError
 from streams.owner import Owner
 from streams.state import PartitionState, StateWrite
@@ -42,6 +42,9 @@ class PlainKafka:
     """The logs of partition 0 of every topic."""
 
     def __init__(self) -> None:
+        self.partitions = 1
+        # Records that were deleted, of every topic that had so many.
+        self.deleted = 0
         self.logs: dict[str, list[PlainRecord]] = {topic: [] for topic in INPUT_TOPICS}
 
     def append(self, *sent: Sent) -> None:
@@ -61,11 +64,11 @@ class PlainKafka:
 
     async def partition_counts(self) -> Mapping[str, int]:
         """See `log_check.Log`."""
-        return dict.fromkeys(self.logs, 1)
+        return dict.fromkeys(self.logs, self.partitions)
 
     async def bounds(self, partition: int) -> Mapping[str, Bounds]:
         """See `log_check.Log`."""
-        return {topic: Bounds(0, len(log)) for topic, log in self.logs.items()}
+        return {topic: Bounds(min(self.deleted, len(log)), len(log)) for topic, log in self.logs.items()}
 
     async def record_at(self, topic: str, partition: int, offset: int) -> PlainRecord | None:
         """See `log_check.Log`."""
@@ -161,7 +164,9 @@ class Line(Store):
 class Station:
     """One worker's part in the partition: a consumer, a line to Redis, dead letters, an owner, a clock."""
 
-    def __init__(self, shelf: Shelf, kafka: PlainKafka, max_dirty_cells: int = 20_000) -> None:
+    def __init__(
+        self, shelf: Shelf, kafka: PlainKafka, max_dirty_cells: int = 20_000, *, may_begin_late: bool = False
+    ) -> None:
         self.now_ms = time.time_ns() // 1_000_000
         self.kafka = kafka
         self.consumer = Consumer(kafka)
@@ -174,6 +179,8 @@ class Station:
             outlet=self.letters,
             reader=self.consumer,
             log=kafka,
+            counts=CountCheck(kafka, INPUT_TOPICS, 1, time.monotonic),
+            may_begin_late=may_begin_late,
             now_ms=lambda: self.now_ms,
             on_fatal=self.fatal.append,
             flush_interval_ms=200,

@@ -10,8 +10,15 @@ from zlib import crc32
 import pytest
 
 from streams.batch import PlainRecord
-from streams.errors import PulseError
-from streams.log_check import Bounds, check_counts, start_offsets
+from streams.errors import PulseError, UnusableStateError
+from streams.log_check import (
+    GONE_AFTER_S,
+    Bounds,
+    CountCheck,
+    LogUnavailableError,
+    check_counts,
+    start_offsets,
+)
 from streams.progress import Progress
 
 ANEW = "`shop-pulse rebuild` counts the log anew"
@@ -22,13 +29,15 @@ ANEW_IN_PART = "`shop-pulse rebuild --accept-incomplete` counts what is left"
 class PlainLog:
     """A log in memory."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] | None = field(default_factory=dict)
     ends: Mapping[str, Bounds] = field(default_factory=dict)
     records: Mapping[int, PlainRecord] = field(default_factory=dict)
     asked: list[int] = field(default_factory=list)
 
     async def partition_counts(self) -> Mapping[str, int]:
-        """See `log_check.Log`."""
+        """See `log_check.Log`; with None Kafka does not answer."""
+        if self.counts is None:
+            raise LogUnavailableError("Kafka does not answer")
         return self.counts
 
     async def bounds(self, partition: int) -> Mapping[str, Bounds]:
@@ -41,8 +50,9 @@ class PlainLog:
         return self.records.get(offset)
 
 
-def _start(log: PlainLog, progress: Progress) -> int:
-    return asyncio.run(start_offsets(log, 3, {"views": progress}))["views"]
+def _start(log: PlainLog, progress: Progress, *, may_begin_late: bool = False) -> int:
+    began = start_offsets(log, 3, {"views": progress}, may_begin_late=may_begin_late)
+    return asyncio.run(began)["views"]
 
 
 def _log(start: int, end: int, *records: PlainRecord) -> PlainLog:
@@ -55,8 +65,20 @@ LAST = (9, 1_000, crc32(b"value"))
 
 
 def test_a_topic_never_read_starts_at_its_beginning() -> None:
-    """Also where the log does not begin at 0 any more: what is gone cannot be counted by anybody."""
-    assert _start(_log(5, 20), Progress()) == 5
+    """Where a rebuild was told to go on without what is gone, also at an offset above 0."""
+    assert _start(_log(0, 20), Progress()) == 0
+    assert _start(_log(5, 20), Progress(), may_begin_late=True) == 5
+    assert _start(_log(5, 5), Progress(), may_begin_late=True) == 5
+
+
+@pytest.mark.parametrize("end", [5, 20])
+def test_a_beginning_that_nobody_counted_is_not_passed_over(end: int) -> None:
+    """Redis knows nothing of a log that was cut: figures of what is left would look like those of all."""
+    with pytest.raises(UnusableStateError) as raised:
+        _start(_log(5, end), Progress())
+    text = str(raised.value)
+    assert "the first 5 records of topic views partition 3 were deleted, and Redis holds no figures" in text
+    assert "restore Redis" in text and ANEW_IN_PART in text and "\n" not in text
 
 
 def test_reading_goes_on_where_the_state_ends() -> None:
@@ -128,3 +150,55 @@ def test_every_topic_has_the_number_of_partitions(counts: dict[str, int], says: 
         asyncio.run(check_counts(PlainLog(counts), ("views", "carts"), 4))
     assert says in str(raised.value)
     asyncio.run(check_counts(PlainLog({"views": 4, "carts": 4}), ("views", "carts"), 4))
+
+
+BOTH = {"views": 4, "carts": 4}
+
+
+class Running:
+    """The check of a worker that runs, at a time of its own."""
+
+    def __init__(self) -> None:
+        self.log = PlainLog(BOTH)
+        self.now_s = 1_000.0
+        self._check = CountCheck(self.log, ("views", "carts"), 4, lambda: self.now_s)
+
+    def says(self, counts: Mapping[str, int] | None, after_s: float) -> str:
+        """What it says so long after the last time; None: Kafka does not answer."""
+        self.now_s += after_s
+        self.log.counts = counts
+        try:
+            asyncio.run(self._check.check())
+        except (LogUnavailableError, PulseError) as error:
+            return f"{type(error).__name__}: {error}"
+        return ""
+
+
+def test_added_partitions_are_said_at_once() -> None:
+    """The first look after it says so, in the line of a worker that starts."""
+    running = Running()
+    assert running.says(BOTH, 0) == ""
+    line = running.says({"views": 4, "carts": 5}, 0)
+    assert line.startswith("PulseError: topic carts has 5 partitions, SHOP_PULSE_PARTITIONS says 4")
+    assert "with SHOP_PULSE_PARTITIONS=5 `shop-pulse rebuild`" in line
+
+
+def test_a_topic_is_gone_once_it_stayed_away() -> None:
+    """Half a minute of answers without it, in a row: brokers that start know no topic for a moment."""
+    running = Running()
+    waits = "LogUnavailableError: Kafka does not know all topics at the moment (carts)"
+    assert running.says({"views": 4}, 0) == waits
+    assert running.says({"views": 4}, GONE_AFTER_S - 1) == waits
+    line = running.says({"views": 4}, 1)
+    assert line.startswith("PulseError: topics are missing: carts; create them with `shop-pulse topics`")
+
+
+@pytest.mark.parametrize("between", [BOTH, None])
+def test_a_broker_that_was_away_begins_anew(between: Mapping[str, int] | None) -> None:
+    """An answer with the topic, or none at all, between two without it: it was not away all the time."""
+    running = Running()
+    waits = "LogUnavailableError: Kafka does not know"
+    assert running.says({"views": 4}, 0).startswith(waits)
+    running.says(between, GONE_AFTER_S)
+    assert running.says({"views": 4}, GONE_AFTER_S).startswith(waits)
+    assert running.says({"views": 4}, GONE_AFTER_S - 1).startswith(waits)

@@ -158,7 +158,7 @@ def test_beside_a_running_pipeline(pipeline: Pipeline) -> None:
 
 
 def test_after_a_loss_of_redis(pipeline: Pipeline) -> None:
-    """What the log no longer holds has to be accepted; until then, and until it is built, nothing is told."""
+    """What the log no longer holds has to be accepted; until then nothing is told or counted."""
     pipeline.worker()
     fill(pipeline, 3_000, seed=1)
     pipeline.assert_exact()
@@ -175,6 +175,10 @@ def test_after_a_loss_of_redis(pipeline: Pipeline) -> None:
     line = refusal(pipeline, "rebuild")
     assert f"the first 100 records of {views.topic} were deleted" in line and "--accept-incomplete" in line
     assert client.keys() == []
+    line = refusal(pipeline, "worker")
+    assert "the first 100 records of topic views partition 0 were deleted, and Redis holds no figures" in line
+    carts = TopicPartition(pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"] + "carts", 1)
+    admin(pipeline, lambda each: each.delete_records({carts: RecordsToDelete(before_offset=-1)}))
     prefix = pipeline.settings["SHOP_PULSE_REDIS_PREFIX"]
     assert run_rebuild(pipeline, "--accept-incomplete")["generation"] == f"{prefix}.1"
     wait_until(asked.answers, "the read service")

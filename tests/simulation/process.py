@@ -14,6 +14,7 @@ from schemas.events import INPUT_TOPICS
 from streams.batch import Batch
 from streams.errors import PulseError
 from streams.fleet import Fleet
+from streams.log_check import CountCheck
 from streams.owner import Owner
 from streams.state import Rules
 from streams.store import Store
@@ -72,6 +73,8 @@ class Process:
             outlet=self.brokers,
             reader=self,
             log=self.brokers,
+            counts=CountCheck(self.brokers, INPUT_TOPICS, 1, lambda: get_running_loop().time()),
+            may_begin_late=False,
             now_ms=lambda: around.now_ms() + self.skew_ms,
             on_fatal=self._on_fatal,
             flush_interval_ms=200,
