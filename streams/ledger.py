@@ -155,6 +155,8 @@ class Ledger(Generic[R]):
         # What the last write took: until it is answered, Redis may hold something older.
         self._on_the_way: dict[str, R] = {}
         self._filed: dict[int, list[str]] = {}
+        # Of the days up to this one Redis may have deleted what copies here still show.
+        self._deleted_day = -1
 
     def missing(self, ids: Iterable[str]) -> list[str]:
         """Ids that must be read from Redis before the fold asks for them."""
@@ -194,9 +196,11 @@ class Ledger(Generic[R]):
 
         A record that was got may be changed in place, but for its day: that takes a new one.
         """
-        before = self.peek(record_id)
-        if record.filed_day >= 0 and (before is None or before.filed_day != record.filed_day):
-            self._filed.setdefault(record.filed_day, []).append(record_id)
+        before, day = self.peek(record_id), record.filed_day
+        # Of a deleted record a copy may be left: put again, it would be in no day's list, and stay for ever.
+        may_be_deleted = day <= self._deleted_day and record_id not in self._unsaved
+        if day >= 0 and (before is None or before.filed_day != day or may_be_deleted):
+            self._filed.setdefault(day, []).append(record_id)
         self._young[record_id] = self._unsaved[record_id] = record
 
     @property
@@ -216,6 +220,10 @@ class Ledger(Generic[R]):
         self._unsaved = {}
         self._filed = {}
         return write
+
+    def delete_day(self, day: int) -> None:
+        """The write just taken deletes what is filed under this day; of the days before nothing is left."""
+        self._deleted_day = max(self._deleted_day, day)
 
     def trim(self, copies_max: int) -> None:
         """Forgets copies that were not asked for lately, but those that Redis may not hold yet.

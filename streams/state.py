@@ -346,6 +346,10 @@ class PartitionState:
         filed = {ledger.name: min(ledger.filed) for ledger in ledgers if ledger.filed}
         if lives:
             filed["lives"] = day_of(min(lives.values()))
+        trims = due_trims(self.trimmed, filed, self._needless(), self._lateness_days)
+        for ledger in self.ledgers:
+            if ledger.name in trims:
+                ledger.delete_day(trims[ledger.name])
         return StateWrite(
             cells=cells,
             expired_panes=expired_panes,
@@ -353,7 +357,7 @@ class PartitionState:
             new_ids={topic: ids for topic, (ids, _) in unsaved.items() if ids},
             expired_ids={topic: minutes for topic, (_, minutes) in unsaved.items() if minutes},
             ledgers=ledgers,
-            trims=due_trims(self.trimmed, filed, self._needless(), self._lateness_days),
+            trims=trims,
             waiting=waiting,
             lives=lives,
             currencies=frozenset(self.service.currencies),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 from types import MappingProxyType
 
 from streams.admission import SCOPE_VALUES_MAX, Admission, CellKey
@@ -45,6 +44,11 @@ def field_name(measure: str, value: str) -> str:
 def _named(amounts: Mapping[tuple[str, str], int]) -> dict[str, int]:
     # As `field_name` does, without a call for each.
     return {f"{measure}|{value}": amount for (measure, value), amount in amounts.items() if amount}
+
+
+def _age(pane: Pane) -> tuple[int, int]:
+    """Sorts panes, the oldest first: a set of them has another order in every process."""
+    return pane.start_ms, pane.size.size_ms
 
 
 def has_outlived(pane: Pane, kept_ms: int, high_ms: int) -> bool:
@@ -132,7 +136,7 @@ class Sums:
         sums that fall into them are dropped.
         """
         gone = (pane for pane in self.stored if not pane.size.is_written(pane.start_ms, high_ms))
-        expired = list(islice(gone, EXPIRED_PANES_MAX))
+        expired = sorted(gone, key=_age)[:EXPIRED_PANES_MAX]
         for pane in expired:
             self.stored.discard(pane)
             self._uncertain.discard(pane)
@@ -181,7 +185,7 @@ class Sums:
             and has_outlived(pane, kept_ms, high_ms)
             and (kind, pane) not in self._deleted
         ]
-        outlived.sort(key=lambda key: -key[1].start_ms)
+        outlived.sort(key=lambda key: _age(key[1]), reverse=True)
         del outlived[EXPIRED_PANES_MAX:]
         if len(outlived) < EXPIRED_PANES_MAX:
             self._looked_at_hour = hour

@@ -68,6 +68,22 @@ def test_a_record_is_filed_again_only_under_another_day() -> None:
     assert write.records["a"].startswith(b"9:")
 
 
+def test_a_copy_of_what_is_deleted_is_filed_again() -> None:
+    """Once a write, from the one on that deletes its day; not a later day's, nor one kept for good."""
+    ledger = _ledger()
+    for record_id, day in (("a", 7), ("b", 8), ("c", -1)):
+        ledger.put(record_id, Identity(day, 1, 0))
+    ledger.take()
+    ledger.delete_day(7)
+    # A replay begins with older days: what was deleted once stays deleted.
+    ledger.delete_day(3)
+    for record_id, day in (("a", 7), ("a", 7), ("b", 8), ("c", -1)):
+        ledger.put(record_id, Identity(day, 2, 0))
+    assert ledger.take().filed == {7: ["a"]}
+    ledger.put("a", Identity(7, 3, 0))
+    assert ledger.take().filed == {7: ["a"]}
+
+
 def test_a_record_without_a_day_is_kept_for_good() -> None:
     """Below 0 it is filed nowhere, so no day takes it along; it can be filed later."""
     ledger = _ledger()

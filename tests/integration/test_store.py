@@ -207,6 +207,27 @@ async def test_a_record_that_was_filed_anew_survives_its_old_day(shelf: Shelf) -
 
 
 @on_redis()
+async def test_a_copy_of_a_deleted_record_that_is_put_again_is_deleted_again(shelf: Shelf) -> None:
+    """Taps' days went while they stood in memory; an order's id that is taken again puts them once more."""
+    owner = await shelf.owner()
+    await owner.fold(purchase("o", NOON, line("p", 1, 100), user_id="a"))
+    await owner.save()
+    await owner.fold(tick("t", NOON + 17 * DAY))
+    # No tap was ever read: that topic follows the others, a week behind them.
+    owner.state.topics["tag-taps"].watermark_ms = NOON + 17 * DAY
+    while await shelf.client.hlen(shelf.key("taps")):
+        await owner.save()
+    await owner.fold(purchase("o", NOON + 17 * DAY, line("p", 1, 100), user_id="b"))
+    write = owner.state.take()
+    await owner.send(write, "a token")
+    assert any(f"{NOON // DAY}:a" in ledger.records for ledger in write.ledgers if ledger.name == "taps")
+    for _ in range(20):
+        await owner.save()
+    later = NOON // DAY + 17
+    assert set(await shelf.client.hkeys(shelf.key("taps"))) == {b"%d:b" % later, b"%d:b" % (later - 1)}
+
+
+@on_redis()
 async def test_a_day_of_many_records_goes_in_pieces(shelf: Shelf) -> None:
     """One write deletes a bounded number of records; the day is done when its list is empty."""
     owner = await shelf.owner()

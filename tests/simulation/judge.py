@@ -15,6 +15,7 @@ from verify import rules as verify_rules
 from verify.model import LogRecord, PartitionExpected
 from verify.panes import is_kept
 from verify.recompute import PartitionReplay
+from verify.scopes import DUE
 from verify.users import number
 from verify.verdicts import CONFLICT
 
@@ -50,7 +51,7 @@ def differences(data: Mapping[str, Any], want: PartitionExpected, scope_values_m
     for key, value in data.items():
         if key.startswith("sp:{0}:cells:"):
             kind, size, start = key[13:].rsplit(":", 2)
-            if is_kept(int(start), size, want.h, rules.retention_ms(size)):
+            if not _is_past(kind, size, int(start), want.h, rules):
                 cells = {name.decode(): int(amount) for name, amount in value.items()}
                 panes[kind, size, int(start)] = cells
         elif value.__class__ is Sketch:
@@ -73,6 +74,29 @@ def differences(data: Mapping[str, Any], want: PartitionExpected, scope_values_m
             if ours.get(name, []) != list(theirs.get(name, []))
         ]
     return shortened(found + _wrong_times(data, want))
+
+
+def _is_past(kind: str, size: str, start_ms: int, h: int | None, rules: verify_rules.Rules) -> bool:
+    """Whether such cells are to be deleted: that is done in slices, so that they may stand a while."""
+    if not is_kept(start_ms, size, h, rules.retention_ms(size)):
+        return True
+    return kind == DUE and h is not None and start_ms + verify_rules.SIZE_MS[size] + rules.due_kept_ms <= h
+
+
+def overdue(data: Mapping[str, Any], scope_values_max: int) -> list[str]:
+    """Panes that are still listed past their time, and hashes of cells that go before their pane does."""
+    rules, stored = judged_by(scope_values_max), data.get(HEAD + "meta", {}).get(b"h")
+    h = None if stored is None else int(stored)
+    hashes = [key[13:] for key in data if key.startswith(HEAD + f"cells:{DUE}:")]
+    hashes += [f"panes:{pane.decode()}" for pane in data.get(HEAD + "panes", ())]
+    parts = [(name, *name.rsplit(":", 2)) for name in hashes]
+    return shortened(
+        [
+            f"{name} is not deleted"
+            for name, kind, size, start in parts
+            if _is_past(kind, size, int(start), h, rules)
+        ]
+    )
 
 
 def _unequal(want: Mapping[str, int], have: Mapping[str, int]) -> list[tuple[str, int, int]]:

@@ -12,12 +12,15 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
+from streams.admission import CellKey
 from streams.batch import Batch
 from streams.ledger import Ledger
 from streams.owner import Owner
 from streams.state import Missing, PartitionState, StateWrite
 from streams.store import Store
+from streams.sums import Sums
 from streams.verdict import Refusal
+from streams.window import HOUR_MS
 from tests.simulation.process import Process
 from tests.simulation.redis_model import RedisModel
 from tests.simulation.wire import Asking
@@ -118,6 +121,23 @@ def copies_forgotten_on_their_way() -> AbstractContextManager[Any]:
     return patch.object(Ledger, "trim", trim)
 
 
+def deleted_records_filed_nowhere() -> AbstractContextManager[Any]:
+    """A copy of a record that was deleted is put again, and no day's list names it."""
+    return patch.object(Ledger, "delete_day", lambda ledger, day: None)
+
+
+def first_slice_only() -> AbstractContextManager[Any]:
+    """Of cells that go before their pane does one slice is deleted, and the rest forgotten."""
+    take_outlived = Sums.take_outlived
+
+    def taken(sums: Sums, high_ms: int) -> list[CellKey]:
+        outlived = take_outlived(sums, high_ms)
+        sums._looked_at_hour = high_ms // HOUR_MS
+        return outlived
+
+    return patch.object(Sums, "take_outlived", taken)
+
+
 def clock_trusted() -> AbstractContextManager[Any]:
     """Nothing is saved until the clock has passed the last write's time again."""
 
@@ -145,6 +165,8 @@ MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         tokens_of_readings_unchecked,
         ids_of_another_time,
         copies_forgotten_on_their_way,
+        deleted_records_filed_nowhere,
+        first_slice_only,
         clock_trusted,
         openings_in_any_order,
     )

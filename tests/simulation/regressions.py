@@ -37,4 +37,19 @@ REGRESSIONS = {
         "it read was dropped as of an older epoch until the watchdog ended the worker.",
         "openings_in_any_order",
     ),
+    3709: Regression(
+        "Taps of a user's day were deleted while a copy stood in memory; an order's id was taken again, the "
+        "copy was put once more, and no day's list named it: it would stay for ever.",
+        "deleted_records_filed_nowhere",
+    ),
+    3744: Regression(
+        "The worker was right: event time leapt by months, more hashes of what becomes final were to go than "
+        "one write deletes, and what the next ones delete was taken for wrong.",
+        "first_slice_only",
+    ),
+    9730: Regression(
+        "The same, in some processes only: which panes a write deletes was decided by where their sizes lay "
+        "in memory, so that one seed was several stories.",
+        "first_slice_only",
+    ),
 }

@@ -272,7 +272,7 @@ class World:
         return bool(self.outcome.wrong) or (enough and not self._unsent) or self.loop.steps > STEPS_MAX
 
     def _is_saved(self) -> bool:
-        """Whether Redis holds everything and its owner has nothing more to save."""
+        """Whether Redis holds everything and its owner has nothing more to save, nor to delete of figures."""
         if self._healed_at_s is None:
             return False
         is_late = self.loop.time() - self._healed_at_s > HEALED_WITHIN_S
@@ -283,7 +283,10 @@ class World:
             return False
         owner = self.holder.owner if self.holder else None
         state = owner.state if owner else None
-        return state is not None and not state.dirty
+        return state is not None and not state.dirty and not self._overdue()
+
+    def _overdue(self) -> list[str]:
+        return judge.overdue(self.redis.model.data, self.story.scope_values_max)
 
     def run(self) -> Outcome:
         """Lets the story happen, heals the world, and judges what came of it."""
@@ -325,6 +328,7 @@ class World:
             return
         final = judge.expected(self.kafka.records(), self.story.scope_values_max)
         self._wrong("at the end", self._differences(final))
+        self._wrong("at the end", self._overdue())
         self._wrong("at the end", judge.letters(self.kafka, final))
         self._wrong("on the way", judge.letters_first(self.kafka, final, self.writes))
         self._wrong("on the way", [f"a callback failed: {error!r}" for error in self.loop.errors])
