@@ -10,7 +10,7 @@ from tests.chaos import gauges
 from tests.chaos.gauges import Gauge, compare_gauges, figures, is_equal, told
 from verify.compare import Report
 from verify.rules import Rules
-from verify.totals import Totals
+from verify.totals import Range, Totals
 
 TEXT = """
 # HELP shop_pulse_orders Orders.
@@ -56,18 +56,20 @@ def test_a_gauge_equals_a_figure_or_not(gauge: float, figure: object, equal: boo
 
 
 class Service:
-    """Answers about a shop of three orders; `orders` is what it says instead of them."""
+    """Answers about a shop of three orders; `orders` is what it says instead of them, up to `until_ms`."""
 
-    def __init__(self, orders: int) -> None:
+    def __init__(self, orders: int, until_ms: int = 300_000) -> None:
         self._orders = orders
+        self._until_ms = until_ms
 
     def ask(self, _path: str, _query: dict[str, str]) -> dict[str, Any]:
         """The window as of now."""
         return {"from_ms": 0, "to_ms": 300_000}
 
-    def kpis(self, _scope: object, _span: object) -> dict[str, Any]:
+    def kpis(self, _scope: object, span: Range) -> dict[str, Any]:
         """The figures of any scope."""
-        return {"orders": self._orders, "money": {"USD": {"gmv_paid_minor": 700}}}
+        orders = self._orders if span.to_ms <= self._until_ms else 0
+        return {"orders": orders, "money": {"USD": {"gmv_paid_minor": 700}}}
 
 
 class Text:
@@ -91,8 +93,10 @@ def test_a_gauge_that_differs_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: Text())
     monkeypatch.setattr(gauges, "compare_answer", lambda *_, **__: None)
     totals = Totals(0, Rules())
-    for orders, wrong in ((3, 1), (1, 1), (2, 2)):
-        monkeypatch.setattr(gauges, "ReadService", lambda _url, _token, said=orders: Service(said))
+    # The last: the exporter was half a minute behind, and all but one agree over that window.
+    for orders, until_ms, wrong in ((3, 300_000, 1), (1, 300_000, 1), (2, 300_000, 2), (3, 270_000, 1)):
+        service = Service(orders, until_ms)
+        monkeypatch.setattr(gauges, "ReadService", lambda _url, _token, it=service: it)
         report = Report()
         compare_gauges(report, "http://nowhere", totals)
         assert len(report.differences) == wrong
