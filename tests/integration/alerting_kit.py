@@ -187,11 +187,12 @@ class Watch:
 
     def start(self) -> None:
         """Both servers, ready. Only once all shops are current: business rules want five minutes of trust."""
-        wait_until(lambda: all(shop.is_current() for shop in self._shops), "current figures", 180)
+        wait_until(lambda: all(shop.is_current() for shop in self._shops), "current figures", 600)
         for server in (self._alertmanager, self.prometheus):
             server.start()
         trusted = "shop_pulse:trusted == 1"
-        wait_until(lambda: len(self.values(trusted)) == len(self._shops), "figures that are trusted")
+        # A busy machine stumbles now and then, and trust begins anew.
+        wait_until(lambda: len(self.values(trusted)) == len(self._shops), "figures that are trusted", 600)
 
     def end(self) -> None:
         """Everything, the shops too."""
