@@ -13,10 +13,10 @@ import secrets
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import click
 import uvloop
@@ -44,8 +44,12 @@ from streams.window import DAY_MS, pane_sizes
 from streams.work import Work
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
 WAIT_S = 1.0
 STOP_S = 10.0
+# Longer than any answer that still comes.
+ANSWER_S = 30.0
 # Kafka's client looks for added partitions every five minutes only: till then moved keys are counted apart.
 COUNTS_EVERY_S = 10.0
 GC_THRESHOLDS = (100_000, 20, 100)
@@ -96,6 +100,23 @@ def _kafka_answers() -> Iterator[None]:
         raise LogUnavailableError(
             f"Kafka does not answer: check that it runs and SHOP_PULSE_KAFKA ({error})"
         ) from error
+
+
+async def answered(asked: Awaitable[T]) -> T:
+    """What Kafka's client answers. Raises LogUnavailableError for its errors, and if nothing comes at all.
+
+    Connections that are cut while it connects can make it wait for ever, and no take-over may wait with it.
+    """
+    task = asyncio.ensure_future(asked)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=ANSWER_S)
+    finally:
+        # Not waited for: the client may lose it. A retry asks by connections of its own.
+        task.cancel()
+    with _kafka_answers():
+        if not done:
+            raise TimeoutError(f"nothing for {ANSWER_S:.0f} s")
+        return task.result()
 
 
 class Worker:
@@ -242,27 +263,27 @@ class Worker:
 
     async def partition_counts(self) -> Mapping[str, int]:
         """See `log_check.Log`."""
+        return await answered(self._partition_counts())
+
+    async def _partition_counts(self) -> Mapping[str, int]:
         # Take-overs wait for it: a broker that hangs is given up as soon as by the consumer.
         admin = AIOKafkaAdminClient(
             bootstrap_servers=self._settings.kafka, request_timeout_ms=REQUEST_TIMEOUT_MS
         )
         try:
-            with _kafka_answers():
-                await admin.start()
-                counts = await partition_counts(admin, self._settings, INPUT_TOPICS)
+            await admin.start()
+            counts = await partition_counts(admin, self._settings, INPUT_TOPICS)
         finally:
             await admin.close()
         return {topic: count for topic, count in counts.items() if count}
 
     async def bounds(self, partition: int) -> Mapping[str, Bounds]:
         """See `log_check.Log`."""
-        with _kafka_answers():
-            return await self._thread.bounds(partition)
+        return await answered(self._thread.bounds(partition))
 
     async def record_at(self, topic: str, partition: int, offset: int) -> LogRecord | None:
         """See `log_check.Log`."""
-        with _kafka_answers():
-            return await record_at(self._settings, topic, partition, offset)
+        return await answered(record_at(self._settings, topic, partition, offset))
 
     def _folded(self, batch: Batch) -> None:
         self._thread.folded(batch)
