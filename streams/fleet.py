@@ -158,6 +158,7 @@ class Fleet:
                 self._held = held
                 self._hold(held)
             for owner in self.owners.values():
+                self._check_answers(owner)
                 self._check_progress(owner)
 
     def _too_far_ahead(self) -> Iterator[tuple[str, int]]:
@@ -172,6 +173,18 @@ class Fleet:
             for topic, progress in topics.items():
                 if progress.ingest_ms > min(known) + AHEAD_MAX_MS:
                     yield topic, owner.partition
+
+    def _check_answers(self, owner: Owner) -> None:
+        """Clients give up by themselves, sooner: one that does not has lost its own answer, or its task."""
+        for question in owner.questions:
+            question.looks += 1
+            if question.looks * SUPERVISE_S * 1000 > self._watchdog_ms:
+                self._work.on_fatal(
+                    PulseError(
+                        f"no answer from Redis or Kafka for partition {owner.partition} in "
+                        f"{self._watchdog_ms // 1000} s, nor an error; the worker ends to be started again"
+                    )
+                )
 
     def _check_progress(self, owner: Owner) -> None:
         waiting = owner.trouble or owner.state is None

@@ -102,6 +102,7 @@ class Outlet:
         )
         try:
             await producer.start()
+        # Also where it is cancelled: nobody else knows of its connections.
         except BaseException:
             await producer.stop()
             raise

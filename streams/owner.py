@@ -12,7 +12,8 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -50,6 +51,15 @@ def _gist(trouble: str) -> str:
     return trouble.partition(" (")[0]
 
 
+class Question:
+    """Something asked of Redis or Kafka that has no answer yet; `looks`: how often the watchdog saw it open.
+
+    Not a time: a process that was stopped for an hour, or whose clock was set, has waited for nobody.
+    """
+
+    looks = 0
+
+
 class Owner:
     """One partition number. `epoch` rises with every take-over: batches read before it are dropped."""
 
@@ -59,6 +69,7 @@ class Owner:
         self.counters = Counters()
         self.progress_at_ms = work.now_ms()
         self.trouble = ""
+        self.questions: set[Question] = set()
         self._work = work
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
@@ -116,7 +127,8 @@ class Owner:
         self.counters.takeovers += 1
         self._quiet = {topic: Quiet() for topic in offsets}
         self.made_progress()
-        await self._work.reader.open(self.partition, offsets, epoch)
+        with self._asked():
+            await self._work.reader.open(self.partition, offsets, epoch)
 
     async def _offsets(self, state: PartitionState, may_begin_late: bool) -> dict[str, int]:
         """Where to read from, once it is known that the log is still the one that was counted."""
@@ -315,7 +327,8 @@ class Owner:
         attempt = 0
         while epoch == self.epoch:
             try:
-                answer = await ask()
+                with self._asked():
+                    answer = await ask()
             except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
                 if _gist(str(error)) != _gist(self.trouble):
                     logger.error("partition %d waits: %s", self.partition, error)
@@ -329,6 +342,15 @@ class Owner:
                 self.made_progress()
             return answer if epoch == self.epoch else None
         return None
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        question = Question()
+        self.questions.add(question)
+        try:
+            yield
+        finally:
+            self.questions.discard(question)
 
     def made_progress(self) -> None:
         """The watchdog's clock starts anew."""

@@ -99,7 +99,9 @@ class Settings:
         50, "share of the users of a redirection rule that are meant to be held out, in percent", high=99
     )
     max_dirty_cells: int = _count(20_000, "cells that may wait for a guarded write before reading pauses")
-    watchdog_ms: int = _count(60_000, "lag without progress for so long ends the worker")
+    watchdog_ms: int = _count(
+        60_000, "lag without progress, or a question without an answer, for so long ends the worker"
+    )
     session_timeout_ms: int = _count(
         8_000, "how long Kafka waits for a silent worker before its partitions move"
     )

@@ -120,6 +120,13 @@ class Pipeline:
         end(self._children)
 
 
+def last_line(child: Child, patience_s: float = PATIENCE_S) -> str:
+    """What it said as it ended; fails the test if it does not end by itself with exit code 1."""
+    wait_until(lambda: not child.running, f"the end of {child.name}", patience_s)
+    assert child.exit_code == 1 and "Traceback" not in child.said(), child.said()
+    return child.said().splitlines()[-1]
+
+
 def wait_until(fact: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Returns when `fact` holds; fails the test if it never does."""
     until = time.monotonic() + patience_s

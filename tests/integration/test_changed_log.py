@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.admin import NewPartitions
 from redis import Redis
 
 from streams.local.kafka import KafkaServer
 from streams.local.ports import free_port
 from streams.local.redis import RedisServer
-from streams.topics import ALL_TOPICS
-from tests.integration.pipeline import Child, Pipeline, wait_until
-from tests.integration.test_rebuild import Asked, admin, fill, keys_of, serve
+from tests.integration.pipeline import Child, Pipeline, last_line, wait_until
+from tests.integration.test_rebuild import Asked, add_partitions, admin, fill, keys_of, serve
 
 # What a program waits for, made short or endless, before it starts.
 LOOKS_OFTEN = "streams.worker.COUNTS_EVERY_S = 0.5"
@@ -66,20 +64,6 @@ def hasty(pipeline: Pipeline) -> Iterator[Callable[..., Hasty]]:
         each.stop()
 
 
-def last_line(child: Child) -> str:
-    """What it said as it ended by itself."""
-    wait_until(lambda: not child.running, "its end", patience_s=60)
-    assert child.exit_code == 1 and "Traceback" not in child.said(), child.said()
-    return child.said().splitlines()[-1]
-
-
-def add_partitions(pipeline: Pipeline) -> None:
-    """One more for every topic."""
-    prefix = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"]
-    more = {prefix + topic: NewPartitions(total_count=3) for topic in ALL_TOPICS}
-    admin(pipeline, lambda each: each.create_partitions(more))
-
-
 @pytest.mark.parametrize(
     "changes", [(LOOKS_OFTEN,), (NEVER_LOOKS, HEARS_OF_PARTITIONS)], ids=["looks", "assigned"]
 )
@@ -94,7 +78,7 @@ def test_partitions_added_under_a_worker(
     wait_until(asked.answers, "the read service")
     events = asked.ask()["events"]
     add_partitions(pipeline)
-    line = last_line(worker)
+    line = last_line(worker, patience_s=60)
     assert "has 3 partitions, SHOP_PULSE_PARTITIONS says 2" in line
     assert "with SHOP_PULSE_PARTITIONS=3 `shop-pulse rebuild`" in line
     client: Any = Redis.from_url(pipeline.redis.url, decode_responses=True)
@@ -109,7 +93,9 @@ def test_a_topic_deleted_under_a_worker(pipeline: Pipeline, hasty: Callable[...,
     pipeline.assert_exact()
     topic = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"] + "views"
     admin(pipeline, lambda each: each.delete_topics([topic]))
-    assert "topics are missing: views; create them with `shop-pulse topics`" in last_line(worker)
+    assert "topics are missing: views; create them with `shop-pulse topics`" in last_line(
+        worker, patience_s=60
+    )
     assert "Kafka does not know all topics at the moment (views)" in worker.said()
 
 
@@ -120,6 +106,6 @@ def test_partitions_added_under_a_rebuild(pipeline: Pipeline, hasty: Callable[..
     rebuild = hasty("rebuild", NEVER_LOOKS)
     wait_until(lambda: all(client.exists(f"{prefix}.1:{{{p}}}:meta") for p in (0, 1)), "the first writes")
     add_partitions(pipeline)
-    assert "has 3 partitions, SHOP_PULSE_PARTITIONS says 2" in last_line(rebuild)
+    assert "has 3 partitions, SHOP_PULSE_PARTITIONS says 2" in last_line(rebuild, patience_s=60)
     assert "serving" not in client.hgetall(f"{prefix}:generations")
     assert {key.split("{")[1][0] for key in keys_of(client, f"{prefix}.1")} == {"0", "1"}

@@ -5,22 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
 from streams import fleet as module
 from streams.fleet import AHEAD_MAX_MS, Fleet
 from tests.owner_kit import PlainKafka, Station, eventually
-from tests.scenario_kit import MINUTE, NOON, step, view
+from tests.scenario_kit import MINUTE, NOON, Sent, step, view
 from tests.store_kit import Shelf, on_redis
 
 WATCHDOG_MS = 60_000
 LOOK_S = 0.005
+SHORT_MS = 20 * 5
 Held = list[frozenset[tuple[str, int]]]
 
 
 @asynccontextmanager
-async def _watched(station: Station) -> AsyncIterator[Held]:
+async def _watched(station: Station, watchdog_ms: int = WATCHDOG_MS) -> AsyncIterator[Held]:
     """A fleet of this one owner that looks often; which topics wait, each time that it changes."""
     held: Held = []
 
@@ -29,7 +31,7 @@ async def _watched(station: Station) -> AsyncIterator[Held]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SUPERVISE_S", LOOK_S)
-        fleet = Fleet(station.work, WATCHDOG_MS, held.append, hint, lambda _batch: None)
+        fleet = Fleet(station.work, watchdog_ms, held.append, hint, lambda _batch: None)
         fleet.owners[0] = station.owner
         fleet.start()
         try:
@@ -78,3 +80,39 @@ async def test_who_makes_no_progress_is_ended(shelf: Shelf) -> None:
         station.now_ms += 1_000
         await eventually(lambda: station.fatal != [])
     assert "no progress for 61 s on partition 0 of views" in str(station.fatal[0])
+
+
+@on_redis()
+async def test_a_question_without_an_answer_ends_the_worker(shelf: Shelf) -> None:
+    """A take-over, or a write, that hears neither an answer nor an error would stand still for ever."""
+    for hangs in ("load", "write"):
+        kafka = PlainKafka()
+        kafka.append(view("e1", NOON))
+        station = Station(shelf, kafka)
+        if hangs == "write":
+            await station.owner.take_over()
+            await station.read("views")
+        station.line.open.clear()
+        asked = asyncio.create_task(station.owner.take_over() if hangs == "load" else station.owner.flush())
+        async with _watched(station, SHORT_MS):
+            await eventually(partial(bool, station.fatal))
+            station.line.open.set()
+        await asked
+        assert "no answer from Redis or Kafka for partition 0" in str(station.fatal[0])
+
+
+@on_redis()
+async def test_whoever_hears_errors_is_left_waiting(shelf: Shelf) -> None:
+    """A worker that ended because Kafka is away would only begin anew to wait for it."""
+    kafka = PlainKafka()
+    kafka.append(Sent(topic="views", value=b"{", at=NOON))
+    station = Station(shelf, kafka)
+    await station.owner.take_over()
+    await station.read("views")
+    station.letters.trouble = "Kafka does not take dead letters"
+    flush = asyncio.create_task(station.owner.flush())
+    async with _watched(station, SHORT_MS):
+        await eventually(lambda: station.letters.tries > 4)
+        station.letters.trouble = ""
+        await flush
+    assert station.fatal == []

@@ -125,6 +125,13 @@ def admin(pipeline: Pipeline, act: Callable[[AIOKafkaAdminClient], Awaitable[Any
     asyncio.run(run())
 
 
+def add_partitions(pipeline: Pipeline) -> None:
+    """One more for every topic."""
+    prefix = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"]
+    more = {prefix + topic: NewPartitions(total_count=3) for topic in ALL_TOPICS}
+    admin(pipeline, lambda each: each.create_partitions(more))
+
+
 def keys_of(client: Any, generation: str) -> list[str]:
     """Every key of the partitions of a generation."""
     return list(client.scan_iter(match=f"{generation}:{{*"))
@@ -209,9 +216,7 @@ def test_after_another_version_rules_and_partitions(pipeline: Pipeline) -> None:
     assert run_rebuild(pipeline)["generation"].endswith(".1")
     pipeline.settings["SHOP_PULSE_ON_TIME_DAYS"] = "8"
     assert "or go on with these: `shop-pulse rebuild`" in refusal(pipeline, "worker")
-    prefix = pipeline.settings["SHOP_PULSE_TOPIC_PREFIX"]
-    more = {prefix + topic: NewPartitions(total_count=3) for topic in ALL_TOPICS}
-    admin(pipeline, lambda each: each.create_partitions(more))
+    add_partitions(pipeline)
     assert "with SHOP_PULSE_PARTITIONS=3 `shop-pulse rebuild`" in refusal(pipeline, "rebuild")
     pipeline.settings["SHOP_PULSE_PARTITIONS"] = "3"
     assert "keys moved; `shop-pulse rebuild`" in refusal(pipeline, "worker")

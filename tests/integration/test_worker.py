@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 
 from streams.local.kafka import KafkaServer
 from streams.local.redis import RedisServer
-from tests.integration.pipeline import Child, Pipeline, wait_until
+from tests.integration.pipeline import Pipeline, last_line, wait_until
 
 
 @pytest.fixture
@@ -37,14 +37,6 @@ def fill(pipeline: Pipeline, events: int = 4_000, seed: int = 1) -> None:
     """Sends events as fast as Kafka takes them."""
     sent = pipeline.run("generate", "--events", str(events), "--max-speed", "--seed", str(seed))
     assert sent.returncode == 0, sent.stderr
-
-
-def last_line(worker: Child) -> str:
-    """What the worker said as it ended; fails the test if it does not end by itself with exit code 1."""
-    wait_until(lambda: not worker.running, "the worker's end")
-    assert worker.exit_code == 1
-    assert "Traceback" not in worker.said()
-    return worker.said().splitlines()[-1]
 
 
 def test_transactions(pipeline: Pipeline) -> None:

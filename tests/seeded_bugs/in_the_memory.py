@@ -143,4 +143,12 @@ BUGS: tuple[Bug, ...] = (
         "        if False:\n",
         "tests/integration/test_fleet.py",
     ),
+    bug(
+        "silence_unnoticed",
+        "A take-over or a write that hears neither an answer nor an error is waited for without end.",
+        "streams/fleet.py",
+        "            question.looks += 1\n",
+        "",
+        "tests/integration/test_fleet.py",
+    ),
 )
