@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -27,17 +28,30 @@ REQUEST_BYTES_MAX = 4 * 1024 * 1024
 STOP_S = 5.0
 # A connection whose other end vanished is told by nothing else, and the guarded write waits behind it.
 REQUEST_TIMEOUT_MS = 10_000
+# Longer than one request: aiokafka's producer tries again by itself, without end and without a word.
+PATIENCE_S = 15.0
+NOT_TAKEN = "Kafka does not take dead letters: check the broker and `shop-pulse topics --check`"
 
 
 class OutletUnavailableError(Exception):
     """Kafka did not take the records; the text says why. Sending them again is safe."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """Records on their way, by which producer: asking again for the same ones does not send them twice."""
+
+    refusals: Sequence[Refusal]
+    by: asyncio.Future[AIOKafkaProducer]
+    task: asyncio.Future[None]
+
+
 class Outlet:
     """Producer of the two topics that Shop Pulse writes.
 
     A producer that has failed once is replaced: the task that sends for all partitions may have ended with
-    the failure, and aiokafka does not start another.
+    the failure, and aiokafka does not start another. One that is silent is replaced where a second one finds
+    the broker.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,6 +59,8 @@ class Outlet:
         # One attempt to connect, which all partitions wait for together.
         self._producer: asyncio.Future[AIOKafkaProducer] | None = None
         self._closing: set[asyncio.Future[None]] = set()
+        self._sending: dict[tuple[str, int], _Sending] = {}
+        self._doubting = False
 
     async def start(self) -> None:
         """Connects. Raises KafkaError if no broker answers."""
@@ -66,25 +82,62 @@ class Outlet:
     async def send(self, topic: str, partition: int, refusals: Sequence[Refusal]) -> None:
         """Sends refused records of one topic-partition and waits until all are acknowledged.
 
-        Raises OutletUnavailableError.
+        Raises OutletUnavailableError, also where nothing is heard: the records stay on their way then, and
+        whoever asks for the same ones again waits for them.
         """
-        late = [refusal for refusal in refusals if refusal.reason is Reason.LATE]
-        dead = [refusal for refusal in refusals if refusal.reason is not Reason.LATE]
         connecting = self._connecting()
-        try:
-            producer = await asyncio.shield(connecting)
-            for target, refused in ((LATE, late), (DEAD_LETTERS, dead)):
-                batches = self._batches(producer, topic, partition, refused)
-                name = self._settings.topic_prefix + target
-                sent = [await producer.send_batch(b, name, partition=partition) for b in batches]
-                await asyncio.gather(*sent)
+        place = topic, partition
+        sending = self._sending.get(place)
+        if sending is None or sending.refusals is not refusals or sending.by is not connecting:
+            task = asyncio.ensure_future(self._send(connecting, topic, partition, refusals))
+            # Nobody may ask for it again: its failure is told here or not at all.
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            sending = self._sending[place] = _Sending(refusals, connecting, task)
+        done, _ = await asyncio.wait({sending.task}, timeout=PATIENCE_S)
+        if not done:
+            await self._doubt(connecting)
+            raise OutletUnavailableError(f"{NOT_TAKEN} (no answer for {PATIENCE_S:.0f} s)")
+        if self._sending.get(place) is sending:
+            del self._sending[place]
         # uvloop tells by a RuntimeError that a connection was closed a moment before.
+        try:
+            sending.task.result()
         except (KafkaError, RuntimeError) as error:
             self._replace(connecting)
-            raise OutletUnavailableError(
-                "Kafka does not take dead letters: check the broker and `shop-pulse topics --check` "
-                f"({error})"
-            ) from error
+            raise OutletUnavailableError(f"{NOT_TAKEN} ({error})") from error
+
+    async def _send(
+        self,
+        connecting: asyncio.Future[AIOKafkaProducer],
+        topic: str,
+        partition: int,
+        refusals: Sequence[Refusal],
+    ) -> None:
+        late = [refusal for refusal in refusals if refusal.reason is Reason.LATE]
+        dead = [refusal for refusal in refusals if refusal.reason is not Reason.LATE]
+        producer = await asyncio.shield(connecting)
+        for target, refused in ((LATE, late), (DEAD_LETTERS, dead)):
+            batches = self._batches(producer, topic, partition, refused)
+            name = self._settings.topic_prefix + target
+            sent = [await producer.send_batch(b, name, partition=partition) for b in batches]
+            await asyncio.gather(*sent)
+
+    async def _doubt(self, silent: asyncio.Future[AIOKafkaProducer]) -> None:
+        """Replaces a silent producer if another one can connect: a broker that is away answers neither."""
+        if self._doubting or silent is not self._producer:
+            return
+        self._doubting = True
+        other = asyncio.ensure_future(self._connect())
+        try:
+            await asyncio.wait({other}, timeout=PATIENCE_S)
+        finally:
+            self._doubting = False
+            if other.done() and other.exception() is None and silent is self._producer:
+                self._replace(silent)
+                self._producer = other
+            else:
+                other.cancel()
+                self._close_later(other)
 
     def _connecting(self) -> asyncio.Future[AIOKafkaProducer]:
         if self._producer is None:
@@ -112,9 +165,12 @@ class Outlet:
         """The next to send connects anew. What others sent by this one fails, or comes to its end."""
         if failed is self._producer:
             self._producer = None
-            closing = asyncio.ensure_future(_close(failed))
-            self._closing.add(closing)
-            closing.add_done_callback(self._closing.discard)
+            self._close_later(failed)
+
+    def _close_later(self, connecting: asyncio.Future[AIOKafkaProducer]) -> None:
+        closing = asyncio.ensure_future(_close(connecting))
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
 
     def _batches(
         self, producer: AIOKafkaProducer, topic: str, partition: int, refusals: Sequence[Refusal]
@@ -153,6 +209,9 @@ class Outlet:
 async def _close(connecting: asyncio.Future[AIOKafkaProducer]) -> None:
     try:
         await (await connecting).stop()
+    except asyncio.CancelledError:
+        # One that never connected; where this very task is cancelled, it ends all the same.
+        logger.debug("a producer was given up while it connected")
     except (KafkaError, RuntimeError) as error:
         # Told already, with the records that were not taken.
         logger.debug("a producer ended with %r", error)

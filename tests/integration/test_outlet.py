@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
+import signal
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -10,6 +13,7 @@ import pytest
 from aiokafka.producer.sender import Sender
 
 from schemas.codec import Reason
+from streams import outlet as module
 from streams.batch import PlainRecord
 from streams.kafka_log import open_log
 from streams.local.kafka import KafkaServer
@@ -29,7 +33,7 @@ def refuse(offset: int) -> Refusal:
 @pytest.fixture
 def settings(kafka: KafkaServer) -> Settings:
     """Settings with topics of their own."""
-    made = Settings(kafka=kafka.bootstrap, topic_prefix="outlet.", partitions=2)
+    made = Settings(kafka=kafka.bootstrap, topic_prefix=f"outlet-{secrets.token_hex(4)}.", partitions=2)
     asyncio.run(create(made))
     return made
 
@@ -62,6 +66,74 @@ def test_a_producer_that_died_is_replaced(settings: Settings) -> None:
             return {(each.partition, dict(each.headers)["offset"]) async for each in log.records()}
 
     assert asyncio.run(run()) == {(0, b"1"), (0, b"2"), (1, b"2")}
+
+
+def _kept(settings: Settings) -> list[bytes]:
+    """The offsets in the headers of all dead letters, in order."""
+
+    async def read() -> list[bytes]:
+        async with open_log(settings, ["dead-letters"]) as log:
+            return [dict(each.headers)["offset"] async for each in log.records()]
+
+    return asyncio.run(read())
+
+
+def test_a_silent_broker_is_told_and_what_is_on_its_way_is_not_sent_again(tmp_path: Path) -> None:
+    """aiokafka's producer tries without end and without a word: whoever waits learns it, asks again, and gets
+    the answer for the same records."""
+    server = KafkaServer(tmp_path)
+    server.start()
+    settings = Settings(kafka=server.bootstrap, partitions=1)
+
+    async def run() -> None:
+        await create(settings)
+        outlet = Outlet(settings)
+        await outlet.send("views", 0, [refuse(1)])
+        refusals = [refuse(2)]
+        server.send(signal.SIGSTOP)
+        with patch.object(module, "PATIENCE_S", 0.5):
+            for _ in range(3):
+                with pytest.raises(OutletUnavailableError, match="no answer"):
+                    await outlet.send("views", 0, refusals)
+            server.send(signal.SIGCONT)
+        await outlet.send("views", 0, refusals)
+        await outlet.stop()
+
+    try:
+        asyncio.run(run())
+        assert _kept(settings) == [b"1", b"2"]
+    finally:
+        server.send(signal.SIGCONT)
+        server.stop()
+
+
+def test_a_producer_that_stays_silent_beside_a_broker_that_answers_is_replaced(settings: Settings) -> None:
+    """Its own task may hang, or have ended unseen: another one sends the records."""
+    send = Sender._send_produce_req
+
+    async def run() -> None:
+        outlet = Outlet(settings)
+        await outlet.start()
+        hung: list[Any] = []
+        over = asyncio.Event()
+
+        async def hang(sender: Any, node_id: int, batches: Any) -> None:
+            if not hung or sender in hung:
+                hung.append(sender)
+                await over.wait()
+                raise RuntimeError("the handler is closed")
+            await send(sender, node_id, batches)
+
+        refusals = [refuse(1)]
+        with patch.object(Sender, "_send_produce_req", hang):
+            with patch.object(module, "PATIENCE_S", 2.0), pytest.raises(OutletUnavailableError):
+                await outlet.send("views", 0, refusals)
+            await outlet.send("views", 0, refusals)
+            over.set()
+            await outlet.stop()
+
+    asyncio.run(run())
+    assert _kept(settings) == [b"1"]
 
 
 def test_a_broker_that_is_away_is_told() -> None:

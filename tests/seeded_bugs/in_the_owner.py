@@ -237,4 +237,20 @@ BUGS: tuple[Bug, ...] = (
         'isolation_level="read_uncommitted",\n            max_partition_fetch_bytes',
         WORKER,
     ),
+    bug(
+        "silent_producer_kept",
+        "A producer of dead letters that stays silent beside a broker that answers is kept for ever.",
+        "streams/outlet.py",
+        "        if self._doubting or silent is not self._producer:\n",
+        "        if True:\n",
+        "tests/integration/test_outlet.py",
+    ),
+    bug(
+        "refused_sent_again",
+        "Refused records that are on their way are sent once more each time that somebody asks for them.",
+        "streams/outlet.py",
+        "sending is None or sending.refusals is not refusals or sending.by is not connecting",
+        "True",
+        "tests/integration/test_outlet.py",
+    ),
 )
