@@ -32,7 +32,7 @@ simulate: setup ## owners under seeded faults; SEEDS=A:B, ARGS="--processes 2 --
 seeded-bugs: setup ## puts bugs in on purpose, one at a time: some test has to notice each; writes docs/reliability-bugs.md
 	@$(PYTHON) -m tests.seeded_bugs --write docs/reliability-bugs.md
 
-bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json
+bench: setup ## funnel-gmv through the production worker against plain Faust; ARGS=--json, ARGS=--peers for other systems
 	@$(PYTHON) -m streams bench $(ARGS)
 
 chaos: setup ## 200 faults of 22 kinds on real processes, at most 2 h, everything proved; ARGS="--faults 40 --seed 7"

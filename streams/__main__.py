@@ -19,7 +19,7 @@ from streams.errors import PulseError
 # name -> module, attribute, one line for `--help` (asking the module would import it)
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "up": ("streams.local.up", "command", "Start everything on this machine, in one go."),
-    "worker": ("streams.worker", "command", "Read the topics and keep the figures."),
+    "worker": ("streams.workers", "command", "Read the topics and keep the figures."),
     "rebuild": ("streams.rebuild", "command", "Count the log anew beside the figures served, then switch."),
     "serve": ("streams.web.serve", "command", "Answer questions: API, metrics and pages."),
     "token": ("streams.web.token_command", "command", "Make a livestream host's private link."),
@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "topics": ("streams.topics", "command", "Create the topics, or check them."),
     "dead-letters": ("streams.dead_letters", "dead_letters", "Show the latest dead letters."),
     "backtest": ("backtest.command", "command", "Measure the alert rules on seeded shops."),
-    "bench": ("tests.bench.__main__", "command", "Measure the worker against plain Faust (in a checkout)."),
+    "bench": ("tests.bench.__main__", "command", "Measure the worker against other systems (in a checkout)."),
     "render": ("dashboards.render", "command", "Write every generated file anew."),
 }
 

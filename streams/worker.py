@@ -1,4 +1,4 @@
-"""`shop-pulse worker`: reads the topics and keeps the figures in Redis, until it is told to end.
+"""One worker: reads the topics and keeps the figures in Redis, until it is told to end.
 
 It goes on with the generation of figures that is served, also when a rebuild switches to another one; the
 same worker, told which generation to fill, is the engine of a rebuild.
@@ -18,14 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 
-import click
-import uvloop
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from schemas.events import INPUT_TOPICS
-from streams import settings as settings_module
 from streams.agents import create_app
 from streams.batch import Batch, LogRecord
 from streams.commission import Settlement
@@ -301,18 +298,6 @@ class Worker:
             await self._thread.hint_offsets(places)
         except KafkaError as error:
             logger.info("Kafka did not take the offsets meant for lag tools: %s", error)
-
-
-@click.command()
-def command() -> None:
-    """Read the topics and keep the figures in Redis, until SIGTERM or Ctrl-C."""
-    settings = settings_module.load()
-    prepare_process(logging.INFO)
-
-    async def main() -> None:
-        await Worker(settings).run()
-
-    uvloop.run(main())
 
 
 def prepare_process(level: int) -> None:

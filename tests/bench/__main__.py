@@ -15,14 +15,18 @@ from typing import cast
 import click
 
 from streams.errors import PulseError
-from tests.bench import plain_faust, shop_pulse, shop_pulse_all
+from tests.bench import plain_faust, shop_pulse, shop_pulse_2, shop_pulse_all
 from tests.bench.data import Dataset, load
 from tests.bench.harness import Contestant, Place, Servers, Timing, bench_folder, compete, servers
 from tests.bench.machine import described
+from tests.bench.peers.all import PEERS
 from tests.bench.report import as_json, as_table
 
-CONTESTANTS: tuple[Contestant, ...] = (shop_pulse, shop_pulse_all, plain_faust)
+OWN: tuple[Contestant, ...] = (shop_pulse, shop_pulse_2, shop_pulse_all, plain_faust)
+CONTESTANTS: tuple[Contestant, ...] = (*OWN, *PEERS)
 NAMES = tuple(contestant.NAME for contestant in CONTESTANTS)
+# They need so long for each event that they get fewer.
+SLOW = frozenset({"plain_faust", "quix_streams"})
 PROFILE_LINES = 40
 
 
@@ -53,7 +57,7 @@ def measure(
         timings: dict[str, list[Timing]] = {contestant.NAME: [] for contestant in contestants}
         for number in range(1, runs + 1):
             for contestant in contestants:
-                dataset = few if contestant is plain_faust else many
+                dataset = few if contestant.NAME in SLOW else many
                 timing = compete(contestant, Place(started, dataset, f"{contestant.NAME}-{number}", folder))
                 timings[contestant.NAME].append(timing)
                 speed = timing.events_per_s
@@ -78,15 +82,22 @@ def profile(folder: Path, target: Path, contestant: Contestant, events: int, see
 @click.option(
     "--events", type=click.IntRange(1), default=1_000_000, show_default=True, help="For the worker."
 )
-@click.option("--plain-events", type=click.IntRange(1), default=20_000, show_default=True, help="For Faust.")
+@click.option(
+    "--plain-events",
+    type=click.IntRange(1),
+    default=20_000,
+    show_default=True,
+    help="For the slow ones: plain Faust, Quix Streams.",
+)
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Of each contestant.")
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Of the records.")
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice(NAMES),
-    help="These contestants alone; repeatable, default all.",
+    help="These contestants alone; repeatable.",
 )
+@click.option("--peers", is_flag=True, help="Other systems, too: Quix, Bytewax, Kafka Streams, Flink, Rust.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
 @click.option(
     "--profile",
@@ -94,12 +105,13 @@ def profile(folder: Path, target: Path, contestant: Contestant, events: int, see
     type=click.Path(dir_okay=False, path_type=Path),
     help="No contest: one run of the first Shop Pulse contestant under cProfile, written to this file.",
 )
-def command(only: tuple[str, ...], json_wanted: bool, target: Path | None, **sizes: int) -> None:
-    """Measure the production worker against plain Faust, on servers started for it, totals verified."""
-    contestants = [each for each in CONTESTANTS if not only or each.NAME in only]
+def command(only: tuple[str, ...], peers: bool, json_wanted: bool, target: Path | None, **sizes: int) -> None:
+    """Measure the production worker against others, on servers started for it, totals verified."""
+    entered = CONTESTANTS if peers or only else OWN
+    contestants = [each for each in entered if not only or each.NAME in only]
     with bench_folder() as folder:
-        if target is not None and contestants[0] is plain_faust:
-            raise PulseError("--profile is for the worker of Shop Pulse: leave out --only plain_faust")
+        if target is not None and contestants[0] not in (shop_pulse, shop_pulse_all):
+            raise PulseError("--profile is for the worker of Shop Pulse: name it with --only")
         if target is not None:
             profile(folder, target, contestants[0], sizes["events"], sizes["seed"])
             return

@@ -108,6 +108,7 @@ class Timing:
         events: all of the run.
         seconds: from the start of the process to the last event in Redis.
         steady_events, steady_s: the steady part; both 0 if all was done at first sight.
+        warm_events, warm_s: what came after half of the events: compilers have done their work by then.
         cpu: processor time in the steady part by process: worker, redis, kafka.
         peak_rss_mib: of the worker.
     """
@@ -116,6 +117,8 @@ class Timing:
     seconds: float
     steady_events: int
     steady_s: float
+    warm_events: int
+    warm_s: float
     cpu: Mapping[str, Cpu]
     peak_rss_mib: float
 
@@ -123,6 +126,11 @@ class Timing:
     def events_per_s(self) -> float | None:
         """Steady speed; None if the run was too short to see any."""
         return self.steady_events / self.steady_s if self.steady_events else None
+
+    @property
+    def warm_events_per_s(self) -> float | None:
+        """Speed of the second half; None if the run was too short to see any."""
+        return self.warm_events / self.warm_s if self.warm_events else None
 
     @property
     def cpu_us(self) -> dict[str, float] | None:
@@ -153,10 +161,10 @@ def timed(place: Place, program: Program, done: Callable[[], int], interval_s: f
     """Starts the program and asks `done` how many events are in Redis, until all are."""
     total = place.dataset.totals.events
     pids = {"redis": place.servers.redis.pid, "kafka": place.servers.kafka.pid}
-    launched_s = moved_s = first_s = time.perf_counter()
+    launched_s = moved_s = first_s = half_s = time.perf_counter()
     program.launch()
     pids["worker"] = program.pid
-    seen = first_seen = 0
+    seen = first_seen = half_seen = 0
     before: dict[str, Cpu] = {}
     while seen < total:
         time.sleep(interval_s)
@@ -165,6 +173,8 @@ def timed(place: Place, program: Program, done: Callable[[], int], interval_s: f
             if not seen:
                 first_seen, first_s = now_seen, now_s
                 before = {name: cpu_of(pid) for name, pid in pids.items()}
+            if seen < total / 2 <= now_seen:
+                half_seen, half_s = now_seen, now_s
             seen, moved_s = now_seen, now_s
         elif now_s - moved_s > STANDSTILL_S or not program.running:
             raise PulseError(
@@ -178,6 +188,8 @@ def timed(place: Place, program: Program, done: Callable[[], int], interval_s: f
         seconds=moved_s - launched_s,
         steady_events=seen - first_seen,
         steady_s=moved_s - first_s,
+        warm_events=seen - half_seen,
+        warm_s=moved_s - half_s,
         cpu={name: cpu_of(pid) - before[name] for name, pid in pids.items()},
         peak_rss_mib=peak_rss_mib(program.pid),
     )

@@ -17,7 +17,7 @@ _LIBRARIES = ("faust-streaming", "aiokafka", "msgspec", "redis", "uvloop")
 
 @dataclass(frozen=True)
 class Cpu:
-    """Processor time of a process, in seconds since it began; `main_s` is the part of its main thread."""
+    """Processor time of a process and its children, in seconds; `main_s`: that of their main threads."""
 
     total_s: float
     main_s: float
@@ -27,8 +27,20 @@ class Cpu:
 
 
 def cpu_of(pid: int) -> Cpu:
-    """What this process has used so far."""
-    return Cpu(_seconds(Path(f"/proc/{pid}/stat")), _seconds(Path(f"/proc/{pid}/task/{pid}/stat")))
+    """What this process and its children have used so far."""
+    pids = _with_children(pid)
+    return Cpu(
+        sum(_seconds(Path(f"/proc/{each}/stat")) for each in pids),
+        sum(_seconds(Path(f"/proc/{each}/task/{each}/stat")) for each in pids),
+    )
+
+
+def _with_children(pid: int) -> list[int]:
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text(encoding="ascii").split():
+            found += _with_children(int(child))
+    return found
 
 
 def _seconds(stat: Path) -> float:
@@ -38,11 +50,15 @@ def _seconds(stat: Path) -> float:
 
 
 def peak_rss_mib(pid: int) -> float:
-    """The most memory that this process has held."""
+    """The most memory that this process has held, and each of its children."""
+    return sum(map(_peak_kib, _with_children(pid))) / 1024
+
+
+def _peak_kib(pid: int) -> int:
     found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     if found is None:
         raise ValueError(f"/proc/{pid}/status names no peak")
-    return int(found[1]) / 1024
+    return int(found[1])
 
 
 def described(redis_version: str) -> dict[str, object]:

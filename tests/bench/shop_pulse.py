@@ -34,12 +34,14 @@ class ProfiledWorker(Command):
         return [sys.executable, "-m", "cProfile", "-o", str(self._profile), "-m", "streams", "worker"]
 
 
-def prepare(place: Place, figures: str = "funnel-gmv") -> Program:
-    """`shop-pulse worker`."""
+def prepare(place: Place, figures: str = "funnel-gmv", processes: int = 1) -> Program:
+    """`shop-pulse worker`, or several of them under one command."""
     environment = dict(place.environment(FIGURES=figures))
     if place.profile is not None:
         return ProfiledWorker(place, place.profile, environment)
-    return Command(NAME, ["worker"], place.folder / f"{place.name}.log", environment)
+    return Command(
+        NAME, ["worker", "--processes", str(processes)], place.folder / f"{place.name}.log", environment
+    )
 
 
 def run(place: Place, program: Program) -> Timing:

@@ -1,0 +1,146 @@
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.apache.flink.api.common.eventtime.WatermarkStrategy;
+import org.apache.flink.api.common.serialization.AbstractDeserializationSchema;
+import org.apache.flink.api.connector.sink2.Sink;
+import org.apache.flink.api.connector.sink2.StatefulSinkWriter;
+import org.apache.flink.api.connector.sink2.SupportsWriterState;
+import org.apache.flink.api.connector.sink2.WriterInitContext;
+import org.apache.flink.connector.kafka.source.KafkaSource;
+import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
+import org.apache.flink.core.io.SimpleVersionedSerializer;
+import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
+import redis.clients.jedis.Jedis;
+import redis.clients.jedis.Transaction;
+
+/**
+ * Flink, in one process with as many subtasks as the machine has cores: a Kafka source chained to a sink that keeps
+ * sums as its state and writes those that changed, as absolute values, at each checkpoint. A crash rolls the sums back
+ * to the last checkpoint and Redis follows: right in the end, as long as the number of subtasks stays.
+ */
+public class FunnelGmv {
+    private static final String NAME = System.getenv("PEER_NAME");
+
+    static class Sums implements Sink<byte[]>, SupportsWriterState<byte[], String> {
+        @Override
+        public Writer createWriter(WriterInitContext context) {
+            return restoreWriter(context, List.of());
+        }
+
+        @Override
+        public Writer restoreWriter(WriterInitContext context, Collection<String> state) {
+            return new Writer(context.getTaskInfo().getIndexOfThisSubtask(), state);
+        }
+
+        @Override
+        public SimpleVersionedSerializer<String> getWriterStateSerializer() {
+            return new Lines();
+        }
+    }
+
+    static class Writer implements StatefulSinkWriter<byte[], String> {
+        private final Map<String, Long> sums = new HashMap<>();
+        private final Set<String> dirty = new HashSet<>();
+        private final Jedis redis = new Jedis("127.0.0.1", Integer.parseInt(System.getenv("PEER_REDIS_PORT")));
+        private final String part;
+
+        Writer(int subtask, Collection<String> state) {
+            part = String.valueOf(subtask);
+            for (String line : state) {
+                int end = line.lastIndexOf(' ');
+                add(line.substring(0, end), Long.parseLong(line.substring(end + 1)));
+            }
+        }
+
+        private void add(String name, long amount) {
+            sums.merge(name, amount, Long::sum);
+            dirty.add(name);
+        }
+
+        @Override
+        public void write(byte[] value, Context context) throws IOException {
+            Facts facts = Facts.of(value);
+            add("counts " + facts.count(), 1);
+            if (facts.valueMinor() != 0) {
+                add("gmv " + facts.gmv(), facts.valueMinor());
+            }
+            add("done", 1);
+        }
+
+        @Override
+        public void flush(boolean endOfInput) {
+            if (dirty.isEmpty()) {
+                return;
+            }
+            Transaction write = redis.multi();
+            for (String name : dirty) {
+                String sum = String.valueOf(sums.get(name));
+                int space = name.indexOf(' ');
+                if (space < 0) {
+                    write.hset(NAME + ":done", part, sum);
+                } else {
+                    write.hset(NAME + ":" + name.substring(0, space) + ":" + part, name.substring(space + 1), sum);
+                }
+            }
+            write.exec();
+            dirty.clear();
+        }
+
+        @Override
+        public List<String> snapshotState(long checkpointId) {
+            return sums.entrySet().stream().map(each -> each.getKey() + " " + each.getValue()).toList();
+        }
+
+        @Override
+        public void close() {
+            redis.close();
+        }
+    }
+
+    static class Lines implements SimpleVersionedSerializer<String> {
+        @Override
+        public int getVersion() {
+            return 1;
+        }
+
+        @Override
+        public byte[] serialize(String line) {
+            return line.getBytes(StandardCharsets.UTF_8);
+        }
+
+        @Override
+        public String deserialize(int version, byte[] bytes) {
+            return new String(bytes, StandardCharsets.UTF_8);
+        }
+    }
+
+    static class Raw extends AbstractDeserializationSchema<byte[]> {
+        @Override
+        public byte[] deserialize(byte[] message) {
+            return message;
+        }
+    }
+
+    public static void main(String[] args) throws Exception {
+        StreamExecutionEnvironment flow = StreamExecutionEnvironment.createLocalEnvironment();
+        flow.enableCheckpointing(200);
+        flow.getConfig().enableObjectReuse();
+        KafkaSource<byte[]> source =
+                KafkaSource.<byte[]>builder()
+                        .setBootstrapServers(System.getenv("PEER_KAFKA"))
+                        .setGroupId(NAME)
+                        .setTopics(Arrays.asList(System.getenv("PEER_TOPICS").split(",")))
+                        .setStartingOffsets(OffsetsInitializer.earliest())
+                        .setValueOnlyDeserializer(new Raw())
+                        .build();
+        flow.fromSource(source, WatermarkStrategy.noWatermarks(), "events").sinkTo(new Sums());
+        flow.execute(NAME);
+    }
+}

@@ -1,0 +1,77 @@
+"""Several workers under one command, as `shop-pulse worker --processes N` runs them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from streams.local.kafka import KafkaServer
+from streams.local.redis import RedisServer
+from tests.integration.pipeline import Child, Pipeline, last_line, wait_until
+
+PARTITIONS = 4
+
+
+@pytest.fixture
+def pipeline(kafka: KafkaServer, new_redis: Callable[..., RedisServer], tmp_path: Path) -> Iterator[Pipeline]:
+    """A pipeline of four partition numbers."""
+    made = Pipeline(kafka, new_redis(), tmp_path, partitions=PARTITIONS)
+    made.create_topics()
+    yield made
+    made.end()
+
+
+def owners(pipeline: Pipeline) -> list[str]:
+    """Who has written each partition number last."""
+    client = Redis.from_url(pipeline.redis.url, decode_responses=True)
+    keys = [f"{pipeline.settings['SHOP_PULSE_REDIS_PREFIX']}:{{{p}}}:meta" for p in range(PARTITIONS)]
+    return [str(client.hget(key, "owner")) for key in keys]
+
+
+def started(pipeline: Pipeline) -> Child:
+    """The command, once both of its workers own partition numbers."""
+    child = pipeline.start("workers", "worker", "--processes", "2")
+    wait_until(lambda: len(set(owners(pipeline)) - {"None"}) == 2, "both workers to write")
+    return child
+
+
+def children_of(child: Child) -> list[int]:
+    """The process ids of its workers."""
+    found = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="ascii")
+    return list(map(int, found.split()))
+
+
+def test_several_workers_share_the_partition_numbers_and_end_together(pipeline: Pipeline) -> None:
+    """Each owns a half and all figures are exact; SIGTERM has all of them save and end in order."""
+    pipeline.settings["SHOP_PULSE_INSTANCE_ID"] = "host"
+    child = started(pipeline)
+    assert sorted(owners(pipeline)) == ["host-1", "host-1", "host-2", "host-2"]
+    sent = pipeline.run("generate", "--events", "4000", "--max-speed")
+    assert sent.returncode == 0, sent.stderr
+    pipeline.assert_exact()
+    workers = children_of(child)
+    child.send(signal.SIGTERM)
+    wait_until(lambda: not child.running, "the end of all")
+    assert child.exit_code == 0, child.said()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_where_one_worker_ends_all_end(pipeline: Pipeline) -> None:
+    """One line says which one, and how; whoever starts services again starts all of them."""
+    child = started(pipeline)
+    workers = children_of(child)
+    os.kill(workers[1], signal.SIGKILL)
+    assert "worker 2 of 2 ended by itself (killed by SIGKILL)" in last_line(child)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+
+
+def test_more_workers_than_partition_numbers_are_refused(pipeline: Pipeline) -> None:
+    """The fifth of four would wait for ever for something to do."""
+    done = pipeline.run("worker", "--processes", "5")
+    assert done.returncode == 1
+    assert "--processes 5 is more than SHOP_PULSE_PARTITIONS (4)" in done.stderr
