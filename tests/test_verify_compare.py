@@ -164,6 +164,19 @@ def test_rooms_of_a_pane() -> None:
     ]
 
 
+def test_a_room_that_nothing_is_left_of() -> None:
+    """What was booked in a live and taken back leaves zeros: the hash is named until its pane goes."""
+    snapshot = found()
+    snapshot.listed.add(("1h", NOON))
+    snapshot.rooms["1h", NOON] = {"room:L:1"}
+    snapshot.panes[ROOM] = {"items|pp1": 0, "orders:USD|m3": 0}
+    assert compared(expected(), snapshot).differences == []
+    snapshot.panes[ROOM] = {"items|pp1": 0, "orders:USD|m3": 1}
+    assert [d.what for d in compared(expected(), snapshot).differences] == ["orders:USD", "rooms"]
+    del snapshot.panes[ROOM]
+    assert [d.what for d in compared(expected(), snapshot).differences] == ["rooms"]
+
+
 def test_rooms_that_are_being_deleted() -> None:
     """A pane past its retention stays listed while rooms of it are left; other cells there differ."""
     old = NOON - 36 * DAY
