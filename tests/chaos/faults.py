@@ -36,7 +36,7 @@ def run(place: Place, fault: Fault) -> Run:
 
 def _drawn(place: Place, fault: Fault, most: int) -> list[Command]:
     rng = random.Random(fault.seed)
-    return rng.sample(place.workers, rng.randint(1, most))
+    return rng.sample(place.victims, rng.randint(1, min(most, len(place.victims))))
 
 
 def _share(fault: Fault) -> float:
@@ -49,7 +49,7 @@ def _share(fault: Fault) -> float:
 
 def worker_kill(place: Place, fault: Fault) -> Run:
     """kill -9 of one, two or all."""
-    victims = _drawn(place, fault, len(place.workers))
+    victims = _drawn(place, fault, len(place.victims))
     place.down.update(each.name for each in victims)
     for each in victims:
         each.kill()

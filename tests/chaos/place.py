@@ -35,9 +35,10 @@ class Place:
         down: names of programs that a fault keeps down; all others are started again when they end.
         ended: what ended by itself, with its last line.
         sending: whether a source that ends is followed by another.
+        victims: workers that faults may end or stop: all but `spared` of them.
     """
 
-    def __init__(self, folder: Path, *, rate: int, seed: int) -> None:
+    def __init__(self, folder: Path, *, rate: int, seed: int, spared: int = 0) -> None:
         self.folder = folder
         self.background = Background()
         self.kafka = ChaosKafka(folder / "kafka", self.background)
@@ -55,6 +56,7 @@ class Place:
         }
         self._proxied = {"SHOP_PULSE_KAFKA": self.kafka.proxied, "SHOP_PULSE_REDIS": self.redis.url}
         self.workers = [self.worker(number) for number in range(WORKERS)]
+        self.victims = self.workers[spared:]
         self.guest = self.worker(WORKERS)
         port = free_port()
         service = self.environment() | self._proxied | {"SHOP_PULSE_API_PORT": str(port)}

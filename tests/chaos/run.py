@@ -173,10 +173,11 @@ def run(
 ) -> Result:
     """Does the steps, as many as begin within `minutes`, and proves what came of them.
 
-    `every_s`: from the beginning of a step to that of the next one, at least. `all_scopes`: the API is asked
+    `every_s`: from the beginning of a step to that of the next one, at least: a soak, which leaves one worker
+    alone, since memory is comparable within the life of a process only. `all_scopes`: the API is asked
     for every scope, not for the largest of each kind.
     """
-    place = Place(folder, rate=rate, seed=seed)
+    place = Place(folder, rate=rate, seed=seed, spared=1 if every_s else 0)
     monitor = Monitor(
         place.background,
         place.kafka.bootstrap,
