@@ -15,14 +15,14 @@ from typing import cast
 import click
 
 from streams.errors import PulseError
-from tests.bench import plain_faust, shop_pulse, shop_pulse_2, shop_pulse_all
+from tests.bench import shop_pulse, shop_pulse_2, shop_pulse_all
 from tests.bench.data import Dataset, load
 from tests.bench.harness import Contestant, Place, Servers, Timing, bench_folder, compete, servers
 from tests.bench.machine import described
-from tests.bench.peers.all import PEERS
+from tests.bench.peers.all import PEERS, PLAIN_FAUST
 from tests.bench.report import as_json, as_table
 
-OWN: tuple[Contestant, ...] = (shop_pulse, shop_pulse_2, shop_pulse_all, plain_faust)
+OWN: tuple[Contestant, ...] = (shop_pulse, shop_pulse_2, shop_pulse_all, PLAIN_FAUST)
 CONTESTANTS: tuple[Contestant, ...] = (*OWN, *PEERS)
 NAMES = tuple(contestant.NAME for contestant in CONTESTANTS)
 # They need so long for each event that they get fewer.

@@ -7,10 +7,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.bench.peers.common import HERE, Peer, Recipe
+from tests.bench.harness import Place
+from tests.bench.peers.common import HERE, Peer, Recipe, table
 
 # -Xmx as large as what the others of a run leave on 24 GiB is no advantage: these need far less.
 JAVA: Final = ["java", "-Xms256m", "-Xmx2g", "--add-opens=java.base/java.util=ALL-UNNAMED"]
+
+
+class PlainFaust(Peer):
+    """A Faust app as its documentation teaches it, which says nowhere how far it is.
+
+    It has advantages (it judges nothing, drops no repeated id, would count twice after a crash, and reads
+    only the topics that hold records) and gets fewer events, since it needs longer for each.
+    """
+
+    # A look reads a hash of thousands of fields; a run takes many seconds.
+    poll_s = 0.25
+
+    def done(self, place: Place) -> int:
+        """The sum of its counts: each event is in exactly one."""
+        return table(place, "counts").total()
 
 
 def _venv(app: str, *requirements: str, command: Sequence[str] = ()) -> Recipe:
@@ -35,13 +51,26 @@ def _maven(folder: str, main: str) -> Recipe:
         return [[*maven, "compile", "dependency:copy-dependencies", f"-DoutputDirectory={into / 'lib'}"]]
 
     return Recipe(
-        sources=[folder],
+        sources=[folder, "jvm"],
         tools=["java", "mvn"],
         steps=steps,
         command=lambda into: [*JAVA, "-cp", f"{into / 'classes'}:{into / 'lib'}/*", main],
     )
 
 
+PLAIN_FAUST: Final = PlainFaust(
+    "plain_faust",
+    Recipe(
+        sources=["plain_faust_app.py"],
+        tools=[],
+        steps=lambda _folder: [],
+        command=lambda _folder: [
+            *(sys.executable, "-m", "tests.bench.peers.plain_faust_app"),
+            *("worker", "-l", "warn", "--without-web"),
+        ],
+    ),
+)
+# What has to be fetched first.
 PEERS: Final = (
     Peer("quix_streams", _venv("quix_app.py", "quixstreams==3.28.1", "redis==5.2.1")),
     Peer(

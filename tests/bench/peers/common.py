@@ -1,8 +1,8 @@
 """What all peers have in common: how one is built, started, watched and checked.
 
 Each keeps three kinds of hashes in Redis, over which the bench adds up: `NAME:counts:PART`
-(``live|type|minute`` -> events), `NAME:gmv:PART` (``live|minute`` -> minor units) and `NAME:done`
-(PART -> events that are in the other two). A part is whatever the peer divides its work into.
+(``live|type|minute`` -> events), `NAME:gmv:PART` (``live|minute`` -> minor units) and, but for plain Faust,
+`NAME:done` (PART -> events that are in the other two). A part is whatever the peer divides its work into.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from tests.bench.harness import Place, Timing, expect_equal, timed
 HERE: Final = Path(__file__).parent
 BUILT: Final = Path(__file__).resolve().parents[3] / ".deps" / "peers"
 BUILD_S: Final = 1_800
-POLL_S: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,8 @@ class Recipe:
 class Peer:
     """A contestant of the bench that is somebody else's engine (see `harness.Contestant`)."""
 
+    poll_s = 0.02
+
     def __init__(self, name: str, recipe: Recipe) -> None:
         self.NAME = name
         self.recipe = recipe
@@ -57,21 +58,21 @@ class Peer:
         return _Started(self.NAME, place, self.recipe.command(build(self.NAME, self.recipe)))
 
     def run(self, place: Place, program: Program) -> Timing:
-        """Progress = what it says is in Redis, which it writes together with it."""
-        client = place.servers.client()
+        """Its progress is looked at often enough to see it begin, and seldom enough not to be felt."""
+        return timed(place, program, lambda: self.done(place), self.poll_s)
 
-        def done() -> int:
-            return sum(map(int, cast("list[str]", client.hvals(f"{place.name}:done"))))
-
-        return timed(place, program, done, POLL_S)
+    def done(self, place: Place) -> int:
+        """How many events are in Redis: it says so, and writes that together with them."""
+        stored = place.servers.client().hvals(f"{place.name}:done")
+        return sum(map(int, cast("list[str]", stored)))
 
     def check(self, place: Place) -> None:
         """Both of its tables."""
         counts, gmv = Counter[tuple[str, str, int]](), Counter[tuple[str, int]]()
-        for name, count in _table(place, "counts").items():
+        for name, count in table(place, "counts").items():
             live_id, event_type, minute_ms = name.split("|")
             counts[live_id, event_type, int(minute_ms)] = count
-        for name, amount in _table(place, "gmv").items():
+        for name, amount in table(place, "gmv").items():
             live_id, minute_ms = name.split("|")
             gmv[live_id, int(minute_ms)] = amount
         expect_equal(self.NAME, "counts", counts, place.dataset.totals.counts)
@@ -131,9 +132,10 @@ def _sum_of(recipe: Recipe) -> int:
     return found
 
 
-def _table(place: Place, table: str) -> Counter[str]:
+def table(place: Place, name: str) -> Counter[str]:
+    """One of a peer's tables, added up over its parts."""
     client, found = place.servers.client(), Counter[str]()
-    for key in client.scan_iter(f"{place.name}:{table}:*"):
-        for name, amount in cast("dict[str, str]", client.hgetall(key)).items():
-            found[name] += int(amount)
+    for key in client.scan_iter(f"{place.name}:{name}:*"):
+        for field, amount in cast("dict[str, str]", client.hgetall(key)).items():
+            found[field] += int(amount)
     return found

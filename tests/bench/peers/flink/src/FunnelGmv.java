@@ -3,10 +3,8 @@ import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.Collection;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import org.apache.flink.api.common.eventtime.WatermarkStrategy;
 import org.apache.flink.api.common.serialization.AbstractDeserializationSchema;
 import org.apache.flink.api.connector.sink2.Sink;
@@ -17,8 +15,6 @@ import org.apache.flink.connector.kafka.source.KafkaSource;
 import org.apache.flink.connector.kafka.source.enumerator.initializer.OffsetsInitializer;
 import org.apache.flink.core.io.SimpleVersionedSerializer;
 import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
-import redis.clients.jedis.Jedis;
-import redis.clients.jedis.Transaction;
 
 /**
  * Flink, in one process with as many subtasks as the machine has cores: a Kafka source chained to a sink that keeps
@@ -47,12 +43,10 @@ public class FunnelGmv {
 
     static class Writer implements StatefulSinkWriter<byte[], String> {
         private final Map<String, Long> sums = new HashMap<>();
-        private final Set<String> dirty = new HashSet<>();
-        private final Jedis redis = new Jedis("127.0.0.1", Integer.parseInt(System.getenv("PEER_REDIS_PORT")));
-        private final String part;
+        private final Tables tables;
 
         Writer(int subtask, Collection<String> state) {
-            part = String.valueOf(subtask);
+            tables = new Tables(subtask);
             for (String line : state) {
                 int end = line.lastIndexOf(' ');
                 add(line.substring(0, end), Long.parseLong(line.substring(end + 1)));
@@ -61,36 +55,17 @@ public class FunnelGmv {
 
         private void add(String name, long amount) {
             sums.merge(name, amount, Long::sum);
-            dirty.add(name);
+            tables.hasChanged(name);
         }
 
         @Override
         public void write(byte[] value, Context context) throws IOException {
-            Facts facts = Facts.of(value);
-            add("counts " + facts.count(), 1);
-            if (facts.valueMinor() != 0) {
-                add("gmv " + facts.gmv(), facts.valueMinor());
-            }
-            add("done", 1);
+            Tables.count(Facts.of(value), this::add);
         }
 
         @Override
         public void flush(boolean endOfInput) {
-            if (dirty.isEmpty()) {
-                return;
-            }
-            Transaction write = redis.multi();
-            for (String name : dirty) {
-                String sum = String.valueOf(sums.get(name));
-                int space = name.indexOf(' ');
-                if (space < 0) {
-                    write.hset(NAME + ":done", part, sum);
-                } else {
-                    write.hset(NAME + ":" + name.substring(0, space) + ":" + part, name.substring(space + 1), sum);
-                }
-            }
-            write.exec();
-            dirty.clear();
+            tables.write(sums::get);
         }
 
         @Override
@@ -100,7 +75,7 @@ public class FunnelGmv {
 
         @Override
         public void close() {
-            redis.close();
+            tables.close();
         }
     }
 

@@ -1,9 +1,7 @@
 import java.time.Duration;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
-import java.util.Set;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -16,8 +14,6 @@ import org.apache.kafka.streams.processor.api.ProcessorContext;
 import org.apache.kafka.streams.processor.api.Record;
 import org.apache.kafka.streams.state.KeyValueStore;
 import org.apache.kafka.streams.state.Stores;
-import redis.clients.jedis.Jedis;
-import redis.clients.jedis.Transaction;
 
 /**
  * Kafka Streams: one task a partition number over all topics, sums in a store with a changelog, and every 200 ms the
@@ -30,61 +26,34 @@ public class FunnelGmv {
     private static final String NAME = System.getenv("PEER_NAME");
 
     static class Adder implements Processor<byte[], byte[], Void, Void> {
-        private final Set<String> dirty = new HashSet<>();
         private KeyValueStore<String, Long> sums;
-        private Jedis redis;
-        private String part;
+        private Tables tables;
 
         @Override
         public void init(ProcessorContext<Void, Void> context) {
             sums = context.getStateStore(STORE);
-            redis = new Jedis("127.0.0.1", Integer.parseInt(System.getenv("PEER_REDIS_PORT")));
-            part = String.valueOf(context.taskId().partition());
-            context.schedule(FLUSH, PunctuationType.WALL_CLOCK_TIME, time -> flush());
+            tables = new Tables(context.taskId().partition());
+            context.schedule(FLUSH, PunctuationType.WALL_CLOCK_TIME, time -> tables.write(sums::get));
         }
 
         @Override
         public void process(Record<byte[], byte[]> record) {
-            Facts facts;
             try {
-                facts = Facts.of(record.value());
+                Tables.count(Facts.of(record.value()), this::add);
             } catch (java.io.IOException error) {
                 throw new java.io.UncheckedIOException(error);
             }
-            add("counts " + facts.count(), 1);
-            if (facts.valueMinor() != 0) {
-                add("gmv " + facts.gmv(), facts.valueMinor());
-            }
-            add("done", 1);
         }
 
         private void add(String name, long amount) {
             Long sum = sums.get(name);
             sums.put(name, sum == null ? amount : sum + amount);
-            dirty.add(name);
-        }
-
-        private void flush() {
-            if (dirty.isEmpty()) {
-                return;
-            }
-            Transaction write = redis.multi();
-            for (String name : dirty) {
-                String sum = String.valueOf(sums.get(name));
-                int space = name.indexOf(' ');
-                if (space < 0) {
-                    write.hset(NAME + ":done", part, sum);
-                } else {
-                    write.hset(NAME + ":" + name.substring(0, space) + ":" + part, name.substring(space + 1), sum);
-                }
-            }
-            write.exec();
-            dirty.clear();
+            tables.hasChanged(name);
         }
 
         @Override
         public void close() {
-            redis.close();
+            tables.close();
         }
     }
 

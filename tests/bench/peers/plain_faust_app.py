@@ -1,4 +1,4 @@
-"""The app that `plain_faust` runs: one agent, JSON by Faust's own codec, one Redis pipeline an event."""
+"""Plain Faust as its documentation teaches it: one agent, Faust's JSON codec, one Redis pipeline an event."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 import faust
 from redis.asyncio import Redis
 
-NAME = os.environ["PLAIN_FAUST_NAME"]
+NAME = os.environ["PEER_NAME"]
 MINUTE_MS = 60_000
 
 app = faust.App(
-    NAME, broker=os.environ["PLAIN_FAUST_KAFKA"], datadir=os.environ["PLAIN_FAUST_DATA"], key_serializer="raw"
+    NAME,
+    broker=f"kafka://{os.environ['PEER_KAFKA']}",
+    datadir=os.environ["PEER_DATA"],
+    key_serializer="raw",
 )
-events = app.topic(*os.environ["PLAIN_FAUST_TOPICS"].split(","), value_serializer="json")
-client = Redis.from_url(os.environ["PLAIN_FAUST_REDIS"])
+events = app.topic(*os.environ["PEER_TOPICS"].split(","), value_serializer="json")
+client = Redis(port=int(os.environ["PEER_REDIS_PORT"]))
 
 
 async def count(stream: Any) -> None:
@@ -23,9 +26,9 @@ async def count(stream: Any) -> None:
     async for event in stream:
         live_id, minute_ms = event["live_id"], event["event_time_ms"] // MINUTE_MS * MINUTE_MS
         async with client.pipeline(transaction=False) as pipeline:
-            pipeline.hincrby(f"{NAME}:counts", f"{live_id}|{event['event_type']}|{minute_ms}", 1)
+            pipeline.hincrby(f"{NAME}:counts:0", f"{live_id}|{event['event_type']}|{minute_ms}", 1)
             if event["event_type"] == "purchase":
-                pipeline.hincrby(f"{NAME}:gmv", f"{live_id}|{minute_ms}", _value_minor(event))
+                pipeline.hincrby(f"{NAME}:gmv:0", f"{live_id}|{minute_ms}", _value_minor(event))
             await pipeline.execute()
 
 
