@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from streams.batch import Batch
 from streams.errors import PulseError
-from streams.owner import Owner
+from streams.owner import Owner, died_of
 from streams.progress import NEVER_MS
 from streams.work import Work
 
@@ -43,6 +43,7 @@ class Fleet:
         self._assigned: tuple[frozenset[int], int] | None = None
         self._rebalances = 0
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_ending = False
         self._held: frozenset[tuple[str, int]] = frozenset()
 
     def start(self, *others: Callable[[], Awaitable[None]]) -> None:
@@ -57,8 +58,8 @@ class Fleet:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None:
+        error = died_of(task)
+        if error is not None and not self._is_ending:
             self._work.on_fatal(PulseError(f"a part of the worker failed: {error!r}; please report this"))
 
     def on_assigned(self, partitions: frozenset[int], generation: int) -> None:
@@ -117,6 +118,7 @@ class Fleet:
 
     async def stop(self) -> None:
         """Saves what is in memory, for a few seconds at most, and stops the timers."""
+        self._is_ending = True
         await self._last_flush()
         for owner in self.owners.values():
             owner.release()
@@ -159,6 +161,7 @@ class Fleet:
                 self._hold(held)
             for owner in self.owners.values():
                 self._check_answers(owner)
+                self._check_memory(owner)
                 self._check_progress(owner)
 
     def _too_far_ahead(self) -> Iterator[tuple[str, int]]:
@@ -185,6 +188,18 @@ class Fleet:
                         f"{self._watchdog_ms // 1000} s, nor an error; the worker ends to be started again"
                     )
                 )
+
+    def _check_memory(self, owner: Owner) -> None:
+        """An owner without memory is building one: it asks for something, or waits to ask again."""
+        is_at_rest = owner.state is None and not owner.questions and not owner.trouble
+        owner.looks_without_memory = owner.looks_without_memory + 1 if is_at_rest else 0
+        if owner.looks_without_memory * SUPERVISE_S * 1000 > self._watchdog_ms:
+            self._work.on_fatal(
+                PulseError(
+                    f"partition {owner.partition} is assigned, but nobody has taken it over in "
+                    f"{self._watchdog_ms // 1000} s; the worker ends to be started again"
+                )
+            )
 
     def _check_progress(self, owner: Owner) -> None:
         waiting = owner.trouble or owner.state is None

@@ -46,6 +46,11 @@ CellNames = dict[tuple[str, Pane], list[str]]
 _EPOCHS = itertools.count(1)
 
 
+def died_of(task: asyncio.Task[None]) -> BaseException | None:
+    """The error of a task that nobody awaits; a cancellation is one, since a client's may come out of it."""
+    return asyncio.CancelledError() if task.cancelled() else task.exception()
+
+
 def _gist(trouble: str) -> str:
     """What is wrong and what to do, without the client's own words: these differ from call to call."""
     return trouble.partition(" (")[0]
@@ -70,6 +75,8 @@ class Owner:
         self.progress_at_ms = work.now_ms()
         self.trouble = ""
         self.questions: set[Question] = set()
+        # How often the watchdog saw no memory, and nobody asking for what it is built from.
+        self.looks_without_memory = 0
         self._work = work
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
@@ -263,7 +270,7 @@ class Owner:
     def _flush_ended(self, task: asyncio.Task[None]) -> None:
         self._flushing = None
         self._written_at_ms = self._work.now_ms()
-        error = None if task.cancelled() else task.exception()
+        error = died_of(task)
         if isinstance(error, PulseError):
             self._fail(error)
         elif error is not None:
@@ -318,7 +325,7 @@ class Owner:
         self._resyncing.add_done_callback(self._resync_ended)
 
     def _resync_ended(self, task: asyncio.Task[None]) -> None:
-        error = None if task.cancelled() else task.exception()
+        error = died_of(task)
         if error is not None:
             self._fail(PulseError(f"partition {self.partition} could not be taken over again: {error!r}"))
 

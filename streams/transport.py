@@ -25,6 +25,7 @@ from faust.types import TP, ConsumerMessage
 
 from schemas.events import INPUT_TOPICS
 from streams.batch import Batch, LogRecord
+from streams.kafka_log import stop
 from streams.log_check import Bounds
 from streams.settings import Settings
 
@@ -389,7 +390,7 @@ async def record_at(settings: Settings, topic: str, partition: int, offset: int)
             raise TimeoutError(f"no answer for {tp.topic} within {REQUEST_TIMEOUT_MS} ms")
         return found[0] if found and found[0].offset == offset else None
     finally:
-        await consumer.stop()
+        await stop(consumer)
 
 
 def use_raw_records() -> None:

@@ -102,7 +102,8 @@ def _kafka_answers() -> Iterator[None]:
 async def answered(asked: Awaitable[T]) -> T:
     """What Kafka's client answers. Raises LogUnavailableError for its errors, and if nothing comes at all.
 
-    Connections that are cut while it connects can make it wait for ever, and no take-over may wait with it.
+    Connections that are cut while it connects can make it wait for ever, and no take-over may wait with it;
+    or cancel the very question, as if the one who asks had been told to end.
     """
     task = asyncio.ensure_future(asked)
     try:
@@ -113,6 +114,8 @@ async def answered(asked: Awaitable[T]) -> T:
     with _kafka_answers():
         if not done:
             raise TimeoutError(f"nothing for {ANSWER_S:.0f} s")
+        if task.cancelled():
+            raise TimeoutError("its client gave the question up")
         return task.result()
 
 

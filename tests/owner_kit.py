@@ -130,8 +130,12 @@ class Line(Store):
         self.open = asyncio.Event()
         self.open.set()
         self.waiting = 0
+        # What comes in place of answers, once Redis has given them.
+        self.trouble: BaseException | None = None
 
     async def _pass(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
         self.waiting += 1
         await self.open.wait()
         self.waiting -= 1

@@ -116,3 +116,23 @@ async def test_whoever_hears_errors_is_left_waiting(shelf: Shelf) -> None:
         station.letters.trouble = ""
         await flush
     assert station.fatal == []
+
+
+@on_redis()
+async def test_a_take_over_that_ends_without_a_word_is_told(shelf: Shelf) -> None:
+    """What a client cancels ends the worker, which takes over anew when it is started again; so does a
+    partition that is assigned, and that for whatever reason nobody takes over."""
+    station = Station(shelf, PlainKafka())
+    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint, lambda _batch: None)
+    station.line.trouble = asyncio.CancelledError()
+    fleet.on_assigned(frozenset({0}), 1)
+    await eventually(partial(bool, station.fatal))
+    assert "a part of the worker failed: CancelledError()" in str(station.fatal[0])
+    station.fatal.clear()
+    async with _watched(station, SHORT_MS):
+        await eventually(partial(bool, station.fatal))
+    assert "partition 0 is assigned, but nobody has taken it over" in str(station.fatal[0])
+
+
+async def _no_hint(_offsets: object) -> None:
+    pass

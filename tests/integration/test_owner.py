@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from unittest.mock import patch
 
 import pytest
 
@@ -13,6 +14,7 @@ from schemas.events import INPUT_TOPICS
 from streams import batch as batch_module
 from streams import owner as module
 from streams.local.redis import RedisServer
+from streams.store import Store
 from tests.owner_kit import PlainKafka, Station, eventually
 from tests.scenario_kit import DAY, MINUTE, NOON, SECOND, Sent, line, payment, purchase, refund, view
 from tests.store_kit import Shelf, on_redis, on_shelf
@@ -295,3 +297,23 @@ def test_a_station_over_a_year_of_days(redis_server: RedisServer) -> None:
         assert shelf.cells() == kafka.expected()
 
     on_shelf(redis_server, story)
+
+
+@on_redis()
+async def test_a_write_that_its_client_cancels_leaves_no_hole(shelf: Shelf) -> None:
+    """Whether it is in Redis is not known, and a later one would step over it: the memory is dropped."""
+    kafka = PlainKafka()
+    kafka.append(*(view(f"e{number}", NOON) for number in range(4)))
+    station = Station(shelf, kafka)
+    await station.owner.take_over()
+    await station.read("views", 2)
+    with patch.object(Store, "write", side_effect=asyncio.CancelledError):
+        await station.owner.flush()
+    assert "could not be saved: CancelledError()" in str(station.fatal[0])
+    await station.read("views", 2)
+    await station.owner.flush()
+    assert shelf.cells() == {}
+    again = Station(shelf, kafka)
+    await again.owner.take_over()
+    await again.finish()
+    assert shelf.cells() == kafka.expected()

@@ -151,4 +151,12 @@ BUGS: tuple[Bug, ...] = (
         "",
         "tests/integration/test_fleet.py",
     ),
+    bug(
+        "lost_take_over_unnoticed",
+        "A partition that is assigned, and that nobody takes over, stands still without a word.",
+        "streams/fleet.py",
+        "owner.looks_without_memory + 1 if is_at_rest",
+        "0 if is_at_rest",
+        "tests/integration/test_fleet.py",
+    ),
 )

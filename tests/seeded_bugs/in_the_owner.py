@@ -238,6 +238,22 @@ BUGS: tuple[Bug, ...] = (
         WORKER,
     ),
     bug(
+        "cancelled_write_forgotten",
+        "A write that its client has cancelled is taken for one that was done: a hole in the figures.",
+        "streams/owner.py",
+        "asyncio.CancelledError() if task.cancelled()",
+        "None if task.cancelled()",
+        "tests/integration/test_owner.py",
+    ),
+    bug(
+        "stop_cancels_whoever_waits",
+        "A consumer that is stopped a moment after its fetch failed cancels the take-over that waits for it.",
+        "streams/kafka_log.py",
+        "        if task is None or task.cancelling():\n",
+        "        if True:\n",
+        "tests/integration/test_kafka_log.py",
+    ),
+    bug(
         "silent_producer_kept",
         "A producer of dead letters that stays silent beside a broker that answers is kept for ever.",
         "streams/outlet.py",
