@@ -1,7 +1,8 @@
 -- The guarded write: everything that one flush saves of one partition number, or nothing.
 --
 -- KEYS[1] is the partition's meta hash; operations name keys by position.
--- ARGV: the token the memory was built on, the new token,
+-- ARGV[1] is an array in MessagePack, since Redis and its client pay for every argument; of it:
+--       the token the memory was built on, the new token,
 --       n, then n times (field of the vector, value it was built on; '' for absent),
 --       m, then m times (meta field, new value),
 --       then operations: code, key position, number of arguments, arguments.
@@ -11,6 +12,7 @@
 -- Lua has no rollback: everything is checked before the first write, and the vector is written last. A write
 -- names a field at most once, so each is checked against what is stored.
 
+local ARGV = cmsgpack.unpack(ARGV[1])
 local META = KEYS[1]
 -- What all keys of the partition begin with: keys that are not named in KEYS may be made of this only.
 local ROOT = string.match(META, '^(.*:)meta$')

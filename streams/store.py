@@ -93,7 +93,7 @@ WriteAnswer = Applied | AppliedBefore | Refused
 
 
 class FastConnection(Connection):
-    """Packs commands in C: a guarded write has thousands of arguments, which redis-py joins in Python."""
+    """Packs commands in C: a guarded write may name thousands of keys, which redis-py joins in Python."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """The command on the wire."""
@@ -330,7 +330,8 @@ class Store:
         args.append(len(meta))
         args += [arg for pair in meta.items() for arg in pair]
         args += operations.args
-        answer = await guarded(self._apply(keys=list(operations.keys), args=args))
+        packed = msgspec.msgpack.encode(args)
+        answer = await guarded(self._apply(keys=list(operations.keys), args=[packed]))
         offsets = {name: meta.get(name, "") for name in guard.offsets}
         return _parse(answer, operations), Guard(token, offsets)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from msgspec import Raw
 from msgspec.msgpack import encode
 
 from streams.errors import REBUILD, PulseError
@@ -28,7 +29,8 @@ SWEEP_MAX = 1_000
 # What Redis can add up: see apply.lua.
 AMOUNT_MAX = 2**63 - 1
 
-Arg = str | bytes | int
+# Bytes as `as_text` makes them. A number must be one that a double holds; amounts and times are strings.
+Arg = str | Raw | int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,12 @@ class Keys:
     def sketch(self, pane: Pane, name: str) -> str:
         """Sketch of a pane's users; `name` is ``step:kind:value``."""
         return self("users", pane.size.name, pane.start_ms, name)
+
+
+def as_text(data: bytes) -> Raw:
+    """Bytes as a MessagePack string of any content: Redis's own decoder knows no other kind of bytes."""
+    size = len(data)
+    return Raw((b"\xda" + size.to_bytes(2) if size < 1 << 16 else b"\xdb" + size.to_bytes(4)) + data)
 
 
 def pane_member(pane: Pane) -> str:
@@ -107,7 +115,7 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
         operations.add("U", keys.cells(kind, outlived))
     for topic, by_minute in write.new_ids.items():
         for minute, packed in by_minute.items():
-            operations.add("A", keys("ids", topic, minute), [packed])
+            operations.add("A", keys("ids", topic, minute), [as_text(packed)])
     for topic, minutes in write.expired_ids.items():
         for minute in minutes:
             operations.add("U", keys("ids", topic, minute))
@@ -116,7 +124,7 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     _plan_waiting(operations, keys, write)
     for live, start_ms in write.lives.items():
         day = operations.position(keys("lives", "day", start_ms // DAY_MS))
-        operations.add("N", keys("lives"), [live, start_ms, day, LIVES_KEPT_DAYS])
+        operations.add("N", keys("lives"), [live, str(start_ms), day, LIVES_KEPT_DAYS])
     filed_by_name = {ledger.name: ledger.filed for ledger in write.ledgers}
     for name, day in write.trims.items():
         # A record starts with the day it is filed under; a live has no record but its start.
@@ -200,7 +208,9 @@ def _plan_expired(operations: Operations, keys: Keys, figures: FigureSet, panes:
 
 def _plan_ledger(operations: Operations, keys: Keys, ledger: LedgerWrite) -> None:
     if ledger.records:
-        pairs: list[Arg] = [arg for pair in ledger.records.items() for arg in pair]
+        pairs: list[Arg] = []
+        for record_id, record in ledger.records.items():
+            pairs += record_id, as_text(record)
         operations.add("H", keys(ledger.name), pairs)
     for day, ids in ledger.filed.items():
         operations.add("R", keys(ledger.name, "day", day), ids)
@@ -213,7 +223,7 @@ def _plan_waiting(operations: Operations, keys: Keys, write: StateWrite) -> None
         if waiting is None:
             gone.append(refund_id)
         else:
-            kept += [refund_id, encode(waiting)]
+            kept += [refund_id, as_text(encode(waiting))]
     if kept:
         operations.add("H", keys("waiting"), kept)
     if gone:

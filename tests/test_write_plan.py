@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from msgspec import Raw
+from msgspec.msgpack import encode
 
 from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
@@ -28,10 +30,12 @@ from streams.write_plan import (
     Arg,
     Keys,
     Operations,
+    as_text,
     meta_fields,
     pane_member,
     plan,
 )
+from tests.simulation.redis_model import unpacked
 
 KEYS = Keys("sp", 3)
 _, MINUTE_PANES, HOUR_PANES, _ = rules_of(Settings()).sizes
@@ -65,14 +69,18 @@ def _write(**fields: object) -> StateWrite:
     return StateWrite(**(nothing | fields))  # type: ignore[arg-type]
 
 
-def _read(operations: Operations) -> Iterator[tuple[object, str, list[Arg]]]:
+def _plain(arg: Arg) -> str | bytes | int:
+    return unpacked(encode([arg]))[0] if isinstance(arg, Raw) else arg
+
+
+def _read(operations: Operations) -> Iterator[tuple[object, str, list[str | bytes | int]]]:
     """(code, key, arguments) of each operation, the way apply.lua reads them."""
     names = list(operations.keys)
     at = 0
     while at < len(operations.args):
         code, position, count = operations.args[at : at + 3]
         assert isinstance(position, int) and isinstance(count, int)
-        yield code, names[position - 1], operations.args[at + 3 : at + 3 + count]
+        yield code, names[position - 1], list(map(_plain, operations.args[at + 3 : at + 3 + count]))
         at += 3 + count
 
 
@@ -207,7 +215,7 @@ def test_sketches_stand_first() -> None:
 def test_sweeps_of_sketches_are_bounded_and_keep_pace() -> None:
     """One write deletes some thousand sketches, or as many as it may have made."""
 
-    def limits(panes: int, touched: int) -> list[Arg]:
+    def limits(panes: int, touched: int) -> list[str | bytes | int]:
         expired = [Pane(MINUTE_PANES, 60_000 * minute) for minute in range(panes)]
         members = {(PANE, f"view:live:{number}"): ["u"] for number in range(touched)}
         operations = plan(KEYS, FIGURES, _write(sketches=SketchWrite(members, expired)))
@@ -250,7 +258,7 @@ def test_everything_that_is_no_sum() -> None:
         ("H", "sp:{3}:attempts"): ["a", b"7:\x00"],
         ("R", "sp:{3}:attempts:day:7"): ["a"],
         ("D", "sp:{3}:waiting"): ["r2"],
-        ("N", "sp:{3}:lives"): ["L", 86_400_000 * 9 + 5, at["sp:{3}:lives:day:9"], 36],
+        ("N", "sp:{3}:lives"): ["L", str(86_400_000 * 9 + 5), at["sp:{3}:lives:day:9"], 36],
         ("T", "sp:{3}:orders:day:4"): [at["sp:{3}:orders"], "4:", 1_000],
         ("T", "sp:{3}:lives:day:5"): [at["sp:{3}:lives"], "", 1_000],
     }
@@ -306,3 +314,10 @@ def test_meta_says_how_far_everything_is() -> None:
 def test_a_pane_is_named_by_size_and_start() -> None:
     """The member of the index that readers split at the colon."""
     assert pane_member(PANE) == "1m:60000"
+
+
+@pytest.mark.parametrize("size", [0, 31, 65_535, 65_536])
+def test_bytes_pass_as_they_are(size: int) -> None:
+    """Of any content and length, also such as are no UTF-8."""
+    data = b"\xff" * size
+    assert unpacked(encode([as_text(data), "é", 70_000])) == [data, "é".encode(), b"70000"]

@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import click
 import hiredis
+from msgspec.msgpack import encode
 
 from schemas.partitioning import partition_of
 from streams import state as state_module
@@ -155,7 +156,7 @@ class Shopfront:
         with clock.part("plan the write"):
             operations = plan(Keys("bench", partition), self._rules.figures, write)
         with clock.part("pack the write"):
-            command = hiredis.pack_command(("EVALSHA", *operations.keys, *operations.args))  # type: ignore[arg-type]
+            command = hiredis.pack_command(("EVALSHA", *operations.keys, encode(operations.args)))  # type: ignore[arg-type]
         self.bytes_written += len(command)
         self._unsaved[partition] = 0
         self._saved[partition].apply(state, write)

@@ -11,8 +11,10 @@ import pytest
 import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.msgpack import encode
 
 from streams.local.redis import RedisServer
+from streams.write_plan import as_text
 from tests.simulation.redis_model import RedisModel, ScriptError, Sketch, Zset
 from tests.simulation.seeds import run_story, story_of
 
@@ -32,11 +34,11 @@ class BothRedises:
         self.model = RedisModel()
         self._script = client.register_script(SCRIPT)
 
-    def run(self, keys: Sequence[str], args: Sequence[Any]) -> str:
+    def run(self, keys: Sequence[str], argv: list[bytes]) -> str:
         """Runs a script on both; fails where answers differ. Answers the first word."""
         left: dict[str, set[bytes]] = {}
         try:
-            real = self._script(keys=keys, args=args)
+            real = self._script(keys=keys, args=[encode(list(map(as_text, argv)))])
             left = {key: self.client.smembers(key) for key in keys if key.startswith("sp:{0}:index")}
         except redis.exceptions.ResponseError as error:
             real = str(error).split(" ", 1)[0]
@@ -44,7 +46,7 @@ class BothRedises:
         remaining = set[bytes]().union(*left.values())
         self.model.chosen = lambda names, limit: sorted(names - remaining)[:limit]
         try:
-            modelled: Any = self.model.run_script(keys, args)
+            modelled: Any = self.model.run_script(keys, argv)
         except ScriptError as error:
             modelled = str(error).split(" ", 1)[0]
         if isinstance(modelled, list):
@@ -120,7 +122,7 @@ def operations(draw: st.DrawFn) -> Drawn:
     return drawn
 
 
-def _script(token: str, new: str, offset: str, ops: Drawn) -> tuple[list[str], list[Any]]:
+def _script(token: str, new: str, offset: str, ops: Drawn) -> tuple[list[str], list[bytes]]:
     """Keys and arguments of a write whose vector has one field, and moves it by one."""
     keys = [META]
 
@@ -134,7 +136,7 @@ def _script(token: str, new: str, offset: str, ops: Drawn) -> tuple[list[str], l
     for code, name, rest in ops:
         plain = [position(a[1:]) if isinstance(a, str) and a.startswith("@") else a for a in rest]
         args += [code, position(name), len(plain), *plain]
-    return keys, args
+    return keys, [arg if isinstance(arg, bytes) else str(arg).encode() for arg in args]
 
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -155,12 +157,12 @@ def test_drawn_writes_do_the_same(real: Any, writes: list[tuple[Drawn, int]]) ->
 @pytest.mark.parametrize("seed", range(8))
 def test_the_writes_of_stories_do_the_same(real: Any, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every write that a story's owners send, zombies and retries too, one after the other on both."""
-    sent: list[tuple[list[str], list[Any]]] = []
+    sent: list[tuple[list[str], list[bytes]]] = []
     run_script = RedisModel.run_script
 
-    def recorded(model: RedisModel, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
-        sent.append((list(keys), list(args)))
-        return run_script(model, keys, args)
+    def recorded(model: RedisModel, keys: Sequence[str], argv: list[bytes]) -> list[Any]:
+        sent.append((list(keys), list(argv)))
+        return run_script(model, keys, argv)
 
     story = story_of(seed)
     # The real one cannot be set back here: what it lost would differ from the story's.
@@ -170,6 +172,6 @@ def test_the_writes_of_stories_do_the_same(real: Any, seed: int, monkeypatch: py
         assert run_story(replace(story, faults=kept, schedule=story.schedule // 3 * 3 + 1)).wrong == []
     real.flushdb()
     both = BothRedises(real)
-    answers = [both.run(keys, args) for keys, args in sent]
+    answers = [both.run(keys, argv) for keys, argv in sent]
     both.compare()
     assert answers.count("OK") > 3

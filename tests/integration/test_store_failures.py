@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import uvloop
+from msgspec.msgpack import encode
 from redis.exceptions import ResponseError
 
 from streams.errors import PulseError
@@ -211,7 +212,7 @@ def test_an_operation_that_is_malformed_stops_the_whole_write(
         args += [shelf.key("") if arg == "ROOT" else arg for arg in operation]
         script: Any = shelf.store._apply
         with pytest.raises(ResponseError):
-            await script(keys=[shelf.key(name) for name in names], args=args)
+            await script(keys=[shelf.key(name) for name in names], args=[encode(args)])
         assert await shelf.keys() == []
 
     on_shelf(redis_server, story)

@@ -22,7 +22,7 @@ from streams.sums import Sums
 from streams.verdict import Refusal
 from streams.window import HOUR_MS
 from tests.simulation.process import Process
-from tests.simulation.redis_model import RedisModel
+from tests.simulation.redis_model import RedisModel, unpacked
 from tests.simulation.wire import Asking
 
 
@@ -30,10 +30,10 @@ def guard_off() -> AbstractContextManager[Any]:
     """Redis applies a write whatever it holds: neither token nor vector are compared."""
     run_script = RedisModel.run_script
 
-    def unguarded(model: RedisModel, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+    def unguarded(model: RedisModel, keys: Sequence[str], argv: list[bytes]) -> list[Any]:
         stored = model.data.get(keys[0], {}).get(b"token", b"")
-        vector_end = 3 + 2 * int(args[2])
-        return run_script(model, keys, [stored, args[1], 0, *args[vector_end:]])
+        vector_end = 3 + 2 * int(argv[2])
+        return run_script(model, keys, [stored, argv[1], b"0", *argv[vector_end:]])
 
     return patch.object(RedisModel, "run_script", unguarded)
 
@@ -42,17 +42,18 @@ def vector_first() -> AbstractContextManager[Any]:
     """The vector is written in a call of its own, before the figures."""
 
     def register_script(asking: Asking, script: str) -> Callable[..., Any]:
-        async def apply(keys: Sequence[str], args: Sequence[Any]) -> Any:
-            meta_at = 3 + 2 * int(args[2])
-            operations = meta_at + 1 + 2 * int(args[meta_at])
-            answer = await asking.ask(lambda model: model.run_script(keys, args[:operations]), is_write=True)
+        async def apply(keys: Sequence[str], args: Sequence[bytes]) -> Any:
+            argv = unpacked(args[0])
+            meta_at = 3 + 2 * int(argv[2])
+            operations = meta_at + 1 + 2 * int(argv[meta_at])
+            answer = await asking.ask(lambda model: model.run_script(keys, argv[:operations]), is_write=True)
             if answer[0] != b"OK":
                 return answer
 
             def figures(model: RedisModel) -> list[Any]:
-                token = args[1]
-                done = model.run_script(keys, [token, f"{token}!", 0, 0, *args[operations:]])
-                model.data[keys[0]][b"token"] = token.encode()
+                token = argv[1]
+                done = model.run_script(keys, [token, token + b"!", b"0", b"0", *argv[operations:]])
+                model.data[keys[0]][b"token"] = token
                 return done
 
             return await asking.ask(figures, is_write=True)

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import Raw
+from msgspec.msgpack import decode
+
 from streams.write_plan import AMOUNT_MAX
 
 DAY_MS = 86_400_000
@@ -34,6 +37,21 @@ TYPE_OF: dict[bytes, type] = {
 }  # fmt: skip
 # Of operations on two keys: which argument says the other one's place, and the type that it must have.
 SECOND_TYPE_OF: dict[bytes, tuple[int, type]] = {b"E": (0, Zset), b"N": (2, list), b"T": (0, dict)}
+
+
+def unpacked(packed: bytes) -> list[bytes]:
+    """The script's arguments as strings; those in MessagePack need not be UTF-8, as Redis reads them."""
+    found = []
+    for raw in decode(packed, type=list[Raw]):
+        data = bytes(raw)
+        head = data[0]
+        if 0xA0 <= head <= 0xBF:
+            found.append(data[1:])
+        elif 0xD9 <= head <= 0xDB:
+            found.append(data[1 + (1 << head - 0xD9) :])
+        else:
+            found.append(b"%d" % decode(data))
+    return found
 
 
 class RedisModel:
@@ -66,12 +84,8 @@ class RedisModel:
             self._own.add(key)
         return value
 
-    def run_script(self, keys: Sequence[str], args: Sequence[Any]) -> list[Any]:
+    def run_script(self, keys: Sequence[str], argv: list[bytes]) -> list[Any]:
         """What apply.lua answers. Raises ScriptError where it answers an error: nothing was changed then."""
-        argv = [
-            arg.encode() if arg.__class__ is str else arg if arg.__class__ is bytes else b"%d" % arg
-            for arg in args
-        ]
         meta = self.data.get(keys[0], {})
         stored = meta.get(b"token", b"")
         if stored == argv[1]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
-from tests.simulation.redis_model import RedisModel, ScriptError
+from tests.simulation.redis_model import RedisModel, ScriptError, unpacked
 
 THE_WORLD = Context()
 Question = Callable[[RedisModel], Any]
@@ -78,8 +78,9 @@ class Asking:
     def register_script(self, script: str) -> Callable[..., Any]:
         """The guarded write, whatever the script's text."""
 
-        async def apply(keys: Sequence[str], args: Sequence[Any]) -> Any:
-            return await self.ask(lambda model: model.run_script(keys, args), is_write=True)
+        async def apply(keys: Sequence[str], args: Sequence[bytes]) -> Any:
+            argv = unpacked(args[0])
+            return await self.ask(lambda model: model.run_script(keys, argv), is_write=True)
 
         return apply
 
