@@ -19,7 +19,9 @@ import msgspec
 from streams.answer import QuestionError
 from streams.samples import Samples
 from streams.store import StoreCorruptError, guarded
+from streams.together import Command, Script, Together
 from streams.window import DAY_MS
+from streams.write_plan import as_text
 
 # What is kept: five weeks of baselines need the flags of five weeks. Of more than so many the oldest go.
 KEPT_MS = 40 * DAY_MS
@@ -110,8 +112,8 @@ class Client(Protocol):
     def zrangebyscore(self, name: Any, min: Any, max: Any) -> Awaitable[Any]:
         """Members of a sorted set with a score from `min` to `max`, in its order."""
 
-    def pipeline(self, transaction: bool = ...) -> Any:
-        """Commands that are sent, and with `transaction` done, together."""
+    def register_script(self, script: Any) -> Script:
+        """A callable for the script."""
 
 
 def parse(body: bytes, now_ms: int) -> Change:
@@ -180,6 +182,7 @@ class Changes:
     def __init__(self, client: Client, prefix: str, clock: Callable[[], int]) -> None:
         """`clock` gives Unix milliseconds."""
         self._client = client
+        self._together = Together(client)
         self._key = f"{prefix}:changes"
         self.clock = clock
 
@@ -283,13 +286,14 @@ class Changes:
             ) from error
 
     async def _write(self, change: Change, replaced: Sequence[bytes]) -> None:
-        pipe = self._client.pipeline(transaction=True)
-        if replaced:
-            pipe.zrem(self._key, *replaced)
-        pipe.zadd(self._key, {_ENCODER.encode(change): change.at_ms})
-        pipe.zremrangebyscore(self._key, "-inf", self.clock() - KEPT_MS - 1)
-        pipe.zremrangebyrank(self._key, 0, -KEPT_MAX - 1)
-        await guarded(pipe.execute())
+        key = self._key
+        commands: list[Command] = [("ZREM", key, as_text(member)) for member in replaced]
+        commands += [
+            ("ZADD", key, str(change.at_ms), as_text(_ENCODER.encode(change))),
+            ("ZREMRANGEBYSCORE", key, "-inf", str(self.clock() - KEPT_MS - 1)),
+            ("ZREMRANGEBYRANK", key, 0, -KEPT_MAX - 1),
+        ]
+        await guarded(self._together(commands))
 
 
 def shown_times(changes: Iterable[Change]) -> dict[tuple[str, ...], float]:

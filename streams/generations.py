@@ -8,7 +8,7 @@ ever served from two at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,8 +88,8 @@ class Client(Protocol):
     def unlink(self, *names: Any) -> Awaitable[Any]:
         """Deletes keys, freeing their memory beside other work."""
 
-    def scan(self, cursor: Any = ..., match: Any = ..., count: Any = ...) -> Awaitable[Any]:
-        """A step through all keys: next cursor (0 at the end) and names."""
+    def scan_iter(self, match: Any = ..., count: Any = ...) -> AsyncIterator[Any]:
+        """Names of all keys, in steps; on a cluster node by node."""
 
     def register_script(self, script: Any) -> Script:
         """A callable for the script."""
@@ -215,16 +215,14 @@ class Generations:
         return deleted
 
     async def _delete_keys(self, name: str, rest: str) -> int:
-        deleted, cursor = 0, 0
+        deleted = 0
         pattern = f"{_escaped(name)}:{{[0-9]*}}:{rest}"
-        while True:
-            cursor, keys = await guarded(self._client.scan(cursor, match=pattern, count=SCAN_COUNT))
-            if keys:
-                # Each time: a Redis that failed over may have forgotten the switch away from it.
-                await self._check_left(name)
-                deleted += await guarded(self._client.unlink(*keys))
-            if not cursor:
-                return deleted
+        names = self._client.scan_iter(match=pattern, count=SCAN_COUNT)
+        while keys := await guarded(_next(names, SCAN_COUNT)):
+            # Each time: a Redis that failed over may have forgotten the switch away from it.
+            await self._check_left(name)
+            deleted += await guarded(self._client.unlink(*keys))
+        return deleted
 
     async def _check_left(self, name: str) -> None:
         known = await self.known()
@@ -257,6 +255,16 @@ class Generations:
             f"the key {self._key} in Redis holds what Shop Pulse did not write; delete it (it holds no "
             f"figures; without it those under {self.prefix}:{{0}} are served)"
         )
+
+
+async def _next(names: AsyncIterator[Any], most: int) -> list[Any]:
+    """So many of the next names; fewer at the end."""
+    found: list[Any] = []
+    async for name in names:
+        found.append(name)
+        if len(found) == most:
+            break
+    return found
 
 
 def _escaped(text: str) -> str:

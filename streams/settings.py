@@ -20,6 +20,9 @@ from streams.errors import PulseError
 PREFIX = "SHOP_PULSE_"
 # So much longer than minutes are kept it takes, at least, until commission is final.
 HALF_A_DAY_MS = 43_200_000
+# By what a client is to be told: a name alone does not say whether a cluster is behind it.
+CLUSTER_SCHEMES = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+REDIS_SCHEMES = frozenset({"redis", "rediss", "unix", *CLUSTER_SCHEMES})
 DEFAULT_PLATFORMS = ("tiktok", "douyin", "kuaishou", "wechat", "taobao", "instagram", "youtube", "other")
 
 
@@ -43,7 +46,11 @@ class Settings:
     """What an operator may change. The comment of each is its line in docs/settings.md."""
 
     kafka: str = _text("localhost:9092", "Kafka bootstrap servers, `host:port`, separated by commas")
-    redis: str = _text("redis://localhost:6379/0", "URL of the Redis that holds all figures and offsets")
+    redis: str = _text(
+        "redis://localhost:6379/0",
+        "URL of the Redis that holds all figures and offsets; `redis+cluster://host:port` (with TLS "
+        "`rediss+cluster://`) names any node of a Redis Cluster",
+    )
     redis_prefix: str = _text(
         "sp", "first part of every Redis key; rebuilds count under `PREFIX.1`, `PREFIX.2`, …"
     )
@@ -144,11 +151,13 @@ def _check_addresses(settings: Settings) -> None:
             raise PulseError(f"{PREFIX}KAFKA has {server!r}: give host:port, several separated by commas")
     try:
         url = urlsplit(settings.redis)
-        usable = url.scheme in ("redis", "rediss", "unix") and (url.port is None or url.port > 0)
+        usable = url.scheme in REDIS_SCHEMES and (url.port is None or url.port > 0)
     except ValueError:
         usable = False
     if not usable:
-        raise PulseError(f"{PREFIX}REDIS is no URL of a Redis: give redis://host:port/0")
+        raise PulseError(
+            f"{PREFIX}REDIS is no URL of a Redis: give redis://host:port/0, or redis+cluster://host:port"
+        )
 
 
 def _check_settlement(settings: Settings) -> None:

@@ -8,15 +8,16 @@ PulseError.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import chain, islice
 from typing import Any, TypeVar, cast
 
 import hiredis
 import msgspec
 from redis import exceptions as redis_errors
-from redis.asyncio import Connection, Redis
+from redis.asyncio import Connection, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -25,9 +26,11 @@ from schemas.events import INPUT_TOPICS, Refund
 from streams.errors import REBUILD, PulseError, UnusableStateError
 from streams.kpi import FigureSet
 from streams.ledger import WaitingRefund
+from streams.settings import CLUSTER_SCHEMES
 from streams.state import PartitionState, Rules, StateWrite
 from streams.stored_ids import stored_minutes
 from streams.stored_meta import check_meta, load_meta, panes_of
+from streams.together import Command, Together, fields_of
 from streams.window import Pane
 from streams.write_plan import Arg, Keys, Operations, meta_fields, plan, too_large
 
@@ -40,6 +43,7 @@ HASHES_AT_ONCE = 16
 # How errors begin that come of keys which another program wrote; INVALIDOBJ: a sketch that is broken within.
 CORRUPT = ("MALFORMED", "WRONGTYPE", "INVALIDOBJ")
 T = TypeVar("T")
+Client = Redis | RedisCluster
 
 
 class StoreUnavailableError(Exception):
@@ -102,19 +106,22 @@ class FastConnection(Connection):
         return [hiredis.pack_command((*name.split(), *args[1:]))]
 
 
-def connect(url: str) -> Redis:
+def connect(url: str) -> Client:
     """A client that answers or fails within seconds; retrying is left to those who know what is safe.
 
-    A URL with TLS (`rediss://`) or of a socket (`unix://`) brings redis-py's own class, with slower packing.
+    A URL of a cluster, with TLS (`rediss://`) or of a socket (`unix://`) brings redis-py's own connections,
+    with slower packing.
     """
-    return Redis.from_url(
-        url,
-        connection_class=FastConnection,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=ANSWER_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
+    options: dict[str, Any] = {
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": ANSWER_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }
+    scheme, _, rest = url.partition("://")
+    if scheme in CLUSTER_SCHEMES:
+        return RedisCluster.from_url(f"{CLUSTER_SCHEMES[scheme]}://{rest}", **options)
+    return Redis.from_url(url, connection_class=FastConnection, **options)
 
 
 def _explain(error: Exception) -> str:
@@ -128,6 +135,8 @@ def _explain(error: Exception) -> str:
         return "Redis is loading its data: waiting"
     if isinstance(error, redis_errors.AuthenticationError) or "NOAUTH" in text or "WRONGPASS" in text:
         return f"Redis refuses the credentials in SHOP_PULSE_REDIS ({text})"
+    if isinstance(error, redis_errors.MovedError):
+        return "SHOP_PULSE_REDIS names a node of a Redis Cluster: write it redis+cluster://host:port"
     if "MISCONF" in text:
         return f"Redis cannot save to disk (full?): free space on its disk ({text})"
     return f"Redis does not answer: check that it runs and SHOP_PULSE_REDIS ({text})"
@@ -152,14 +161,29 @@ async def guarded(answer: Awaitable[T]) -> T:
         if "handler is closed" not in str(error):
             raise
         raise StoreUnavailableError(_explain(error)) from error
+    except AttributeError as error:
+        # Where one task finds a cluster down, redis-py closes the connections of all others under them.
+        if "NoneType" not in str(error):
+            raise
+        raise StoreUnavailableError(_explain(error)) from error
 
 
-async def check_server(client: Redis) -> None:
-    """Raises PulseError if this Redis cannot keep figures exact.
+async def check_server(client: Client) -> None:
+    """Raises PulseError if this Redis, or a primary of this cluster, cannot keep figures exact.
 
     Raises StoreUnavailableError if it does not answer.
     """
-    info = cast("dict[str, Any]", await guarded(client.info()))
+    if isinstance(client, RedisCluster):
+        found = await guarded(client.info(target_nodes=RedisCluster.PRIMARIES))
+        # Of one node the answer comes without its name.
+        nodes = found.values() if all(isinstance(each, dict) for each in found.values()) else [found]
+        for info in nodes:
+            _check_info(info)
+    else:
+        _check_info(cast("dict[str, Any]", await guarded(client.info())))
+
+
+def _check_info(info: Mapping[str, Any]) -> None:
     version = tuple(int(part) for part in str(info.get("redis_version", "0.0")).split(".")[:2])
     if version < VERSION_MIN:
         raise PulseError(f"Redis {info.get('redis_version')} is too old: 7.0 or newer is needed")
@@ -179,7 +203,7 @@ class Store:
 
     def __init__(
         self,
-        client: Redis,
+        client: Client,
         generation: str,
         figures: FigureSet,
         served: Callable[[], Awaitable[str]] | None = None,
@@ -191,6 +215,7 @@ class Store:
         self._figures = figures
         script = files("streams").joinpath("apply.lua").read_text(encoding="utf-8")
         self._apply = client.register_script(script)
+        self._together = Together(client)
 
     async def check_server(self) -> None:
         """See `check_server`."""
@@ -215,13 +240,14 @@ class Store:
         keys = Keys(self.generation, partition)
         if self._served is not None and (served := await self._served()) != self.generation:
             raise StoreUnavailableError(f"figures are kept under {served} now, not under {self.generation}")
-        pipe = self._client.pipeline(transaction=True)
-        pipe.hgetall(keys("meta"))
-        pipe.zrange(keys("panes"), 0, -1)
-        pipe.hgetall(keys("waiting"))
-        pipe.zrange(keys("userpanes"), 0, -1)
-        raw_meta, raw_panes, raw_waiting, raw_user_panes = await guarded(pipe.execute())
-        meta = {name.decode(): value.decode() for name, value in raw_meta.items()}
+        asked: list[Command] = [
+            ("HGETALL", keys("meta")),
+            ("ZRANGE", keys("panes"), 0, -1),
+            ("HGETALL", keys("waiting")),
+            ("ZRANGE", keys("userpanes"), 0, -1),
+        ]
+        raw_meta, raw_panes, raw_waiting, raw_user_panes = await guarded(self._together(asked))
+        meta = {name.decode(): value.decode() for name, value in _pairs(raw_meta)}
         if not meta and (raw_panes or raw_waiting or raw_user_panes):
             raise StoreCorruptError(
                 f"figures of partition {partition} are in Redis, but not how far they were counted (was a "
@@ -232,7 +258,7 @@ class Store:
         load_meta(state, meta)
         state.sums.load_stored(panes_of(raw_panes, rules.sizes))
         state.users.load_stored(panes_of(raw_user_panes, state.users.sizes))
-        for encoded in raw_waiting.values():
+        for _, encoded in _pairs(raw_waiting):
             kept = msgspec.msgpack.decode(encoded, type=WaitingRefund)
             refund = decode(kept.value, "purchases", rules.platforms)
             if not isinstance(refund, Refund):
@@ -255,10 +281,9 @@ class Store:
         ]
         if not wanted:
             return True
-        pipe = self._client.pipeline(transaction=True)
-        pipe.mget([keys("ids", *place) for place in wanted])
-        pipe.hget(keys("meta"), "token")
-        stored, found_token = await guarded(pipe.execute())
+        asked: list[Command] = [("GET", keys("ids", *place)) for place in wanted]
+        asked.append(("HGET", keys("meta"), "token"))
+        *stored, found_token = await guarded(self._together(asked))
         if _text(found_token) != token:
             return False
         for (topic, minute), packed in zip(wanted, stored, strict=True):
@@ -276,14 +301,14 @@ class Store:
         """
         keys = Keys(self.generation, partition)
         # Of one moment: an order without the refund that changed it would make a dead letter of the refund.
-        pipe = self._client.pipeline(transaction=True)
-        for name, wanted in ids.items():
-            pipe.hmget(keys(name), list(wanted))
-        pipe.hget(keys("meta"), "token")
-        *answers, token = await guarded(pipe.execute())
+        asked: list[Command] = [
+            each for name, wanted in ids.items() for each in fields_of(keys(name), wanted)
+        ]
+        asked.append(("HGET", keys("meta"), "token"))
+        *answers, token = await guarded(self._together(asked))
+        found = chain.from_iterable(answers)
         records = {
-            name: dict(zip(wanted, found, strict=True))
-            for (name, wanted), found in zip(ids.items(), answers, strict=True)
+            name: dict(zip(wanted, islice(found, len(wanted)), strict=True)) for name, wanted in ids.items()
         }
         return records, _text(token)
 
@@ -334,6 +359,10 @@ class Store:
         answer = await guarded(self._apply(keys=list(operations.keys), args=[packed]))
         offsets = {name: meta.get(name, "") for name in guard.offsets}
         return _parse(answer, operations), Guard(token, offsets)
+
+
+def _pairs(flat: Sequence[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    return zip(flat[::2], flat[1::2], strict=True)
 
 
 def _text(stored: bytes | None) -> str:

@@ -8,13 +8,11 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from redis.asyncio import Redis
-
 from streams.batch import PlainRecord
 from streams.local.redis import RedisServer
 from streams.settings import Settings
 from streams.state import PartitionState, Rules, StateWrite
-from streams.store import Applied, AppliedBefore, Guard, Refused, Store, WriteAnswer, connect
+from streams.store import Applied, AppliedBefore, Client, Guard, Refused, Store, WriteAnswer, connect
 from streams.worker import rules_of
 from tests.scenario_kit import Sent
 from verify.model import CellKey, flat_cells
@@ -32,7 +30,7 @@ def rules(**settings: Any) -> Rules:
 class Shelf:
     """A key prefix of one Redis, of its own for each test."""
 
-    def __init__(self, url: str, client: Redis, the_rules: Rules) -> None:
+    def __init__(self, url: str, client: Client, the_rules: Rules) -> None:
         self.url = url
         self.client: Any = client  # the client's own types are unions over its two decodings
         self.rules = the_rules

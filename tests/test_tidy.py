@@ -38,7 +38,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
-    "store": ("streams.write_plan", "streams.stored_meta", "streams.store", "streams.generations"),
+    "store": tuple(f"streams.{name}" for name in "write_plan stored_meta together store generations".split()),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(

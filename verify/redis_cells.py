@@ -73,7 +73,7 @@ class RedisCells:
         self._prefix = self.generation = prefix
         try:
             # The client's own types are unions over its two decodings.
-            self._client: Any = redis.Redis.from_url(url, decode_responses=True)
+            self._client: Any = _client(url)
         except ValueError as error:
             raise VerifyError(f"{url!r} is not a Redis address; use redis://host:port/db") from error
 
@@ -135,7 +135,8 @@ class RedisCells:
             for key in cells:
                 pipe.hgetall(self._cells_key(partition, key))
             for sketch in sketches:
-                pipe.pfcount(self._sketch_key(partition, sketch))
+                # Not by its method, which a cluster's pipeline refuses: it could name several slots.
+                pipe.execute_command("PFCOUNT", self._sketch_key(partition, sketch))
             answers = pipe.execute()
         found = _read_listed(answers[:asked], sorted(before.listed), sorted(before.user_panes))
         hashes, counts = answers[asked : asked + len(cells)], answers[asked + len(cells) :]
@@ -228,6 +229,15 @@ class RedisCells:
             f"Redis at {self._url} can't be read ({type(error).__name__}: {error}); "
             "start it (`shop-pulse up`) or name another with --redis"
         )
+
+
+def _client(url: str) -> Any:
+    """Of one Redis, or of a cluster that any of its nodes names (`redis+cluster://`, `rediss+cluster://`)."""
+    scheme, _, rest = url.partition("://")
+    if scheme.endswith("+cluster"):
+        head = scheme.removesuffix("+cluster")
+        return redis.RedisCluster.from_url(f"{head}://{rest}", decode_responses=True)
+    return redis.Redis.from_url(url, decode_responses=True)
 
 
 def _with_rooms(panes: Sequence[Pane]) -> list[Pane]:

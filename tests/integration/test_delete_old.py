@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -57,27 +58,27 @@ async def test_a_switch_that_was_lost_during_the_grace(shelf: Shelf) -> None:
 
 
 class ForgettingClient:
-    """A client of the real Redis, which loses the switch after so many steps through its keys."""
+    """A client of the real Redis, which loses the switch once so many names of keys were told."""
 
-    def __init__(self, shelf: Shelf, steps: int) -> None:
+    def __init__(self, shelf: Shelf, names: int) -> None:
         self._shelf = shelf
-        self._steps = steps
+        self._names = names
         self.held: dict[str, object] = {}
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._shelf.client, name)
 
-    async def scan(self, *args: Any, **named: Any) -> Any:
-        """One step."""
-        answer = await self._shelf.client.scan(*args, **named)
-        self._steps -= 1
-        if not self._steps:
-            self.held = await _forget(self._shelf)
-        return answer
+    async def scan_iter(self, match: Any = None, count: Any = None) -> AsyncIterator[bytes]:
+        """All of them."""
+        async for name in self._shelf.client.scan_iter(match=match, count=count):
+            self._names -= 1
+            if not self._names:
+                self.held = await _forget(self._shelf)
+            yield name
 
 
-@pytest.mark.parametrize("steps", [1, 4])
-def test_a_switch_that_was_lost_in_the_middle(redis_server: RedisServer, steps: int) -> None:
+@pytest.mark.parametrize("names", [1, 2 * SCAN_COUNT + 1])
+def test_a_switch_that_was_lost_in_the_middle(redis_server: RedisServer, names: int) -> None:
     """From the step on in which Redis forgot it, nothing is deleted; no note says that something was."""
 
     async def story(shelf: Shelf) -> None:
@@ -87,7 +88,7 @@ def test_a_switch_that_was_lost_in_the_middle(redis_server: RedisServer, steps: 
         for number in range(4 * SCAN_COUNT):
             pipe.set(f"{shelf.key('ids')}:views:{number}", b"x")
         await pipe.execute()
-        client = ForgettingClient(shelf, steps)
+        client = ForgettingClient(shelf, names)
         with pytest.raises(PulseError, match="no longer noted as left"):
             await Generations(client, shelf.prefix).delete(shelf.prefix)
         assert len(client.held) > SCAN_COUNT

@@ -383,8 +383,8 @@ def test_a_connection_that_was_reset_a_moment_ago(redis_server: RedisServer) -> 
     """uvloop tells it by a RuntimeError: an error that passes like any other, and the next call works."""
 
     async def story() -> None:
-        client = connect(redis_server.url)
-        connection = await client.connection_pool.get_connection()  # type: ignore[no-untyped-call]
+        client: Any = connect(redis_server.url)
+        connection = await client.connection_pool.get_connection()
         connection._writer.transport.abort()
         with pytest.raises(StoreUnavailableError, match="handler is closed"):
             await guarded(connection.send_command("PING"))

@@ -10,13 +10,17 @@ from __future__ import annotations
 from asyncio import Future, get_running_loop
 from collections.abc import Callable, Sequence
 from contextvars import Context
+from importlib.resources import files
+from itertools import chain
 from random import Random
-from typing import Any
+from typing import Any, Final
 
+from msgspec.msgpack import decode
 from redis import exceptions as redis_errors
 
 from tests.simulation.redis_model import RedisModel, ScriptError, unpacked
 
+TOGETHER: Final = files("streams").joinpath("together.lua").read_text("utf-8")
 THE_WORLD = Context()
 Question = Callable[[RedisModel], Any]
 
@@ -71,12 +75,15 @@ class Asking:
         """One round trip, over the connection that was there `since`. Raises what redis-py would."""
         raise NotImplementedError
 
-    def pipeline(self, transaction: bool = True) -> Pipeline:
-        """See redis-py. Without a transaction others may write between the commands."""
-        return Pipeline(self, transaction)
+    def pipeline(self, transaction: bool) -> Pipeline:
+        """See redis-py; never a transaction: others may write between the commands."""
+        assert not transaction
+        return Pipeline(self)
 
     def register_script(self, script: str) -> Callable[..., Any]:
-        """The guarded write, whatever the script's text."""
+        """What is read together, or else the guarded write."""
+        if script == TOGETHER:
+            return self._together
 
         async def apply(keys: Sequence[str], args: Sequence[bytes]) -> Any:
             argv = unpacked(args[0])
@@ -84,10 +91,28 @@ class Asking:
 
         return apply
 
-    async def mget(self, keys: Sequence[str]) -> list[bytes | None]:
-        """See redis-py."""
-        found: list[bytes | None] = await self.ask(lambda model: [model.data.get(key) for key in keys])
-        return found
+    async def _together(self, keys: Sequence[str], args: Sequence[bytes]) -> Any:
+        commands = decode(args[0])
+        return await self.ask(
+            lambda model: [_read(model, key, *each) for key, each in zip(keys, commands, strict=True)]
+        )
+
+
+def _read(model: RedisModel, key: str, command: str, *names: str) -> Any:
+    """What Redis answers to one of several readings; of a sorted set only the whole is asked for."""
+    stored = model.data.get(key)
+    match command:
+        case "GET":
+            return stored
+        case "HGET" | "HMGET":
+            found = [(stored or {}).get(name.encode()) for name in names]
+            return found if command == "HMGET" else found[0]
+        case "HGETALL":
+            return list(chain.from_iterable((stored or {}).items()))
+        case "ZRANGE":
+            return sorted(stored or {})
+        case _:
+            raise NotImplementedError(command)
 
 
 class AtOnce(Asking):
@@ -169,42 +194,21 @@ class Client(Asking):
 class Pipeline:
     """Commands that are sent together."""
 
-    def __init__(self, client: Asking, transaction: bool) -> None:
+    def __init__(self, client: Asking) -> None:
         self._client = client
-        self._transaction = transaction
         self._asked: list[Question] = []
-
-    def hgetall(self, key: str) -> None:
-        """See redis-py."""
-        self._asked.append(lambda model: dict(model.data.get(key, {})))
 
     def hget(self, key: str, name: str) -> None:
         """See redis-py."""
         self._asked.append(lambda model: model.data.get(key, {}).get(name.encode()))
 
-    def zrange(self, key: str, start: int, end: int) -> None:
-        """See redis-py; only the whole of it is asked for."""
-        self._asked.append(lambda model: sorted(model.data.get(key, {})))
-
-    def hmget(self, key: str, names: Sequence[str]) -> None:
-        """See redis-py."""
-        encoded = [name.encode() for name in names]
-        self._asked.append(lambda model: list(map(model.data.get(key, {}).get, encoded)))
-
     def hkeys(self, key: str) -> None:
         """See redis-py."""
         self._asked.append(lambda model: list(model.data.get(key, {})))
 
-    def mget(self, keys: Sequence[str]) -> None:
-        """See redis-py."""
-        self._asked.append(lambda model: [model.data.get(key) for key in keys])
-
     async def execute(self) -> list[Any]:
         """See redis-py."""
         asked = self._asked
-        if self._transaction or len(asked) < 2:
-            answers: list[Any] = await self._client.ask(lambda model: [ask(model) for ask in asked])
-            return answers
         half, since = len(asked) // 2, self._client.connection
         first = await self._client.ask(lambda model: [ask(model) for ask in asked[:half]], since=since)
         rest = await self._client.ask(lambda model: [ask(model) for ask in asked[half:]], since=since)
