@@ -1,4 +1,4 @@
-"""`python -m tests.bench.plot bench.json`: a contest's medians as a chart for Markdown, in Mermaid's language.
+"""`python -m tests.bench.plot bench.json`: a contest's medians as a chart in Mermaid's language, for Markdown.
 
 Mermaid draws no spreads: they stand in the table beside it.
 """
