@@ -1,4 +1,4 @@
-"""`python -m tests.bench.plot bench.json`: a contest's medians as a chart in Mermaid's language, for Markdown.
+"""`python -m tests.bench.plot bench.json`: the medians of a contest as a chart, in Mermaid's words.
 
 Mermaid draws no spreads: they stand in the table beside it.
 """
