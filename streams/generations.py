@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from streams.errors import PulseError
 from streams.store import StoreCorruptError, guarded
+from streams.together import Script
 from streams.write_plan import Keys
 
 # Readers and workers look at the pointer this often.
@@ -64,13 +65,6 @@ if redis.call('HDEL', KEYS[1], 'left:' .. ARGV[1]) == 1 then
   redis.call('HSET', KEYS[1], 'deleted:' .. ARGV[1], now_ms)
 end
 """
-
-
-class Script(Protocol):
-    """A Lua script that the client loads by itself where the server does not know it."""
-
-    def __call__(self, keys: Any = ..., args: Any = ...) -> Awaitable[Any]:
-        """Runs it."""
 
 
 class Client(Protocol):

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from streams.answer import is_highest
 from streams.store import StoreUnavailableError, guarded
+from streams.together import Script
 from streams.window import PANES_MAX, Pane
 from streams.write_plan import Keys, pane_member
 
@@ -26,13 +27,6 @@ SKETCHES_MAX = PANES_MAX
 CALLS_AT_ONCE = 8
 CALL_TIMEOUT_S = 5.0
 SCAN_COUNT = 1_000
-
-
-class Script(Protocol):
-    """A Lua script that the client loads by itself where the server does not know it."""
-
-    def __call__(self, keys: Any = ..., args: Any = ...) -> Awaitable[Any]:
-        """Runs it; the answer as the server gave it, bytes undecoded."""
 
 
 class Client(Protocol):

@@ -21,7 +21,7 @@ class Script(Protocol):
     """A Lua script that the client loads by itself where the server does not know it."""
 
     def __call__(self, keys: Any = ..., args: Any = ...) -> Awaitable[Any]:
-        """Runs it."""
+        """Runs it; the answer as the server gave it, bytes undecoded."""
 
 
 class Client(Protocol):
