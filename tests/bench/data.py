@@ -69,10 +69,11 @@ class Totals:
 
 
 class Shop:
-    """Draws events; equal seeds and times give equal bytes."""
+    """Draws events; equal seeds, sizes and times give equal bytes."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, rooms: int = ROOMS, products: int = PRODUCTS) -> None:
         self.totals = Totals()
+        self._products = products
         self.value_bytes = 0
         self._rng = rng = random.Random(seed)
         self._run = f"{seed:08x}"
@@ -88,7 +89,7 @@ class Shop:
         ]
         self._rooms = [
             (f"live-{number:03d}", f'"surface":"live","live_id":"live-{number:03d}"')
-            for number in range(ROOMS)
+            for number in range(rooms)
         ]
 
     def records(self, times_ms: Iterable[int]) -> Iterator[Record]:
@@ -98,7 +99,7 @@ class Shop:
         for number, time_ms in enumerate(times_ms):
             topic, kind = kinds[int(draw() * len(kinds))]
             key, shopper = shoppers[int(draw() * SHOPPERS)]
-            live_id, room = rooms[int(draw() ** 3 * ROOMS)]  # the first of a hundred has a fifth of all
+            live_id, room = rooms[int(draw() ** 3 * len(rooms))]  # the first of a hundred has a fifth of all
             minute_ms = time_ms - time_ms % MINUTE_MS
             more = self._more(kind, number, live_id, minute_ms)
             value = (
@@ -112,7 +113,7 @@ class Shop:
     def _more(self, kind: str, number: int, live_id: str, minute_ms: int) -> str:
         """The fields that this type has beside the envelope, as JSON that begins with a comma."""
         draw = self._rng.random
-        product = f'"product_id":"product-{int(draw() * PRODUCTS):04d}"'
+        product = f'"product_id":"product-{int(draw() * self._products):04d}"'
         if kind == "purchase":
             quantity, price, discount = 1 + int(draw() * 3), 500 + int(draw() * 20_000), int(draw() * 400)
             self.totals.gmv_minor[live_id, minute_ms] += quantity * price - discount

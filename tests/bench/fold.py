@@ -40,12 +40,11 @@ from streams.transport import BATCH_RECORDS_MAX
 from streams.users import UserSketches
 from streams.worker import GC_THRESHOLDS, rules_of
 from streams.write_plan import Keys, plan
-from tests.bench.data import SPAN_MS, Shop
+from tests.bench.data import PRODUCTS, ROOMS, SPAN_MS, Shop
 from tests.bench.machine import described
 from tests.driver import Saved
 
 START_MS: Final = 1_785_931_200_000
-PARTITIONS: Final = 4
 # Of each topic-partition so many parts, by turns: topics stay as close as in a worker that keeps up.
 TURNS: Final = 20
 # What a part of the work is called, and the functions that do it: time belongs to the innermost of them.
@@ -120,12 +119,21 @@ class Clock:
             yield
 
 
+@dataclass(frozen=True)
+class Size:
+    """How large the shop is that is folded."""
+
+    partitions: int = 4
+    rooms: int = ROOMS
+    products: int = PRODUCTS
+
+
 class Shopfront:
     """The states of all partition numbers, and what Redis would hold of them."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
-        self._saved = [Saved() for _ in range(PARTITIONS)]
+        self._saved = [Saved() for _ in range(rules.partitions)]
         self._states = [saved.load(p, rules) for p, saved in enumerate(self._saved)]
         self._unsaved = Counter[int]()
         self.bytes_written = 0
@@ -171,12 +179,12 @@ class Shopfront:
         return found
 
 
-def batches(events: int, seed: int) -> list[Batch]:
+def batches(events: int, size: Size, seed: int = 1) -> list[Batch]:
     """The records of the contest, as a consumer that keeps up would hand them over."""
-    shop = Shop(seed)
+    shop = Shop(seed, size.rooms, size.products)
     logs: defaultdict[tuple[str, int], list[PlainRecord]] = defaultdict(list)
     for record in shop.records(START_MS + SPAN_MS * number // events for number in range(events)):
-        log = logs[record.topic, partition_of(record.key or b"", PARTITIONS)]
+        log = logs[record.topic, partition_of(record.key or b"", size.partitions)]
         log.append(PlainRecord(len(log), record.timestamp_ms, record.key, record.value))
     found: list[Batch] = []
     for turn in range(TURNS):
@@ -187,10 +195,10 @@ def batches(events: int, seed: int) -> list[Batch]:
     return found
 
 
-def measure(figures: str, events: int, flush_records: int, seed: int = 1) -> dict[str, Any]:
+def measure(figures: str, events: int, flush_records: int, size: Size = Size()) -> dict[str, Any]:
     """One run: µs of processor time an event, by part, and the bytes that a write sends an event."""
-    shop = Shopfront(rules_of(Settings(partitions=PARTITIONS, figures=figures)))
-    records = batches(events, seed)
+    shop = Shopfront(rules_of(Settings(partitions=size.partitions, figures=figures)))
+    records = batches(events, size)
     clock = Clock()
     gc.collect()
     gc.freeze()
@@ -200,7 +208,7 @@ def measure(figures: str, events: int, flush_records: int, seed: int = 1) -> dic
         with clock.watching():
             for batch in records:
                 shop.take(batch, clock, flush_records)
-            for p in range(PARTITIONS):
+            for p in range(size.partitions):
                 shop.write(p, clock)
     finally:
         gc.set_threshold(*before)
