@@ -36,16 +36,16 @@ SESSIONS, ORDERS, IDS, PRODUCTS, LIVES = (
 )  # fmt: skip
 
 
-def kept_s(settings: Settings) -> dict[str, float]:
-    """How long a record of each hash that grows with the traffic is kept, in seconds."""
-    lateness_s = settings.traffic_lateness_ms / 1_000
+def kept_s(settings: Settings) -> dict[str, dict[str, float]]:
+    """By thing how long what it leaves in hashes that grow with the traffic is kept, in seconds."""
     return {
-        "sessions": ANEW_MS / 1_000 + DAY_S,
-        "taps": (KEPT_DAYS + 1) * DAY_S,
-        "orders": settings.order_horizon_days * DAY_S,
-        "journeys": (FOLLOWED_DAYS + APART_DAYS + 8) * DAY_S,
-        "buyers": BUYERS_KEPT_DAYS * DAY_S,
-        "ids": lateness_s + 60,
+        SESSIONS: {"sessions": ANEW_MS / 1_000 + DAY_S, "taps": (KEPT_DAYS + 1) * DAY_S},
+        ORDERS: {
+            "orders": settings.order_horizon_days * DAY_S,
+            "journeys": (FOLLOWED_DAYS + APART_DAYS + 8) * DAY_S,
+            "buyers": BUYERS_KEPT_DAYS * DAY_S,
+        },
+        IDS: {"ids": settings.traffic_lateness_ms / 1_000 + 60},
     }
 
 
@@ -98,7 +98,6 @@ def _slot(tag: str) -> int:
 
 def redis_bytes(costs: Costs, shop: Shop, rate: int, settings: Settings) -> dict[str, float]:
     """What Redis holds in the long run, by kind of key; `cells and sketches` are those of the catalogue."""
-    kept = kept_s(settings)
     mean = rate * shop.mean_to_peak
     per_s = {
         SESSIONS: mean / shop.session_events,
@@ -106,10 +105,9 @@ def redis_bytes(costs: Costs, shop: Shop, rate: int, settings: Settings) -> dict
         IDS: rate,
     }
     held = defaultdict[str, float](float)
-    for thing, number in per_s.items():
-        for key, size in costs.bytes_of[thing].items():
-            if key in kept:
-                held[key] += number * size * kept[key]
+    for thing, seconds_of in kept_s(settings).items():
+        for key, seconds in seconds_of.items():
+            held[key] += per_s[thing] * costs.bytes_of[thing].get(key, 0) * seconds
     for thing, count in ((PRODUCTS, shop.products), (LIVES, shop.lives)):
         held["cells and sketches"] += count * sum(costs.bytes_of[thing].values())
     return dict(held)
