@@ -208,7 +208,9 @@ class Process:
     def hand_over(self, batch: Batch) -> None:
         """Gives a batch to the agent of its topic, behind those that wait."""
         self.recent.append(batch)
-        self._ahead[batch.topic] += 1
+        # One that is handed over again may be of an older opening, and takes no room: see `_folded`.
+        if batch.epoch == self._epoch:
+            self._ahead[batch.topic] += 1
         self._queues[batch.topic].append(batch)
         if batch.topic not in self._busy:
             self._busy.add(batch.topic)
