@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from streams import together
 from streams.answer import QuestionError
 from streams.samples import Samples
 from streams.store import StoreCorruptError, guarded
-from streams.together import Command, Script, Together
+from streams.together import Command, Together
 from streams.window import DAY_MS
 from streams.write_plan import as_text
 
@@ -106,14 +107,11 @@ _CHANGE = msgspec.json.Decoder(Change)
 _ENCODER = msgspec.json.Encoder()
 
 
-class Client(Protocol):
+class Client(together.Client, Protocol):
     """What is needed of a connected client (`streams.store.connect`)."""
 
     def zrangebyscore(self, name: Any, min: Any, max: Any) -> Awaitable[Any]:
         """Members of a sorted set with a score from `min` to `max`, in its order."""
-
-    def register_script(self, script: Any) -> Script:
-        """A callable for the script."""
 
 
 def parse(body: bytes, now_ms: int) -> Change:

@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from streams import together
 from streams.errors import PulseError
 from streams.store import StoreCorruptError, guarded
-from streams.together import Script
 from streams.write_plan import Keys
 
 # Readers and workers look at the pointer this often.
@@ -67,7 +67,7 @@ end
 """
 
 
-class Client(Protocol):
+class Client(together.Client, Protocol):
     """What is needed of a connected client (`streams.store.connect`)."""
 
     def hget(self, name: Any, key: Any) -> Awaitable[Any]:
@@ -84,9 +84,6 @@ class Client(Protocol):
 
     def scan_iter(self, match: Any = ..., count: Any = ...) -> AsyncIterator[Any]:
         """Names of all keys, in steps; on a cluster node by node."""
-
-    def register_script(self, script: Any) -> Script:
-        """A callable for the script."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from functools import partial
 from importlib import resources
 from typing import Any, Protocol
 
+from streams import together
 from streams.answer import is_highest
 from streams.store import StoreUnavailableError, guarded
-from streams.together import Script
 from streams.window import PANES_MAX, Pane
 from streams.write_plan import Keys, pane_member
 
@@ -29,11 +29,8 @@ CALL_TIMEOUT_S = 5.0
 SCAN_COUNT = 1_000
 
 
-class Client(Protocol):
+class Client(together.Client, Protocol):
     """What is needed of a connected client (`streams.store.connect`)."""
-
-    def register_script(self, script: Any) -> Script:
-        """A callable for the script."""
 
     def zmscore(self, key: Any, members: Any) -> Awaitable[Any]:
         """Scores of members of a sorted set, None for one that is absent."""

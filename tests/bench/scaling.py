@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
+from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from streams.after_purchase import APART_DAYS, FOLLOWED_DAYS
 from streams.arrivals import KEPT_DAYS
@@ -27,7 +28,6 @@ from streams.users import BUYERS_KEPT_DAYS
 RATES: Final = (10_000, 100_000, 1_000_000, 10_000_000)
 # Of a core, in the busiest hour: the rest is for catching up after a restart.
 USED: Final = 0.6
-SLOTS: Final = 16_384
 GIB: Final = 1 << 30
 DAY_S: Final = 86_400
 # Whole numbers of things in the memory bench, by the name of its part and what one of them is.
@@ -82,18 +82,13 @@ class Costs:
 
 def largest_share(partitions: int, nodes: int) -> int:
     """How many partition numbers lie on the fullest node, slots divided evenly."""
-    place = Counter(_slot(str(p)) * nodes // SLOTS for p in range(partitions))
+    place = Counter(_slot(str(p)) * nodes // REDIS_CLUSTER_HASH_SLOTS for p in range(partitions))
     return max(place.values())
 
 
 def _slot(tag: str) -> int:
-    """The slot of a hash tag: CRC16 (XMODEM) of it, as Redis Cluster has it."""
-    crc = 0
-    for byte in tag.encode():
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
-    return crc % SLOTS
+    """The slot of a hash tag."""
+    return int(key_slot(tag.encode()))
 
 
 def redis_bytes(costs: Costs, shop: Shop, rate: int, settings: Settings) -> dict[str, float]:

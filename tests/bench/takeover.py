@@ -131,10 +131,7 @@ def as_table(result: dict[str, Any]) -> str:
     lines = ["| | seconds: median | min | max |", "|---|---|---|---|"]
     for name, values in (
         ("start of a worker to the first figure in Redis", [result["first_figure_s"]]),
-        (
-            "kill -9 of one of two to the last of its partition numbers written by the other",
-            result["taken_over_s"],
-        ),
+        ("kill -9 of one of two until the other has written all partition numbers", result["taken_over_s"]),
         ("kill -9 until the other has caught up", result["caught_up_s"]),
     ):
         lines.append(f"| {name} | {median(values):.1f} | {min(values):.1f} | {max(values):.1f} |")

@@ -21,17 +21,18 @@ SHORT_MS = 20 * 5
 Held = list[frozenset[tuple[str, int]]]
 
 
+async def _no_hint(_offsets: object) -> None:
+    pass
+
+
 @asynccontextmanager
 async def _watched(station: Station, watchdog_ms: int = WATCHDOG_MS) -> AsyncIterator[Held]:
     """A fleet of this one owner that looks often; which topics wait, each time that it changes."""
     held: Held = []
 
-    async def hint(_offsets: object) -> None:
-        pass
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SUPERVISE_S", LOOK_S)
-        fleet = Fleet(station.work, watchdog_ms, held.append, hint, lambda _batch: None)
+        fleet = Fleet(station.work, watchdog_ms, held.append, _no_hint, lambda _batch: None)
         fleet.owners[0] = station.owner
         fleet.start()
         try:
@@ -132,7 +133,3 @@ async def test_a_take_over_that_ends_without_a_word_is_told(shelf: Shelf) -> Non
     async with _watched(station, SHORT_MS):
         await eventually(partial(bool, station.fatal))
     assert "partition 0 is assigned, but nobody has taken it over" in str(station.fatal[0])
-
-
-async def _no_hint(_offsets: object) -> None:
-    pass

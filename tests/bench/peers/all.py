@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from redis import Redis
+
 from tests.bench.harness import Place
 from tests.bench.peers.common import HERE, Peer, Recipe, table
 
@@ -24,9 +26,9 @@ class PlainFaust(Peer):
     # A look reads a hash of thousands of fields; a run takes many seconds.
     poll_s = 0.25
 
-    def done(self, place: Place) -> int:
+    def done(self, client: Redis, place: Place) -> int:
         """The sum of its counts: each event is in exactly one."""
-        return table(place, "counts").total()
+        return table(client, place, "counts").total()
 
 
 def _venv(app: str, *requirements: str, command: Sequence[str] = ()) -> Recipe:

@@ -17,6 +17,8 @@ from shutil import which
 from typing import Final, cast
 from zlib import crc32
 
+from redis import Redis
+
 from streams.errors import PulseError
 from streams.local.processes import Program
 from tests.bench.data import TOPICS
@@ -59,20 +61,22 @@ class Peer:
 
     def run(self, place: Place, program: Program) -> Timing:
         """Its progress is looked at often enough to see it begin, and seldom enough not to be felt."""
-        return timed(place, program, lambda: self.done(place), self.poll_s)
+        client = place.servers.client()
+        return timed(place, program, lambda: self.done(client, place), self.poll_s)
 
-    def done(self, place: Place) -> int:
+    def done(self, client: Redis, place: Place) -> int:
         """How many events are in Redis: it says so, and writes that together with them."""
-        stored = place.servers.client().hvals(f"{place.name}:done")
+        stored = client.hvals(f"{place.name}:done")
         return sum(map(int, cast("list[str]", stored)))
 
     def check(self, place: Place) -> None:
         """Both of its tables."""
+        client = place.servers.client()
         counts, gmv = Counter[tuple[str, str, int]](), Counter[tuple[str, int]]()
-        for name, count in table(place, "counts").items():
+        for name, count in table(client, place, "counts").items():
             live_id, event_type, minute_ms = name.split("|")
             counts[live_id, event_type, int(minute_ms)] = count
-        for name, amount in table(place, "gmv").items():
+        for name, amount in table(client, place, "gmv").items():
             live_id, minute_ms = name.split("|")
             gmv[live_id, int(minute_ms)] = amount
         expect_equal(self.NAME, "counts", counts, place.dataset.totals.counts)
@@ -132,9 +136,9 @@ def _sum_of(recipe: Recipe) -> int:
     return found
 
 
-def table(place: Place, name: str) -> Counter[str]:
+def table(client: Redis, place: Place, name: str) -> Counter[str]:
     """One of a peer's tables, added up over its parts."""
-    client, found = place.servers.client(), Counter[str]()
+    found = Counter[str]()
     for key in client.scan_iter(f"{place.name}:{name}:*"):
         for field, amount in cast("dict[str, str]", client.hgetall(key)).items():
             found[field] += int(amount)
