@@ -88,10 +88,7 @@ class Fleet:
 
     def take_over_again(self) -> None:
         """All memory is dropped at once, and built anew from where the figures are kept now."""
-        owners = list(self.owners.values())
-        for owner in owners:
-            owner.release()
-        for owner in owners:
+        for owner in self.owners.values():
             self._spawn(owner.take_over())
 
     def let_go(self, partition: int) -> None:

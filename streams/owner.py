@@ -12,7 +12,7 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -108,13 +108,16 @@ class Owner:
         self._refusals = {}
         self._unsaved_records = self._refused_bytes = 0
 
-    async def take_over(self) -> None:
+    def take_over(self) -> Coroutine[None, None, None]:
         """Builds the memory from Redis and has the topics read from there. Retries until it is done.
 
-        Ends early if the partition is released or taken over again meanwhile.
+        Ends early if the partition is released or taken over again meanwhile: from this call on, not from
+        the first step of its task, by when the owner may be nobody's, and would have the topics read for it.
         """
         self.release()
-        epoch = self.epoch
+        return self._take_over(self.epoch)
+
+    async def _take_over(self, epoch: int) -> None:
         # Once something was counted, a Redis without it was emptied: what it held is not begun anew in part.
         may_begin_late = self._work.may_begin_late and not self._guard.token
         try:
@@ -320,7 +323,6 @@ class Owner:
 
     def _resync(self, why: str) -> None:
         logger.warning("partition %d: %s; reading again from what Redis holds", self.partition, why)
-        self.release()
         self._resyncing = asyncio.get_running_loop().create_task(self.take_over())
         self._resyncing.add_done_callback(self._resync_ended)
 

@@ -182,7 +182,7 @@ async def test_taken_over_again_in_mid_flush(shelf: Shelf) -> None:
 
 @on_redis()
 async def test_a_take_over_that_is_overtaken(shelf: Shelf) -> None:
-    """Released, or taken over again, while Redis is being read: the older one opens nothing."""
+    """Released, or taken over again, before its first step or while Redis is read: it opens nothing."""
     kafka, station = await _started(shelf, *_views(2))
     station.line.open.clear()
     older = asyncio.create_task(station.owner.take_over())
@@ -192,11 +192,18 @@ async def test_a_take_over_that_is_overtaken(shelf: Shelf) -> None:
     await older
     assert station.owner.state is None and len(station.consumer.opened) == 1
     station.line.open.clear()
-    both = [asyncio.create_task(station.owner.take_over()) for _ in range(2)]
+    both = [asyncio.create_task(station.owner.take_over())]
+    await eventually(lambda: station.line.waiting)
+    both.append(asyncio.create_task(station.owner.take_over()))
     await eventually(lambda: station.line.waiting == 2)
     station.line.open.set()
     await asyncio.gather(*both)
     assert len(station.consumer.opened) == 2
+    unbegun = asyncio.create_task(station.owner.take_over())
+    station.owner.release()
+    await unbegun
+    assert station.owner.state is None and len(station.consumer.opened) == 2
+    await station.owner.take_over()
     await station.finish()
     assert shelf.cells() == kafka.expected()
 

@@ -125,6 +125,15 @@ BUGS: tuple[Bug, ...] = (
         "tests/test_transport.py",
     ),
     bug(
+        "released_before_it_began",
+        "A take-over whose owner was released before its first step has the topics read all the same.",
+        OWNER,
+        "    async def _take_over(self, epoch: int) -> None:\n",
+        "    async def _take_over(self, epoch: int) -> None:\n        self.release()\n"
+        "        epoch = self.epoch\n",
+        ITS_FAULTS,
+    ),
+    bug(
         "offset_arithmetic",
         "The next offset is the last one plus one, not the position after the fetch.",
         OWNER,

@@ -156,6 +156,16 @@ def openings_in_any_order() -> AbstractContextManager[Any]:
     return patch.object(Process, "is_overtaken", lambda process, epoch: False)
 
 
+def released_before_it_began() -> AbstractContextManager[Any]:
+    """A take-over whose owner was released before its first step goes on all the same."""
+
+    async def taken_over(owner: Owner) -> None:
+        owner.release()
+        await owner._take_over(owner.epoch)
+
+    return patch.object(Owner, "take_over", taken_over)
+
+
 MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     each.__name__: each
     for each in (
@@ -170,5 +180,6 @@ MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
         first_slice_only,
         clock_trusted,
         openings_in_any_order,
+        released_before_it_began,
     )
 }
