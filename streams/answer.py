@@ -24,8 +24,10 @@ from streams.catalogue import (
     TIME_TO_CONVERT,
 )
 from streams.figures import MEASURES, OF_TRAFFIC, SKETCHES
+from streams.formula import Worth, worth
 from streams.kpi import (
     FigureSet,
+    Formula,
     Keeping,
     Kpi,
     Mean,
@@ -34,7 +36,6 @@ from streams.kpi import (
     Quantile,
     Ratio,
     measures_of,
-    value,
 )
 from streams.kpis import KPIS, QUALITY
 from streams.scopes import ALL, OTHER, SCOPES, pair_value, split_pair
@@ -145,6 +146,7 @@ _GROUP_OF: Mapping[str, Group] = MappingProxyType(
 _READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
     {kpi.path: measures_of(kpi.formula) for kpi in (*KPIS, *QUALITY)}
 )
+_FORMULAS: Mapping[str, Formula] = MappingProxyType({kpi.path: kpi.formula for kpi in (*KPIS, *QUALITY)})
 # Where a part of what they read is counted elsewhere, all but counts say something wrong.
 _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     {
@@ -272,6 +274,11 @@ def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
     return tuple(f"{CAPPED.name}|{topic}" for topic in INPUT_TOPICS if topic != "purchases")
 
 
+@lru_cache(maxsize=1 << 16)
+def _worth(path: str, kind: str, currency: str | None) -> Worth:
+    return worth(_FORMULAS[path], kind, currency)
+
+
 def evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None, figures: FigureSet) -> Figure:
     """One KPI; None over nothing or if it is not kept or not known. Raises FigureTooLarge."""
     if not _is_in_set(kpi, figures):
@@ -296,11 +303,7 @@ def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figu
         return None
     if kpi.over_users_range and currency and _currencies_with_orders(of) != {currency}:
         return None  # Whose buyers paid in which currency is not known.
-
-    def total(measure: Measure) -> int:
-        return of.get(measure.stored_as(currency), 0)
-
-    figure = value(kpi.formula, kind, total)
+    figure = _worth(kpi.path, kind, currency)(of)
     if isinstance(figure, int) and abs(figure) > INTEGER_MAX:
         raise FigureTooLarge(f"{kpi.path} is {figure}: more than 64 bits; ask for a shorter window")
     return figure

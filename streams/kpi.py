@@ -8,11 +8,9 @@ divided last; a ratio over nothing is None, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
-from math import prod
 from typing import Any
 
 from schemas.events import Event
@@ -258,7 +256,8 @@ class Kpi:
         return any(measure.per_currency for measure in measures_of(self.formula))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Each is one of a kind: compared, and remembered things by, as the object that it is.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FigureSet:
     """What a worker keeps: kinds of scope, sizes of pane (by name) and measures (by name)."""
 
@@ -288,51 +287,6 @@ def measures_of(formula: Formula) -> tuple[Measure, ...]:
 def is_kept(formula: Formula, kind: str) -> bool:
     """Whether every measure of the formula is kept for the kind of scope."""
     return all(kind in measure.kinds for measure in measures_of(formula))
-
-
-def value(formula: Formula, kind: str, total: Callable[[Measure], int]) -> int | float | None:
-    """The figure, from totals. A ratio with a measure that the kind of scope lacks is None, as is x/0."""
-    match formula:
-        case Measure():
-            return total(formula)
-        case Sum(plus, minus):
-            return sum(map(total, plus)) - sum(map(total, minus))
-        case Ratio(_, _, _, whole_units):
-            exact = _exact(formula, kind, total)
-            if exact is None:
-                return None
-            return round(exact) if whole_units else float(exact)
-        case Product(factors):
-            found = [_exact(factor, kind, total) for factor in factors]
-            return None if None in found else float(prod(each for each in found if each is not None))
-        case Whole(measure, divisor):
-            return total(measure) // divisor
-        case Mean(counts):
-            count = sum(total(measure) for _, measure in counts)
-            return sum(of * total(measure) for of, measure in counts) / count if count else None
-        case Quantile(buckets, q):
-            return _quantile([(upper, total(measure)) for upper, measure in buckets], q)
-
-
-def _exact(ratio: Ratio, kind: str, total: Callable[[Measure], int]) -> Fraction | None:
-    if not is_kept(ratio, kind) or (ratio.least and total(ratio.least[0]) < ratio.least[1]):
-        return None
-    divisor = value(ratio.whole, kind, total)
-    dividend = value(ratio.part, kind, total)
-    if not divisor or dividend is None:
-        return None
-    return Fraction(dividend) * ratio.scale / Fraction(divisor)
-
-
-def _quantile(counts: list[tuple[int, int]], q: float) -> float | None:
-    """Linear between the ends of the bucket that holds the rank q x total; None over nothing."""
-    rank = q * sum(count for _, count in counts)
-    below, lower = 0, 0
-    for upper, count in counts:
-        if count and below + count >= rank:
-            return lower + (upper - lower) * (rank - below) / count
-        below, lower = below + count, upper
-    return None
 
 
 def nest(flat: Mapping[str, object]) -> dict[str, object]:

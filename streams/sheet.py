@@ -6,7 +6,7 @@ were kept then. Everything that shows the figures of a scope fills in such a she
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from streams.aged import AgedParts
 from streams.answer import (
@@ -121,9 +121,13 @@ class Sheet:
             return None  # An empty list of fields would mean all of them.
         return cells(self.scope.kind, kept.panes, [f"{name}|{self.scope.value}" for name in names])
 
+    def sums(self, view: View) -> Mapping[str, int]:
+        """What the scope has in cells over the range, by stored measure."""
+        return view.values(self._cells).get(self.scope.value, {})
+
     def totals(self, view: View, as_of_ms: int | None = None) -> Totals:
         """What the scope's figures are made of."""
-        own = {**view.values(self._cells).get(self.scope.value, {}), **self._finals.totals(view)}
+        own = {**self.sums(view), **self._finals.totals(view)}
         users = None
         if self._sketches is not None:
             counts = view.counts(self._sketches)

@@ -15,7 +15,8 @@ from streams.catalogue import COMMISSION, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.days import day_at, day_of_text, start_ms_of
 from streams.figures.commission import CLAW_BACKS, CLAWED_BACK, FINAL, REVERSED
 from streams.finals import Finals
-from streams.kpi import Formula, Sum, value
+from streams.formula import worth
+from streams.kpi import Formula, Sum
 from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Reader, View
 from streams.trust import Trust
@@ -120,20 +121,14 @@ class _Plan:
     def account(self, view: View, currency: str) -> Account:
         """One currency."""
         days: dict[date, Row] = {}
+        worths = {name: worth(formula, KIND, currency) for name, formula in ROWS.items()}
         for day, request, finals in self.days:
             own = {} if request is None else view.values(request).get(self.scope.value, {})
-            row = _row({**own, **finals.totals(view)}, currency)
+            totals = {**own, **finals.totals(view)}
+            row = {name: int(of(totals) or 0) for name, of in worths.items()}
             if any(row.values()):
                 days[day] = row
         return Account(days, _added(days.values()))
-
-
-def _row(totals: Mapping[str, int], currency: str) -> Row:
-    row = {}
-    for name, formula in ROWS.items():
-        amount = value(formula, KIND, lambda measure: totals.get(measure.stored_as(currency), 0))
-        row[name] = int(amount or 0)
-    return row
 
 
 def _added(rows: Iterable[Row]) -> Row:

@@ -7,7 +7,7 @@ unbounded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -193,26 +193,27 @@ class _WindowPlan:
         self.currencies = moment.currencies
         panes = self.range.panes
         self.closed = {kind: cells(kind, panes) for kind in kinds.closed if kind in model.kinds}
-        self.named: dict[str, HashRequest] = {}
-        for kind, values in top.items():
-            measures = stored_measures(kind, model.figures, moment.currencies, kpis_of(kind))
-            # Without a field there is nothing to ask; an empty list of fields would mean all of them.
-            fields = [f"{measure}|{of}" for of in values for measure in measures]
-            self.named[kind] = cells(kind, panes if fields else (), fields)
-        self.aged = {
-            (kind, of): AgedParts(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
-            for kind, values in top.items()
-            for of in values
-        }
         # Users are counted where few scopes are shown: the shop, platforms, the largest lives, apps, sellers.
         with_users = [(ALL.name, ""), *((PLATFORM.name, of) for of in (*model.settings.platforms, OTHER))]
         with_users += [(LIVE.name, of) for of in _rooms(top)]
         with_users += [(kind, of) for kind in DAY_RANKED_KINDS for of in top.get(kind, ())]
+        range_ms = self.range.from_ms, self.range.to_ms
         self.sheets = {
-            (kind, of): Sheet(model, Scope(kind, of), (self.range.from_ms, self.range.to_ms), moment)
+            (kind, of): Sheet(model, Scope(kind, of), range_ms, moment)
             for kind, of in dict.fromkeys(with_users)
             if kind in model.kinds
         }
+        # The others are read together; a sheet reads the cells of its own.
+        self.named: dict[str, HashRequest] = {}
+        self.aged: dict[tuple[str, str], AgedParts] = {}
+        for kind, values in top.items():
+            others = [of for of in values if (kind, of) not in self.sheets]
+            measures = stored_measures(kind, model.figures, moment.currencies, kpis_of(kind))
+            # Without a field there is nothing to ask; an empty list of fields would mean all of them.
+            fields = [f"{measure}|{of}" for of in others for measure in measures]
+            self.named[kind] = cells(kind, panes if fields else (), fields)
+            for of in others:
+                self.aged[kind, of] = AgedParts(model, Scope(kind, of), range_ms, moment)
         self.caps = {
             kind: cells(kind, panes, capped)
             for kind in kinds.capped
@@ -225,6 +226,14 @@ class _WindowPlan:
         sheets = [request for sheet in self.sheets.values() for request in sheet.requests]
         aged = [request for parts in self.aged.values() for request in parts.requests]
         return [*self.closed.values(), *self.named.values(), *self.caps.values(), *sheets, *aged]
+
+    def found(self, view: View, kind: str, values: Iterable[str]) -> dict[str, Mapping[str, int]]:
+        """What these values of a ranked kind have in cells."""
+        together = view.values(self.named[kind])
+        sheets = {of: self.sheets.get((kind, of)) for of in values}
+        return {
+            of: together.get(of, {}) if sheet is None else sheet.sums(view) for of, sheet in sheets.items()
+        }
 
     def totals(self, view: View, kind: str, value: str, own: Mapping[str, int]) -> Totals:
         """Of one scope; `own` is what it has in cells."""
@@ -255,11 +264,11 @@ async def _window(
     for kind, request in plan.closed.items():
         for of, own in sorted(view.values(request).items()):
             scopes.append(ScopeTotals(kind, of, plan.totals(view, kind, of, own), KPIS))
-    for kind, request in plan.named.items():
-        found = view.values(request)
+    for kind, values in top.items():
+        found = plan.found(view, kind, values)
         tally = await ranking.tally(kind, plan.range.panes, view.metas)
-        for of in top[kind]:
-            totals = plan.totals(view, kind, of, found.get(of, {}))
+        for of, sums in found.items():
+            totals = plan.totals(view, kind, of, sums)
             scopes.append(ScopeTotals(kind, of, totals, kpis_of(kind)))
         rest = plan.totals(view, kind, OTHER, remaining(tally.totals, found.values()))
         scopes.append(ScopeTotals(kind, OTHER, rest, kpis_of(kind)))

@@ -26,7 +26,7 @@ MAX_FUNCTION_LINES = 60
 GROUPS: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas", "schemas."),
     "base": ("streams", "streams.errors", "streams.options", "streams.settings"),
-    "kpi": ("streams.kpi", "streams.scopes"),
+    "kpi": ("streams.kpi", "streams.formula", "streams.scopes"),
     "catalogue": ("streams.catalogue", "streams.figures", "streams.figures.", "streams.kpis"),
     "core": tuple(
         f"streams.{name}"

@@ -92,6 +92,11 @@ class Shop:
             for number in range(rooms)
         ]
 
+    @property
+    def rooms(self) -> list[str]:
+        """The ids of all lives."""
+        return [live_id for live_id, _ in self._rooms]
+
     def records(self, times_ms: Iterable[int]) -> Iterator[Record]:
         """One record per time, CreateTime = event time."""
         draw, kinds, shoppers, rooms = self._rng.random, self._kinds, self._shoppers, self._rooms

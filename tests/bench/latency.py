@@ -31,7 +31,7 @@ from streams.local.ports import free_port
 from streams.local.processes import Program, end
 from streams.options import Number
 from streams.topics import create
-from tests.bench.data import MINUTE_MS, Dataset, Totals
+from tests.bench.data import MINUTE_MS, ROOMS, Dataset, Totals
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.machine import cpu_of, described
 
@@ -47,14 +47,15 @@ WAYS: Final = ("redis", "api")
 class Load(Program):
     """`tests.bench.load` as a program."""
 
-    def __init__(self, place: Place, rate: float) -> None:
+    def __init__(self, place: Place, rate: float, rooms: int = ROOMS) -> None:
         super().__init__("load", place.folder / "load.log")
         self._place = place
-        self._rate = rate
+        self._options = {"--rate": rate, "--rooms": rooms, "--seed": 1}
 
     def command(self) -> list[str]:
         """Its command line."""
-        return [sys.executable, "-m", "tests.bench.load", "--rate", str(self._rate), "--seed", "1"]
+        options = [str(each) for option in self._options.items() for each in option]
+        return [sys.executable, "-m", "tests.bench.load", *options]
 
     def environment(self) -> Mapping[str, str]:
         """The settings of the place."""

@@ -27,11 +27,11 @@ def times_ms(rate: float) -> Iterator[int]:
         number += 1
 
 
-async def feed(settings: Settings, rate: float, seed: int) -> int:
+async def feed(settings: Settings, rate: float, rooms: int, seed: int) -> int:
     """Sends until SIGTERM; how many."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    shop = Shop(seed)
+    shop = Shop(seed, rooms)
     async with open_sender(settings, TOPICS) as sender:
         async for chunk in paced(shop.records(times_ms(rate)), stop):
             await sender.send(chunk)
@@ -42,10 +42,11 @@ async def feed(settings: Settings, rate: float, seed: int) -> int:
 
 @click.command()
 @click.option("--rate", type=float, required=True)
+@click.option("--rooms", type=int, required=True)
 @click.option("--seed", type=int, required=True)
-def command(rate: float, seed: int) -> None:
+def command(rate: float, rooms: int, seed: int) -> None:
     """Send a steady load."""
-    click.echo(asyncio.run(feed(settings_module.load(), rate, seed)))
+    click.echo(asyncio.run(feed(settings_module.load(), rate, rooms, seed)))
 
 
 if __name__ == "__main__":
