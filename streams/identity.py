@@ -3,6 +3,8 @@
 Ids are kept as 64-bit hashes by the minute of m = max(ingest time, event time) at acceptance. A record
 is a duplicate while the ingest minute is at most `horizon_minutes` past that minute; older copies are
 late, so nothing is counted twice. (Two different ids collide with probability n / 2^64.)
+
+At 20 000 events a second the horizon holds 7 million of them: minutes that are over are packed.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from collections.abc import Iterable, Sequence
 
 from xxhash import xxh3_64_intdigest
 
+from streams.packed_ids import HASH_BYTES, PackedIds, as_array
 from streams.window import MINUTE_MS
 
-HASH_BYTES = 8
+# Minutes with fewer ids are not worth packing: asking a packed one costs as much for one id as for hundreds.
+PACKED_IDS_MIN = 4_096
 
 
 def hashes_of(ids: Iterable[str]) -> list[int]:
@@ -25,19 +29,21 @@ def hashes_of(ids: Iterable[str]) -> list[int]:
 class IdWindow:
     """The ids of one topic-partition that can still be repeated.
 
-    `_seen` answers "accepted before?" in one look-up; `_by_minute` says what leaves it when; `_unsaved`
-    is what the next guarded write appends to Redis.
+    `_seen` answers "accepted before?" in one look-up, but for the minutes in `_packed`; `_by_minute` says
+    what leaves it when; `_unsaved` is what the next guarded write appends to Redis.
     """
 
     def __init__(self, horizon_minutes: int) -> None:
         self._horizon_minutes = horizon_minutes
         self._seen: set[int] = set()
         self._by_minute: dict[int, array[int]] = {}
+        # More than one of a minute where a part was loaded and the rest came later.
+        self._packed: dict[int, list[PackedIds]] = {}
         self._unsaved: dict[int, array[int]] = {}
         self._expired: list[int] = []
 
     def __len__(self) -> int:
-        return len(self._seen)
+        return len(self._seen) + sum(len(ids) for parts in self._packed.values() for ids in parts)
 
     def minutes_to_load(self, ingest_ms: int, future_ms: int) -> range:
         """Minutes that may be stored in Redis when the stored ingest time is `ingest_ms`."""
@@ -46,6 +52,9 @@ class IdWindow:
 
     def load(self, minute: int, packed: bytes) -> None:
         """Take over what an earlier owner stored for a minute."""
+        if len(packed) >= PACKED_IDS_MIN * HASH_BYTES:
+            self._packed[minute] = [PackedIds(packed)]
+            return
         ids = array("Q", packed)
         self._by_minute[minute] = ids
         self._seen.update(ids)
@@ -75,14 +84,15 @@ class IdWindow:
     ) -> list[int]:
         run = hashes[start:end]
         distinct = set(run)
-        if len(distinct) == len(run) and self._seen.isdisjoint(distinct):
+        packed = self._packed_of(run)
+        if len(distinct) == len(run) and not packed and self._seen.isdisjoint(distinct):
             fresh = list(range(start, end))
         else:
             fresh = []
             distinct = set()
             for index in range(start, end):
                 id_hash = hashes[index]
-                if id_hash not in self._seen and id_hash not in distinct:
+                if id_hash not in self._seen and id_hash not in packed and id_hash not in distinct:
                     distinct.add(id_hash)
                     fresh.append(index)
         self._seen |= distinct
@@ -94,21 +104,39 @@ class IdWindow:
                 self._keep(max(minute, event_ms[index] // MINUTE_MS), [hashes[index]])
         return fresh
 
+    def _packed_of(self, run: list[int]) -> set[int]:
+        """Those of a run that a packed minute holds."""
+        if not self._packed:
+            return set()
+        asked = as_array(run)
+        return {each for parts in self._packed.values() for ids in parts for each in ids.common(asked)}
+
     def _keep(self, minute: int, hashes: list[int]) -> None:
         for kept in (self._by_minute, self._unsaved):
             kept.setdefault(minute, array("Q")).extend(hashes)
 
     def expire(self, ingest_ms: int) -> None:
-        """Forgets what no record from this ingest time on can repeat.
+        """Forgets what no record from this ingest time on can repeat, and packs minutes that are over.
 
         Must have been called with the ingest time that a write stores: the next owner looks only at the
         minutes that matter then, and would leave older ones in Redis for good.
         """
         oldest = ingest_ms // MINUTE_MS - self._horizon_minutes
-        for minute in [minute for minute in self._by_minute if minute < oldest]:
-            self._seen.difference_update(self._by_minute.pop(minute))
+        expired = {minute for kept in (self._by_minute, self._packed) for minute in kept if minute < oldest}
+        for minute in sorted(expired):
+            self._seen.difference_update(self._by_minute.pop(minute, ()))
+            self._packed.pop(minute, None)
             self._unsaved.pop(minute, None)
             self._expired.append(minute)
+        self._pack(ingest_ms // MINUTE_MS)
+
+    def _pack(self, ingest_minute: int) -> None:
+        """Packs the minutes before this one: ingest time never falls, so nothing is added to them."""
+        over = (minute for minute in self._by_minute if minute < ingest_minute)
+        for minute in [each for each in over if len(self._by_minute[each]) >= PACKED_IDS_MIN]:
+            ids = self._by_minute.pop(minute)
+            self._seen.difference_update(ids)
+            self._packed.setdefault(minute, []).append(PackedIds(ids.tobytes()))
 
     def take_unsaved(self) -> tuple[dict[int, bytes], list[int]]:
         """(ids to append by minute, minutes to delete) since the last call."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import tracemalloc
 from collections import defaultdict
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.identity import HASH_BYTES, IdWindow, hashes_of
+from streams import identity
+from streams.identity import IdWindow, hashes_of
+from streams.packed_ids import HASH_BYTES
 from streams.window import MINUTE_MS
 
 HORIZON = 6
@@ -134,11 +140,18 @@ records = st.tuples(
 )
 
 
+@pytest.mark.parametrize("packed_ids_min", [1, 2, identity.PACKED_IDS_MIN])
 @given(st.lists(st.tuples(st.lists(records, max_size=8), st.sampled_from(["", "save", "take over"]))))
 def test_any_sequence_equals_the_plain_rule(
-    chunks: list[tuple[list[tuple[str, int, int]], str]],
+    packed_ids_min: int, chunks: list[tuple[list[tuple[str, int, int]], str]]
 ) -> None:
-    """In any chunks, with saves and take-overs between them: accepted = not accepted within the horizon."""
+    """In any chunks, with saves and take-overs between them, packed or not: accepted = not accepted within
+    the horizon."""
+    with patch.object(identity, "PACKED_IDS_MIN", packed_ids_min):
+        _hold_to_the_plain_rule(chunks)
+
+
+def _hold_to_the_plain_rule(chunks: list[tuple[list[tuple[str, int, int]], str]]) -> None:
     accepted: defaultdict[str, list[int]] = defaultdict(list)
     saved, window, now = Saved(), IdWindow(HORIZON), NOON_MS
     for chunk, then in chunks:
@@ -160,3 +173,40 @@ def test_any_sequence_equals_the_plain_rule(
     window.expire(now)
     saved.save(window)
     assert all(minute >= now // MINUTE_MS - HORIZON for minute, packed in saved.minutes.items() if packed)
+
+
+def test_minutes_that_are_over_take_little_memory() -> None:
+    """Ids of a minute that is over take 20 bytes each at most, a set of integers would take 80; and each of
+    them is still known, while of 20 000 others none is."""
+    ids = [f"e{number}" for number in range(100_000)]
+    others = [f"f{number}" for number in range(20_000)]
+    window = IdWindow(HORIZON)
+    tracemalloc.start()
+    try:
+        for at in range(0, len(ids), 4_000):
+            window.admit(ids[at : at + 4_000], [NOON_MS] * 4_000, [NOON_MS] * 4_000)
+        window.take_unsaved()
+        of_open, _ = tracemalloc.get_traced_memory()
+        later = [NOON_MS + MINUTE_MS] * len(others)
+        assert window.admit(others[:1], later[:1], later[:1]) == [0]
+        of_packed, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert of_packed < 20 * len(ids) < 80 * len(ids) < of_open
+    again = [*random.Random(1).sample(ids, 20_000), *others]
+    assert window.admit(again, later * 2, later * 2) == list(range(20_001, 40_000))
+    assert len(window) == len(ids) + len(others)
+
+
+def test_a_minute_may_be_known_in_parts() -> None:
+    """What a new owner loads of the minute that is going on, and what comes after it, are both known."""
+    saved, window = Saved(), IdWindow(HORIZON)
+    with patch.object(identity, "PACKED_IDS_MIN", 2):
+        now = [NOON_MS] * 3
+        window.admit(["a", "b", "c"], now, now)
+        saved.save(window)
+        after = saved.next_owner(NOON_MS)
+        assert after.admit(["c", "d", "e"], now, now) == [1, 2]
+        later = [NOON_MS + MINUTE_MS] * 6
+        assert after.admit(list("abcdef"), later, later) == [5]
+        assert len(after) == 6

@@ -46,8 +46,16 @@ BUGS: tuple[Bug, ...] = (
         "repeated_in_one_fetch",
         "An event that is repeated within one fetch counts twice.",
         "streams/identity.py",
-        "                if id_hash not in self._seen and id_hash not in distinct:",
-        "                if id_hash not in self._seen:",
+        " and id_hash not in packed and id_hash not in distinct:",
+        " and id_hash not in packed:",
+        IDENTITY,
+    ),
+    bug(
+        "packed_ids_forgotten",
+        "Ids of minutes that are over, which are packed, count again.",
+        "streams/identity.py",
+        "        packed = self._packed_of(run)\n",
+        "        packed: set[int] = set()\n",
         IDENTITY,
     ),
     bug(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
-from streams import admission, batch, owner, sums, users, write_plan
+from streams import admission, batch, identity, owner, sums, users, write_plan
 from streams.settings import Settings
 from streams.state import Rules
 from streams.worker import rules_of
@@ -34,6 +34,7 @@ LIMITS: dict[str, tuple[object, int]] = {
     "TRIM_MAX": (write_plan, 2),
     "SWEEP_MAX": (write_plan, 2),
     "SLICE_MAX": (write_plan, 10),
+    "PACKED_IDS_MIN": (identity, 1),
 }
 
 

@@ -1,0 +1,86 @@
+"""`python -m tests.bench.ids`: what the ids of the dedupe horizon cost, packed and as sets of integers.
+
+Four topic-partitions take ids for three horizons: the first ones have left by then. Each way runs in a
+process of its own, whose memory is read at the end; the times are processor time of the window alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, Final
+from unittest.mock import patch
+
+import click
+
+from streams import identity
+from streams.identity import IdWindow
+from streams.window import MINUTE_MS
+from tests.bench.machine import described
+
+HORIZON_MINUTES: Final = 6
+# Six minutes and the one that is going on.
+KEPT_MS: Final = 7 * MINUTE_MS
+HORIZONS: Final = 3
+WINDOWS: Final = 4
+START_MS: Final = 1_767_614_400_000
+WAYS: Final = {"packed": identity.PACKED_IDS_MIN, "sets": sys.maxsize}
+
+
+def _rss_mib() -> float:
+    found = re.search(r"^VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def measure(packed_ids_min: int, ids: int, batch: int) -> dict[str, float]:
+    """One way, in this process: MiB of the windows, µs of processor time an id, the slowest batch in ms."""
+    windows = [IdWindow(HORIZON_MINUTES) for _ in range(WINDOWS)]
+    before_mib, used_s, slowest_s, number = _rss_mib(), 0.0, 0.0, 0
+    with patch.object(identity, "PACKED_IDS_MIN", packed_ids_min):
+        while number < HORIZONS * ids:
+            at_ms = START_MS + number * KEPT_MS // ids
+            for window in windows:
+                names = [f"1a2b3c4d-{each:08x}" for each in range(number, number + batch)]
+                times_ms = [at_ms] * batch
+                began_s = time.process_time()
+                fresh = window.admit(names, times_ms, times_ms)
+                window.take_unsaved()
+                took_s = time.process_time() - began_s
+                if len(fresh) != batch:
+                    raise click.ClickException(
+                        "a window took a new id for a repetition: its cost says nothing"
+                    )
+                used_s, slowest_s, number = used_s + took_s, max(slowest_s, took_s), number + batch
+    return {
+        "mib": round(_rss_mib() - before_mib, 1),
+        "us_an_id": round(used_s / number * 1e6, 2),
+        "slowest_batch_ms": round(slowest_s * 1e3, 1),
+    }
+
+
+@click.command()
+@click.option("--ids", type=click.IntRange(1), default=7_000_000, show_default=True, help="In the horizon.")
+@click.option("--batch", type=click.IntRange(1), default=4_000, show_default=True, help="Records at once.")
+@click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
+def command(ids: int, batch: int, json_wanted: bool) -> None:
+    """Measure the memory and the time of the ids by which repeated events are known."""
+    result: dict[str, Any] = {"ids": ids, "batch": batch, "machine": described("none")}
+    for way, packed_ids_min in WAYS.items():
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
+            result[way] = apart.submit(measure, packed_ids_min, ids, batch).result()
+    if json_wanted:
+        click.echo(json.dumps(result))
+        return
+    lines = ["| ids in the horizon | MiB | µs an id | slowest batch, ms |", "|---|---|---|---|"]
+    for way in WAYS:
+        lines.append(f"| {ids:,}, {way} | " + " | ".join(str(each) for each in result[way].values()) + " |")
+    click.echo("\n".join(lines))
+
+
+if __name__ == "__main__":
+    command()
