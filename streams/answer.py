@@ -254,11 +254,11 @@ def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, .
     return found
 
 
-def beside_users(kind: str, figures: FigureSet, currencies: Iterable[str]) -> tuple[str, ...]:
+@lru_cache(maxsize=256)
+def beside_users(kind: str, figures: FigureSet, currencies: tuple[str, ...]) -> tuple[str, ...]:
     """Names in Redis of the measures that are set against users of the kind of scope, over their range."""
     read = {each for kpi in KPIS if kind in kpi.kinds for each in _BESIDE_USERS.get(kpi.path, ())}
     kept = {measure.name for measure in (*read, ORDERS_IN_CURRENCY) if kind in measure.kinds}
-    currencies = tuple(currencies)
     return tuple(
         measure.stored_as(currency)
         for measure in MEASURES

@@ -1,12 +1,14 @@
 -- One consistent view of one partition number: its meta, and what a reader asks for, group after group.
 -- KEYS: the meta hash, then the keys of the groups.
--- ARGV, per group: what it wants, how many keys, how many fields, the fields:
+-- ARGV[1] is an array in MessagePack, since Redis and its client pay for every argument; of it, per group:
+-- what it wants, how many keys, how many fields, the fields:
 --   'S' sums over hashes (no fields: every field of each), a flat list of field, amount, ...;
 --       a field may come more than once, absent fields don't come at all: the reader puts together what comes;
 --   'R' fields of one hash as they are stored, in order, nil for one that is absent;
 --   'C' the estimated number of members of the union of sketches; one that is absent is empty.
 -- Reply: {meta as a flat list, per group its answer}.
---
+
+local ARGV = cmsgpack.unpack(ARGV[1])
 -- Numbers here are doubles, exact below 2^53 only. So what is longer than 15 digits goes out as it is
 -- stored, and a subtotal goes out before it could leave that range.
 local SUBTOTAL_MAX = 4000000000000000
@@ -79,7 +81,7 @@ end
 local reply = {redis.call('HGETALL', KEYS[1])}
 local key, arg = 2, 1
 while arg <= #ARGV do
-  local keys, fields = tonumber(ARGV[arg + 1]), tonumber(ARGV[arg + 2])
+  local keys, fields = ARGV[arg + 1], ARGV[arg + 2]
   reply[#reply + 1] = ANSWER[ARGV[arg]](slice(KEYS, key, keys), slice(ARGV, arg + 3, fields))
   key, arg = key + keys, arg + 3 + fields
 end

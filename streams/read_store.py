@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
+
+from msgspec.msgpack import encode
 
 from streams import together
 from streams.answer import is_highest
@@ -167,15 +169,15 @@ class ReadStore:
         plan = _plan_of(requests)
         return await asyncio.gather(*(self._read_one(p, requests, plan) for p in range(self.partitions)))
 
-    async def _read_one(self, p: int, requests: Sequence[Request], calls: Sequence[_Call]) -> PartitionRead:
+    async def _read_one(self, p: int, requests: Sequence[Request], calls: _Calls) -> PartitionRead:
         tag = Keys(self.generation, p)("")
         meta: dict[str, str] = {}
         sums: list[dict[str, int]] = [{} for _ in requests]
         records: list[dict[str, bytes | None]] = [{} for _ in requests]
         counts: list[list[int]] = [[] for _ in requests]
-        for call in calls:
+        for call, packed in calls:
             keys = [tag + name for name in call.names]
-            raw_meta, *groups = await self._call(partial(self._script, keys=keys, args=call.args))
+            raw_meta, *groups = await self._call(partial(self._script, keys=keys, args=[packed]))
             meta = meta or dict(_pairs(raw_meta))
             for (index, fields), answer in zip(call.groups, groups, strict=True):
                 match requests[index]:
@@ -236,7 +238,11 @@ class _Call:
         self.groups.append((index, fields))
 
 
-def _plan_of(requests: Sequence[Request]) -> list[_Call]:
+# With its arguments as the script takes them, packed once for all partition numbers: see decision 0016.
+_Calls: TypeAlias = Sequence[tuple[_Call, bytes]]
+
+
+def _plan_of(requests: Sequence[Request]) -> _Calls:
     first = _Call()
     calls = [first]
     for index, request in enumerate(requests):
@@ -255,7 +261,7 @@ def _plan_of(requests: Sequence[Request]) -> list[_Call]:
                         calls.append(_Call())
                     calls[-1].sketches += len(union)
                     calls[-1].add(index, "C", union)
-    return calls
+    return [(call, encode(call.args)) for call in calls]
 
 
 def _put_together(into: dict[str, int], found: Iterable[tuple[str, str]]) -> None:

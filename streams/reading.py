@@ -107,11 +107,18 @@ class View:
     _values: dict[Request, dict[str, dict[str, int]]] = field(default_factory=dict)
     # By the end of the range: topics whose source is silent.
     silent: dict[int, frozenset[str]] = field(default_factory=dict)
+    # The metas, by partition number.
+    metas: tuple[Meta, ...] = field(init=False)
+    _watermarks: dict[str, Sequence[int | None]] = field(default_factory=dict)
 
-    @property
-    def metas(self) -> tuple[Meta, ...]:
-        """The metas, by partition number."""
-        return tuple(read.meta for read in self.reads)
+    def __post_init__(self) -> None:
+        self.metas = tuple(read.meta for read in self.reads)
+
+    def watermarks(self, kind: str) -> Sequence[int | None]:
+        """Of every topic-partition that figures of this kind of scope rest on."""
+        if kind not in self._watermarks:
+            self._watermarks[kind] = _watermarks(self.metas, trust.topics_read_by(kind))
+        return self._watermarks[kind]
 
     def parts(self, request: HashRequest) -> list[Mapping[str, int]]:
         """The fields that were found, by partition number."""
@@ -272,15 +279,14 @@ class Reader:
     async def trust(self, view: View, range_ms: tuple[int, int], kind: str) -> trust.Trust:
         """How far figures of this kind of scope over [from_ms, to_ms) can be trusted."""
         topics = trust.topics_read_by(kind)
-        watermarks = _watermarks(view.metas, topics)
         if range_ms[1] not in view.silent:
             view.silent[range_ms[1]] = frozenset(await self._silent_topics(view, range_ms[1]))
         silent = view.silent[range_ms[1]].intersection(topics)
-        return trust.judge(watermarks, range_ms, view.moment.now_ms, silent)
+        return trust.judge(view.watermarks(kind), range_ms, view.moment.now_ms, silent)
 
     def as_of_ms(self, view: View, kind: str) -> int | None:
         """The time up to which figures of this kind of scope lack nothing; None while that is not known."""
-        return complete_up_to_ms(view.metas, trust.topics_read_by(kind))
+        return trust.as_of_ms(view.watermarks(kind))
 
     async def _silent_topics(self, view: View, to_ms: int) -> list[str]:
         silent: list[str] = []

@@ -21,6 +21,7 @@ from streams.read_store import HashRequest, RecordRequest, Request, cells, packe
 from streams.reading import READ_TRIES, Moment, Reader, View
 from streams.rooms import Creator, Room, pinned
 from streams.scopes import room_kind
+from streams.shared_reading import SharedReadings
 from streams.since import PINS_SHOWN
 
 # A room knows how many of each product it sold; the GMV is read of those that sold most.
@@ -66,13 +67,15 @@ class Facts:
         )
 
 
-async def read_facts(reader: Reader, live_id: str, hints: Hints, shown: Collection[str]) -> Facts:
+async def read_facts(
+    reader: Reader, readings: SharedReadings, live_id: str, hints: Hints, shown: Collection[str]
+) -> Facts:
     """The facts about a live, in one reading if the hints hold; `shown` are products that an answer tells of.
 
     Raises UnknownLiveError for a live that no event has told of, and StoreUnavailableError.
     """
     for _ in range(READ_TRIES):
-        view, plan = await reader.view(partial(_Plan, reader, live_id, hints, shown))
+        view, plan = await readings.view(partial(_Plan, reader, live_id, hints, shown))
         facts = plan.read(view)
         if facts.room is None and facts.hints.started_ms is None:
             raise UnknownLiveError(f"no event of live {live_id!r} is known; ask for another, or wait for one")

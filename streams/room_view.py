@@ -20,6 +20,7 @@ from streams.read_store import HashRequest, Request, cells
 from streams.reading import READ_TRIES, Moment, View
 from streams.room_facts import Facts, Hints, read_facts
 from streams.scopes import LIVE, LIVE_PRODUCT, ROOM, pair_value
+from streams.shared_reading import SharedReadings
 from streams.sheet import Sheet
 from streams.since import SOLD, money
 from streams.stock import Stocks
@@ -59,6 +60,8 @@ class RoomViews:
 
     def __init__(self, model: ReadModel) -> None:
         self._model = model
+        # Pages of many rooms are read together.
+        self._readings = SharedReadings(model)
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
 
     async def read(self, live_id: str) -> dict[str, object]:
@@ -72,10 +75,10 @@ class RoomViews:
         shown = memory.best[:PRODUCTS_SHOWN]
         hints = memory.hints
         for _ in range(READ_TRIES):
-            facts = await read_facts(self._model, live_id, hints, shown)
+            facts = await read_facts(self._model, self._readings, live_id, hints, shown)
             hints = facts.hints
             looked_at, ranked_ms = self._looked_at(facts, memory)
-            view, plan = await self._model.view(partial(_Plan, self._model, facts, looked_at))
+            view, plan = await self._readings.view(partial(_Plan, self._model, facts, looked_at))
             best = plan.best(view)
             if set(shown).issuperset(best[:PRODUCTS_SHOWN]):
                 break

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +14,9 @@ from streams.answer import FigureTooLarge, QuestionError, UnknownLiveError
 from streams.gathered import Gathered
 from streams.local.redis import RedisServer
 from streams.read_model import QUESTIONS_A_READ, Question, ReadModel
-from streams.read_store import PartitionRead, Request
+from streams.read_store import HashRequest, PartitionRead, Request
+from streams.reading import Moment
+from streams.shared_reading import PLANS_A_READING, SharedReadings
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
 from streams.write_plan import SCHEMA
@@ -183,3 +187,61 @@ def test_marks_of_a_foreign_store_are_an_error(shop: Shop) -> None:
     shop.meta(0, schema="1")
     with pytest.raises(StoreUnavailableError, match="schema 1"):
         shop.ask(lambda model: model.marks())
+
+
+@dataclass
+class _Plan:
+    """Asks for a hash by its name; of a name that begins with `-` there is no plan."""
+
+    name: str
+    moment: Moment
+
+    def __post_init__(self) -> None:
+        if self.name.startswith("-"):
+            raise WindowError(self.name)
+
+    @property
+    def requests(self) -> Sequence[Request]:
+        """The hash, and one that all ask for."""
+        return [HashRequest((self.name,)), HashRequest(("shared",))]
+
+
+def test_plans_that_come_at_once_are_read_together(shop: Shop) -> None:
+    """Up to so many share a reading, and read once what they have in common; each gets its own plan back."""
+    names = [f"n{number}" for number in range(PLANS_A_READING + 2)]
+
+    async def ask(model: ReadModel) -> list[Any]:
+        shared = SharedReadings(model)
+        await model.metas()
+        readings = _counted(model)
+        asked = [asyncio.create_task(shared.view(partial(_Plan, name))) for name in names]
+        await asyncio.sleep(0)
+        asked[1].cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        return [found, readings]
+
+    found, readings = shop.ask(ask)
+    assert isinstance(found.pop(1), asyncio.CancelledError)
+    assert [plan.name for _, plan in found] == [names[0], *names[2:]]
+    assert readings == [PLANS_A_READING, 3]
+    assert len({id(view) for view, _ in found}) == 2
+
+
+def test_a_plan_that_cannot_be_made_spoils_no_other(shop: Shop) -> None:
+    """It is told what `Reader.view` tells; while Redis holds a foreign state everyone is told that."""
+
+    async def ask(model: ReadModel) -> list[Any]:
+        shared = SharedReadings(model)
+
+        async def views(*names: str) -> list[Any]:
+            asked = (shared.view(partial(_Plan, name)) for name in names)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        mixed = await views("a", "-b", "c")
+        shop.meta(0, schema="1")
+        foreign = await views("a", "b")
+        shop.meta(0, schema=SCHEMA)
+        return [*mixed, *foreign, *await views("a")]
+
+    found = [type(each) for each in shop.ask(ask)]
+    assert found == [tuple, WindowError, tuple, StoreUnavailableError, StoreUnavailableError, tuple]

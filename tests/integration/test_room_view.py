@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -263,3 +264,31 @@ def test_a_room_that_is_known_takes_two_readings(shop: Shop) -> None:
     assert first["past_lives"][0]["orders"] == 25
     sold = [(each["product_id"], each["title"], each["stock"]["units"]) for each in third["products"]]
     assert sold == [("p2", "p2", 8), ("p1", "p1", 7)]
+
+
+def test_rooms_that_are_asked_at_once_are_answered_as_if_alone(shop: Shop) -> None:
+    """They share two readings; a live that nobody knows fails alone, and costs none."""
+    lives = [f"{LIVE}{number}" for number in range(5)]
+    for number, live in enumerate(lives):
+        shop.live(number % 2, live, NOON_MS - 20 * MINUTE_MS)
+        shop.book(NOON_MS - 1, "live", live, p=number % 2, items=number)
+
+    async def ask(model: ReadModel) -> list[Any]:
+        alone = [await RoomViews(model).read(live) for live in lives]
+        views = RoomViews(model)
+        await asyncio.gather(*map(views.read, lives))
+        plain, readings = model.store.read, list[int]()
+
+        async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
+            readings.append(len(requests))
+            return await plain(requests)
+
+        model.store.read = read  # type: ignore[method-assign]
+        together = await asyncio.gather(*map(views.read, (*lives, "nobody")), return_exceptions=True)
+        return [alone, together, readings]
+
+    alone, together, readings = shop.ask(ask)
+    assert isinstance(together.pop(), UnknownLiveError)
+    assert together == alone
+    assert [each["now"]["items"] for each in together] == [0, 1, 2, 3, 4]
+    assert len(readings) == 2  # what is known of them, and their figures
