@@ -1,9 +1,9 @@
 """The atomic write against a model of a few lines, over a real Redis: whatever is sent, lost, repeated, late
 or rolled back, Redis holds exactly what one prefix of the log gives.
 
-The model of the guard is one number: each accepted write makes a new version, and a write is accepted only if
-Redis holds the version that its memory was built on. The model of the figures is `verify`'s recomputation of
-the log up to the version's offsets.
+The model of the guard is one name: each accepted write makes a version that is called by its token, and a
+write is accepted only if Redis holds the version that its memory was built on. The model of the figures is
+`verify`'s recomputation of the log up to the version's offsets.
 """
 
 from __future__ import annotations
@@ -42,9 +42,10 @@ STEPS = 30
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Version:
-    """What an accepted write left: two are the same only if they are one."""
+    """What an accepted write left. Two of one token are the same: it was the same write on the same version,
+    sent again after Redis had lost what it did the first time."""
 
     offsets: Mapping[str, int]
     token: str = ""
@@ -187,7 +188,7 @@ class AtomicWrite(RuleBasedStateMachine):
             owner.memory.sent = owner.pending.token
 
     def _send(self, owner: Owner) -> WriteAnswer:
-        """Sends the write on its way; the answer is the one that the model of one number gives."""
+        """Sends the write on its way; the answer is the one that the model of one name gives."""
         memory, sent = owner.memory, owner.pending
         assert sent is not None
         answer, owner.next_guard = self.run(
@@ -195,7 +196,7 @@ class AtomicWrite(RuleBasedStateMachine):
         )
         if self.stored.token == sent.token:
             assert answer == AppliedBefore()
-        elif self.stored is owner.base:
+        elif self.stored == owner.base:
             assert isinstance(answer, Applied)
             self.stored = Version(sent.offsets, sent.token)
         else:
@@ -267,6 +268,21 @@ def _play(server: RedisServer, stories: int) -> None:
 def test_redis_always_holds_one_prefix_of_the_log(redis_server: RedisServer) -> None:
     """Some stories of batches, resent writes, stale owners, lost answers and rollbacks, each to its end."""
     _play(redis_server, SHORT)
+
+
+def test_a_write_that_is_sent_again_after_a_loss_makes_the_same_version(redis_server: RedisServer) -> None:
+    """Who had read that version before the loss goes on from it: nothing differs, and nothing is lost."""
+    story = type("OnThisServer", (AtomicWrite,), {"server": redis_server})()
+    story.write_log([])
+    first = story.take_over()
+    story.save_unanswered(first)
+    second = story.take_over()
+    story.lose_everything()
+    story.save_unanswered(first)
+    story.save(second)
+    assert second.base == story.stored and second.base.token == "2"
+    story.redis_holds_one_prefix_of_the_log()
+    story.teardown()
 
 
 @pytest.mark.long
