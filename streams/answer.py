@@ -274,7 +274,7 @@ def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
     return tuple(f"{CAPPED.name}|{topic}" for topic in INPUT_TOPICS if topic != "purchases")
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def _worth(path: str, kind: str, currency: str | None) -> Worth:
     return worth(_FORMULAS[path], kind, currency)
 
