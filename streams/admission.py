@@ -20,13 +20,11 @@ from streams.catalogue import CAPPED, EVENT_COUNTS
 from streams.figures import PARTS
 from streams.figures.take import ADS
 from streams.kpi import FigureSet
+from streams.memory_bounds import ALONE, MemoryBounds
 from streams.scopes import OTHER
 from streams.window import Pane, PaneSize
 
 SCOPE_VALUES_MAX = 20_000
-# Values remembered of panes in which nothing is counted at the moment, about 0.1 KB each. More are forgotten,
-# longest idle first, and read from Redis if events still come.
-IDLE_VALUES_MAX = 100_000
 
 # Topic of each measure that has a cap. The order service's events are money, and never capped; what a
 # campaign was charged goes where its charges are counted.
@@ -65,12 +63,15 @@ class _Places:
 class Admission:
     """What the panes of one partition number admitted. A *turn* lasts from one write to the next."""
 
-    def __init__(self, figures: FigureSet, sizes: tuple[PaneSize, ...], values_max: int) -> None:
+    def __init__(
+        self, figures: FigureSet, sizes: tuple[PaneSize, ...], values_max: int, bounds: MemoryBounds = ALONE
+    ) -> None:
         self.kinds = tuple(kind.name for kind in figures.kinds if kind.name in CAPPED.kinds)
         self._counts_moved = CAPPED.name in figures.measures
         self._sizes = sizes
         self._by_name = {size.name: size for size in sizes}
         self._values_max = values_max
+        self._bounds = bounds
         self._panes: dict[Pane, _Places] = {}
         # Of `_panes`, the values where no further one has a place, by topic. Mostly there are none.
         self._full: dict[CellKey, dict[str, set[str]]] = {}
@@ -245,7 +246,8 @@ class Admission:
             self._forget(pane)
             self._uncertain[pane.size].discard(pane.start_ms)
         idle = [(pane, places) for pane, places in self._panes.items() if places.touched < self._turn - 1]
-        too_many = sum(places.count for _, places in idle) - IDLE_VALUES_MAX
+        # The longest idle go first; they are read from Redis if events still come.
+        too_many = sum(places.count for _, places in idle) - self._bounds.idle_values
         for pane, places in sorted(idle, key=lambda each: each[1].touched) if too_many > 0 else ():
             self._forget(pane)
             if pane in stored:

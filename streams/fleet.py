@@ -74,6 +74,7 @@ class Fleet:
         for partition in sorted(partitions):
             owner = self.owners.get(partition) or Owner(partition, self._work)
             self.owners[partition] = owner
+            owner.sharing = len(partitions)
             # Counted here: a rebalance drops the owners, and their counters with them.
             owner.counters.rebalances = self._rebalances
             self._spawn(owner.take_over())

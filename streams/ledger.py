@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -225,16 +225,30 @@ class Ledger(Generic[R]):
         """The write just taken deletes what is filed under this day; of the days before nothing is left."""
         self._deleted_day = max(self._deleted_day, day)
 
-    def trim(self, copies_max: int) -> None:
-        """Forgets copies that were not asked for lately, but those that Redis may not hold yet.
+    @property
+    def young(self) -> int:
+        """Copies that were asked for since the last `age`."""
+        return len(self._young)
 
-        Once the young generation holds more than half of `copies_max`, it becomes the old one, and the old
-        one is forgotten. Must not run between `missing` and the `get` that relies on it.
+    def age(self) -> None:
+        """Forgets copies that were not asked for since the last call, but those that Redis may not hold yet.
+
+        Must not run between `missing` and the `get` that relies on it.
         """
-        if len(self._young) > copies_max // 2:
-            # In this order: where a record was changed since it was taken, the young copy is the newest.
-            self._old = {**self._on_the_way, **self._unsaved, **self._young}
-            self._young = {}
+        # In this order: where a record was changed since it was taken, the young copy is the newest.
+        self._old = {**self._on_the_way, **self._unsaved, **self._young}
+        self._young = {}
+
+
+def trim(ledgers: Iterable[Ledger[Any]], copies_max: int) -> None:
+    """Forgets copies of all ledgers, those not asked for lately, where there are too many together.
+
+    Once the young ones are more than half of `copies_max`, they become the old ones, and the old ones go.
+    """
+    ledgers = tuple(ledgers)
+    if sum(ledger.young for ledger in ledgers) > copies_max // 2:
+        for ledger in ledgers:
+            ledger.age()
 
 
 def day_of(time_ms: int) -> int:

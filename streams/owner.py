@@ -19,6 +19,7 @@ from typing import TypeVar
 
 from streams.batch import Batch, LogRecord, chunks
 from streams.errors import PulseError
+from streams.ledger import trim
 from streams.log_check import LogUnavailableError, start_offsets
 from streams.outlet import OutletUnavailableError
 from streams.state import Missing, PartitionState, StateWrite
@@ -36,8 +37,6 @@ IDLE_WRITE_MS = 1_000
 # too, and while Redis or Kafka is away nothing else would make the folding wait.
 UNSAVED_RECORDS_MAX = 100_000
 REFUSED_BYTES_MAX = 8 * 1024 * 1024
-# Copies of the records of a ledger (orders, sessions, ...) kept in memory.
-LEDGER_COPIES_MAX = 50_000
 BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 T = TypeVar("T")
 Records = dict[str, dict[str, bytes | None]]
@@ -73,6 +72,8 @@ class Owner:
         self.epoch = next(_EPOCHS)
         self.counters = Counters()
         self.progress_at_ms = work.now_ms()
+        # Partition numbers of this worker: its memory is shared by so many.
+        self.sharing = 1
         self.trouble = ""
         self.questions: set[Question] = set()
         # How often the watchdog saw no memory, and nobody asking for what it is built from.
@@ -188,8 +189,8 @@ class Owner:
         self, state: PartitionState, batch: Batch, chunk: Sequence[LogRecord], next_offset: int
     ) -> bool:
         """False if the partition was taken away meanwhile: the rest of the batch is dropped."""
-        for ledger in state.ledgers:
-            ledger.trim(LEDGER_COPIES_MAX)
+        state.bounds.sharing = self.sharing
+        trim(state.ledgers, state.bounds.copies)
         screened = state.screen(batch.topic, chunk)
         while missing := state.missing(batch.topic, screened):
             # A write on its way may be in Redis already; one that begins meanwhile joins them.

@@ -32,6 +32,7 @@ from streams.identity import IdWindow
 from streams.kpi import FigureSet, Measure
 from streams.ledger import Ledger, LedgerWrite, Order, WaitingRefund, day_of
 from streams.live_starts import LiveStarts
+from streams.memory_bounds import MemoryBounds
 from streams.order_service import OrderService
 from streams.products import ProductBook
 from streams.progress import NEVER_MS, Progress
@@ -134,12 +135,11 @@ class PartitionState:
         self.rules = rules
         self.high_ms = NEVER_MS
         self.topics = {topic: Progress() for topic in INPUT_TOPICS}
-        self.ids = {
-            topic: IdWindow(rules.horizon_minutes(topic)) for topic in INPUT_TOPICS if topic != PURCHASES
-        }
-        self.sums = Sums(
-            figures, rules.sizes, rules.scope_values_max, {DUE.name: rules.settlement.table_kept_ms}
-        )
+        traffic = [topic for topic in INPUT_TOPICS if topic != PURCHASES]
+        self.ids = {topic: IdWindow(rules.horizon_minutes(topic)) for topic in traffic}
+        self.bounds = MemoryBounds()
+        kept_ms = {DUE.name: rules.settlement.table_kept_ms}
+        self.sums = Sums(figures, rules.sizes, rules.scope_values_max, kept_ms, self.bounds)
         self.trimmed: dict[str, int] = {}
         self._screens = {
             topic: Screen(topic, rules.lateness_ms(topic), rules.platforms) for topic in INPUT_TOPICS
@@ -148,7 +148,7 @@ class PartitionState:
         self._books = Books(figures, self.sums, rules.settlement)
         self._counter = EventCounter(figures, self.sums)
         self.sessions = SessionBook(figures, self.sums, rules.traffic_lateness_ms, rules.cohort_horizon_ms)
-        self.users = UserSketches(figures, self.sums.admission)
+        self.users = UserSketches(figures, self.sums.admission, self.bounds)
         orders = Ledger("orders", Order)
         self._attribution = AttributionBook(
             self._books,

@@ -14,14 +14,13 @@ from types import MappingProxyType
 
 from streams.admission import SCOPE_VALUES_MAX, Admission, CellKey
 from streams.kpi import FigureSet
+from streams.memory_bounds import ALONE, MemoryBounds
 from streams.window import HOUR_MS, MINUTE_MS, Pane, PaneSize
 
 # Values of panes that end this far behind the highest event time are forgotten: few events still come.
 KNOWN_BEHIND_MS = 2 * MINUTE_MS
 # Panes deleted with one write, at most: bounds how long Redis is held; the rest go with the next.
 EXPIRED_PANES_MAX = 500
-# More known values than this are forgotten all at once: the next writes are deltas, and teach them again.
-KNOWN_CELLS_MAX = 1_000_000
 
 
 @dataclass(slots=True)
@@ -69,10 +68,12 @@ class Sums:
         sizes: tuple[PaneSize, ...],
         scope_values_max: int = SCOPE_VALUES_MAX,
         kept_ms: Mapping[str, int] = MappingProxyType({}),
+        bounds: MemoryBounds = ALONE,
     ) -> None:
         self.sizes = tuple(size for size in sizes if size.name in figures.sizes)
         self.finest = self.sizes[0]
-        self.admission = Admission(figures, self.sizes, scope_values_max)
+        self.admission = Admission(figures, self.sizes, scope_values_max, bounds)
+        self._bounds = bounds
         # Kinds that are not kept at every size, by the part of the stored kind before a colon.
         self._sizes_of = {
             kind.name: tuple(size for size in self.sizes if size.name in kind.sizes)
@@ -241,7 +242,8 @@ class Sums:
                     known[name] = value
 
     def _forget_old(self, high_ms: int) -> None:
-        too_many = sum(map(len, self._known.values())) > KNOWN_CELLS_MAX
+        # All at once: the next writes are deltas, and teach them again.
+        too_many = sum(map(len, self._known.values())) > self._bounds.known_cells
         for key in list(self._known):
             pane = key[1]
             if too_many or pane.start_ms + pane.size.size_ms < high_ms - KNOWN_BEHIND_MS:

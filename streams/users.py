@@ -21,6 +21,7 @@ from streams.admission import Admission
 from streams.figures import DISTINCT, SKETCHES
 from streams.kpi import Distinct, FigureSet, Level, ScopeKind
 from streams.ledger import Ledger, OrderLine, day_of
+from streams.memory_bounds import ALONE, MemoryBounds
 from streams.scopes import OTHER, WITH_USERS
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, Pane, PaneSize
 
@@ -32,8 +33,6 @@ SKETCH_SIZES = (
 )
 # A buyer is known as one for so long after the last purchase, in event time.
 BUYERS_KEPT_DAYS = 400
-# What was offered lately, of each size of pane: up to twice as many, about 0.1 KB each.
-RECENT_MAX = 50_000
 # Past panes whose sketches a write deletes a part of.
 SWEPT_PANES_MAX = 8
 
@@ -86,7 +85,7 @@ class UserSketches:
 
     sizes = SKETCH_SIZES
 
-    def __init__(self, figures: FigureSet, admission: Admission) -> None:
+    def __init__(self, figures: FigureSet, admission: Admission, bounds: MemoryBounds = ALONE) -> None:
         kept = {step for step, measure in SKETCHES.items() if measure.name in figures.measures}
         kinds = [kind for kind in figures.kinds if kind.name in WITH_USERS]
         self.enabled = bool(kept and kinds)
@@ -104,7 +103,7 @@ class UserSketches:
         self._fields = _fields(kinds)
         self._order_kinds = [kind.name for kind in kinds if kind.level is Level.ORDER]
         self._line_kinds = [kind.name for kind in kinds if kind.level is Level.LINE]
-        recent = [(size, _Recent()) for size in self.sizes]
+        recent = [(size, _Recent(bounds)) for size in self.sizes]
         self._recent = {step: recent for step in SKETCHES}
         for distinct in DISTINCT:
             if distinct.sizes:
@@ -224,7 +223,8 @@ class _Recent:
     seldom offered twice, and memory is bounded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: MemoryBounds) -> None:
+        self._bounds = bounds
         self._young: defaultdict[tuple[Place, int], set[int]] = defaultdict(set)
         self._old: Mapping[tuple[Place, int], set[int]] = {}
         self._count = 0
@@ -238,7 +238,7 @@ class _Recent:
             new = new - old  # `-=` would walk over the old ones
         young |= new
         self._count += len(new)
-        if self._count > RECENT_MAX:
+        if self._count > self._bounds.recent:
             self._young, self._old, self._count = defaultdict(set), self._young, 0
         return new
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.events import Event, LiveJoin, ProductView, TagTap
-from streams import admission as module
+from streams import memory_bounds
 from streams.admission import SCOPE_VALUES_MAX, TOPIC_OF, Admission
 from streams.fold import EventCounter
 from streams.kpis import FIGURE_SETS
@@ -42,7 +42,7 @@ from tests.admission_kit import (
 def idle_values(most: int) -> Iterator[None]:
     """More values of panes that are idle than this are forgotten."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "IDLE_VALUES_MAX", most)
+        patch.setattr(memory_bounds, "IDLE_VALUES_MAX", most)
         yield
 
 

@@ -144,7 +144,7 @@ def test_any_order_of_reading_counts_what_sorting_gives(
                     shop.restart()
                 case 1:
                     shop.save()
-                    shop.book.records.trim(0)
+                    shop.book.records.age()
     assert shop.cells() == recomputed(events, times_max, capped, horizon_ms)
 
 
@@ -254,7 +254,7 @@ def test_records_beside_a_session_must_be_loaded() -> None:
     for other in "ab":
         shop.read("views", [at(0, session_id=other)])
         shop.save()
-        shop.book.records.trim(0)
+        shop.book.records.age()
     (main,) = shop.book.ids("livestreams", [at(20, LiveJoin, live_id="L19").event], [NOON])
     shop.book.records.load({main: shop.stored[main]})
     with pytest.raises(KeyError):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, day_of
+from streams.ledger import Identity, Ledger, Order, OrderLine, Taken, day_of, trim
 
 DAY_MS = 86_400_000
 
@@ -101,14 +101,29 @@ def test_copies_in_use_outlive_the_others() -> None:
     """A copy is forgotten when it was not asked for while half of the copies allowed came in."""
     ledger = _ledger()
     ledger.load(dict.fromkeys("abcd"))
-    ledger.trim(8)
-    assert ledger.missing("abcd") == []
-    ledger.trim(6)
-    assert ledger.missing("a") == []
+    trim([ledger], 8)
+    assert (ledger.young, ledger.missing("abcd")) == (4, [])
+    trim([ledger], 6)
+    assert (ledger.young, ledger.missing("a")) == (0, [])
     assert ledger.get("b") is None
     ledger.load(dict.fromkeys("ef"))
-    ledger.trim(6)
+    trim([ledger], 6)
     assert ledger.missing("abcdef") == ["c", "d"]
+
+
+def test_ledgers_are_bounded_together() -> None:
+    """What counts is how many copies there are, not of what; those of a ledger that nobody asks go too."""
+    busy, idle = _ledger(), _ledger()
+    idle.load(dict.fromkeys("ab"))
+    busy.load(dict.fromkeys("cd"))
+    trim([busy, idle], 8)
+    assert (busy.young, idle.young) == (2, 2)
+    busy.load(dict.fromkeys("e"))
+    trim([busy, idle], 8)
+    assert (busy.young, idle.young) == (0, 0)
+    busy.load(dict.fromkeys("fghij"))
+    trim([busy, idle], 8)
+    assert idle.missing("ab") == ["a", "b"]
 
 
 def test_a_copy_may_be_looked_at_without_keeping_it() -> None:
@@ -120,7 +135,7 @@ def test_a_copy_may_be_looked_at_without_keeping_it() -> None:
     for other in "bc":
         assert ledger.peek("a") == Identity(7, 1, 0)
         ledger.load({other: None})
-        ledger.trim(0)
+        ledger.age()
     assert ledger.peek("a") is None
     assert ledger.missing("a") == ["a"]
 
@@ -134,19 +149,19 @@ def test_a_record_is_not_forgotten_before_redis_holds_it() -> None:
     ledger.put("a", Identity(7, 2, 0))
     for other in "uvwxyz":
         ledger.load({other: None})
-        ledger.trim(0)
+        ledger.age()
     assert ledger.missing("abc") == []
     assert ledger.get("a") == Identity(7, 2, 0)
     ledger.take()
     for other in "uvw":
         ledger.load({other: None})
-        ledger.trim(0)
+        ledger.age()
     assert ledger.missing("abc") == ["b", "c"]
     assert ledger.get("a") == Identity(7, 2, 0)
     ledger.take()
     for other in "xyz":
         ledger.load({other: None})
-        ledger.trim(0)
+        ledger.age()
     assert ledger.missing("abc") == ["a", "b", "c"]
 
 
@@ -167,7 +182,7 @@ def test_what_is_got_is_what_was_put_last(actions: list[tuple[str, str]]) -> Non
             stored |= on_the_way
             on_the_way = ledger.take().records
         elif action == "trim":
-            ledger.trim(2)
+            trim([ledger], 2)
         else:
             ledger.load({name: stored.get(name) for name in ledger.missing([record_id])})
             found = ledger.get(record_id)

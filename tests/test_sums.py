@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streams import memory_bounds
 from streams import sums as module
 from streams.kpi import FigureSet, Level, ScopeKind
 from streams.sums import CellWrite, Sums, field_name
@@ -63,10 +65,10 @@ class Stored:
 
 
 @contextmanager
-def _limit(**limits: int) -> Iterator[None]:
+def _limit(where: ModuleType, **limits: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, limit in limits.items():
-            patch.setattr(module, name, limit)
+            patch.setattr(where, name, limit)
         yield
 
 
@@ -159,7 +161,7 @@ def test_the_memory_of_values_is_bounded() -> None:
     sums = stored.next_owner()
     for number in range(20):
         _add(sums, 1, value=f"L{number}")
-    with _limit(KNOWN_CELLS_MAX=30):
+    with _limit(memory_bounds, KNOWN_CELLS_MAX=30):
         stored.save(sums, START)
         _add(sums, 1)
         assert all(write.deltas == {"items|L1": 1} for write in stored.save(sums, START))
@@ -176,7 +178,7 @@ def test_panes_go_at_their_retention_a_few_at_a_time() -> None:
     last_end = START + 20 * FINE.size_ms
     stored.save(sums, last_end)
     sizes = []
-    with _limit(EXPIRED_PANES_MAX=8):
+    with _limit(module, EXPIRED_PANES_MAX=8):
         for _ in range(4):
             stored.save(sums, last_end + FINE.retention_ms)
             sizes.append(sum(pane.size == FINE for pane in stored.panes))
@@ -316,7 +318,7 @@ def test_any_sequence_equals_a_plain_dict(sequence: list[tuple[object, ...]], kn
     plain: defaultdict[tuple[Pane, str], int] = defaultdict(int)
     stored, high_ms = Stored(), START
     sums = stored.next_owner()
-    with _limit(KNOWN_CELLS_MAX=known_max):
+    with _limit(memory_bounds, KNOWN_CELLS_MAX=known_max):
         for step in sequence:
             match step:
                 case ("add", int(offset), str(value), int(amount)):

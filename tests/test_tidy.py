@@ -31,10 +31,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "core": tuple(
         f"streams.{name}"
         for name in (
-            "batch window packed_ids identity verdict ledger refunds sums admission commission reasons "
-            "booking order_entries attribution deliveries ads orders payments after_purchase fold steps "
-            "funnel users rooms products live_starts redirects signs order_service story progress "
-            "stored_ids trimming story_books returns arrivals state"
+            "batch window memory_bounds packed_ids identity verdict ledger refunds sums admission "
+            "commission reasons booking order_entries attribution deliveries ads orders payments "
+            "after_purchase fold steps funnel users rooms products live_starts redirects signs "
+            "order_service story progress stored_ids trimming story_books returns arrivals state"
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),

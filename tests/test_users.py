@@ -24,6 +24,7 @@ from schemas.events import (
     TagTap,
     View,
 )
+from streams import memory_bounds
 from streams import users as module
 from streams.admission import Admission
 from streams.kpi import FigureSet
@@ -44,7 +45,7 @@ KINDS = [kind for kind in FIGURES.kinds if kind.name in ("all", "platform", "pro
 def recent(most: int) -> Iterator[None]:
     """More that was offered lately than twice this is forgotten."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "RECENT_MAX", most)
+        patch.setattr(memory_bounds, "RECENT_MAX", most)
         yield
 
 

@@ -32,8 +32,8 @@ from streams.fold import EventCounter
 from streams.funnel import SessionBook
 from streams.identity import IdWindow
 from streams.kpis import FIGURE_SETS
+from streams.ledger import trim
 from streams.order_service import OrderService
-from streams.owner import LEDGER_COPIES_MAX
 from streams.settings import Settings
 from streams.state import PartitionState, Rules
 from streams.transport import BATCH_RECORDS_MAX
@@ -135,6 +135,8 @@ class Shopfront:
         self._rules = rules
         self._saved = [Saved() for _ in range(rules.partitions)]
         self._states = [saved.load(p, rules) for p, saved in enumerate(self._saved)]
+        for state in self._states:
+            state.bounds.sharing = rules.partitions
         self._unsaved = Counter[int]()
         self.bytes_written = 0
 
@@ -142,8 +144,7 @@ class Shopfront:
         """Folds a batch, and writes once so many records have gathered."""
         state, saved = self._states[batch.partition], self._saved[batch.partition]
         for chunk in chunks(batch):
-            for ledger in state.ledgers:
-                ledger.trim(LEDGER_COPIES_MAX)
+            trim(state.ledgers, state.bounds.copies)
             screened = state.screen(batch.topic, chunk)
             while missing := state.missing(batch.topic, screened):
                 records = {

@@ -133,3 +133,15 @@ async def test_a_take_over_that_ends_without_a_word_is_told(shelf: Shelf) -> Non
     async with _watched(station, SHORT_MS):
         await eventually(partial(bool, station.fatal))
     assert "partition 0 is assigned, but nobody has taken it over" in str(station.fatal[0])
+
+
+@on_redis()
+async def test_partition_numbers_share_the_memory_of_their_worker(shelf: Shelf) -> None:
+    """Who gets more of them remembers less of each, and more again when others take some over."""
+    station = Station(shelf, PlainKafka())
+    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint, lambda _batch: None)
+    fleet.on_assigned(frozenset({0, 1, 2}), 1)
+    assert [owner.sharing for owner in fleet.owners.values()] == [3, 3, 3]
+    fleet.on_assigned(frozenset({1}), 2)
+    assert fleet.owners[1].sharing == 1
+    await fleet.stop()

@@ -12,7 +12,7 @@ import pytest
 from schemas.codec import Reason
 from schemas.events import INPUT_TOPICS
 from streams import batch as batch_module
-from streams import owner as module
+from streams import memory_bounds
 from streams.local.redis import RedisServer
 from streams.store import Store
 from tests.owner_kit import PlainKafka, Station, eventually
@@ -166,10 +166,11 @@ async def test_many_chunks_and_many_flushes(shelf: Shelf) -> None:
         for name in ("CHUNK_RECORDS", "CHUNK_PURCHASES"):
             patch.setattr(batch_module, name, 3)
         patch.setattr(batch_module, "CHUNK_PURCHASES_BYTES", 700)
-        patch.setattr(module, "LEDGER_COPIES_MAX", 3)
+        patch.setattr(memory_bounds, "COPIES_MAX", 12)
         kafka = PlainKafka()
         kafka.append(*_day_of_business(7, 300))
         station = Station(shelf, kafka, max_dirty_cells=400)
+        station.owner.sharing = 4
         await station.owner.take_over()
         applied = asyncio.gather(*(station.read(topic) for topic in INPUT_TOPICS))
         while not applied.done():
@@ -177,6 +178,7 @@ async def test_many_chunks_and_many_flushes(shelf: Shelf) -> None:
             station.owner.flush_if_due()
             await asyncio.sleep(0)
         assert station.owner.counters.writes > 3
+        assert station.owner.state is not None and station.owner.state.bounds.copies == 3
         await station.finish()
     assert shelf.cells() == kafka.expected()
     assert station.consumer.opened == [{}]

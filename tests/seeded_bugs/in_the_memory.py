@@ -136,6 +136,14 @@ BUGS: tuple[Bug, ...] = (
         "tests/integration/test_fleet.py",
     ),
     bug(
+        "memory_not_shared",
+        "Each partition number remembers as much as a worker may: memory grows with how many it has.",
+        "streams/fleet.py",
+        "            owner.sharing = len(partitions)\n",
+        "",
+        "tests/integration/test_fleet.py",
+    ),
+    bug(
         "standstill_unnoticed",
         "A worker that folds nothing although records wait is left alone.",
         "streams/fleet.py",

@@ -115,11 +115,10 @@ def ids_of_another_time() -> AbstractContextManager[Any]:
 def copies_forgotten_on_their_way() -> AbstractContextManager[Any]:
     """Copies of records may be forgotten although the write that took them is not answered."""
 
-    def trim(ledger: Ledger[Any], copies_max: int) -> None:
-        if len(ledger._young) > copies_max // 2:
-            ledger._old, ledger._young = dict(ledger._unsaved), {}
+    def age(ledger: Ledger[Any]) -> None:
+        ledger._old, ledger._young = dict(ledger._unsaved), {}
 
-    return patch.object(Ledger, "trim", trim)
+    return patch.object(Ledger, "age", age)
 
 
 def deleted_records_filed_nowhere() -> AbstractContextManager[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from random import Random
 
-from streams import admission, batch, identity, owner, sums, users, write_plan
+from streams import batch, identity, memory_bounds, owner, sums, users, write_plan
 from streams.settings import Settings
 from streams.state import Rules
 from streams.worker import rules_of
@@ -22,15 +22,15 @@ from tests.simulation.world import FAULTS_WANTED, Outcome, Story, World
 FAULTS_DRAWN = 120
 # Limits of memory and of writes that small stories would never reach: as they are, or small.
 LIMITS: dict[str, tuple[object, int]] = {
-    "LEDGER_COPIES_MAX": (owner, 3),
+    "COPIES_MAX": (memory_bounds, 3),
     "UNSAVED_RECORDS_MAX": (owner, 6),
     "CHUNK_RECORDS": (batch, 2),
     "CHUNK_PURCHASES": (batch, 2),
-    "KNOWN_CELLS_MAX": (sums, 40),
+    "KNOWN_CELLS_MAX": (memory_bounds, 40),
     "EXPIRED_PANES_MAX": (sums, 5),
-    "RECENT_MAX": (users, 4),
+    "RECENT_MAX": (memory_bounds, 4),
     "SWEPT_PANES_MAX": (users, 2),
-    "IDLE_VALUES_MAX": (admission, 5),
+    "IDLE_VALUES_MAX": (memory_bounds, 5),
     "TRIM_MAX": (write_plan, 2),
     "SWEEP_MAX": (write_plan, 2),
     "SLICE_MAX": (write_plan, 10),
