@@ -99,7 +99,7 @@ def _imported(pipeline: Pipeline, every: int) -> Api:
     wait_until(lambda: "http://" in serve.said(), "the read service's address")
     address = next(word for word in serve.said().split() if word.startswith("http://"))
     made = Api(address.rstrip("/"), every)
-    wait_until(lambda: _has_all(made), "the year's last order", patience_s=900)
+    wait_until(lambda: _has_all(made), "the year's last order", patience_s=2_400)
     return made
 
 
