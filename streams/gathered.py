@@ -1,27 +1,36 @@
 """Questions that come one by one, asked together: those that wait share the next reading.
 
-It stands between many askers (streams) and the read model. One reading is on its way at a time; whoever
-asks meanwhile has a place in the next one, so the more ask, the less each of them costs.
+It stands between many askers (pages, streams) and what reads the store. One reading is on its way at a
+time; whoever asks meanwhile has a place in the next one. So the more ask, the less each of them costs, and
+many take no more places at Redis than one, which leaves room for those who ask seldom.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
-from streams.read_model import QUESTIONS_A_READ, Answer, Question, ReadModel, Refusal
+Q = TypeVar("Q", bound=Hashable)
+A = TypeVar("A")
 
 
-class Gathered:
-    """Answers single questions from shared readings."""
+class Gathered(Generic[Q, A]):
+    """Answers single questions from shared readings: at most ``at_once`` of them, equal ones once.
 
-    def __init__(self, model: ReadModel) -> None:
-        self._model = model
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+    ``answer_all`` gives an answer for each question, in their order; what it returns as an exception fails
+    one question, what it raises fails all that were asked together.
+    """
+
+    def __init__(self, answer_all: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]], at_once: int):
+        self._answer_all = answer_all
+        self._at_once = at_once
+        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._reading: asyncio.Task[None] | None = None
 
-    async def kpis(self, question: Question) -> Answer:
-        """The answer of ``/api/v1/kpis``, not to be changed. Raises what `ReadModel.kpis` raises."""
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def ask(self, question: Q) -> A:
+        """The answer, shared with others and not to be changed. Raises what ``answer_all`` gives for it."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read(), name="gathered questions")
@@ -29,13 +38,12 @@ class Gathered:
 
     async def _read(self) -> None:
         while self._waiting:
-            asked, self._waiting = self._waiting[:QUESTIONS_A_READ], self._waiting[QUESTIONS_A_READ:]
+            asked, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
             wanted = [(question, future) for question, future in asked if not future.cancelled()]
             questions = list(dict.fromkeys(question for question, _ in wanted))
-            answers: dict[Question, Answer | Refusal | Exception]
+            answers: dict[Q, A | Exception]
             try:
-                found = await self._model.kpis_many(questions)
-                answers = dict(zip(questions, found, strict=True))
+                answers = dict(zip(questions, await self._answer_all(questions), strict=True))
             except Exception as error:  # Told to everyone who asked.
                 answers = dict.fromkeys(questions, error)
             for question, future in wanted:
@@ -43,7 +51,7 @@ class Gathered:
                     _settle(future, answers[question])
 
 
-def _settle(future: asyncio.Future[Answer], answer: Answer | Exception) -> None:
+def _settle(future: asyncio.Future[A], answer: A | Exception) -> None:
     if isinstance(answer, Exception):
         future.set_exception(answer)
     else:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -18,7 +18,7 @@ from aiohttp import web
 from schemas.events import INPUT_TOPICS
 from streams.changes import Changes
 from streams.read_model import ReadModel
-from streams.read_store import ReadStore
+from streams.read_store import PartitionRead, ReadStore, Request
 from streams.settings import Settings
 from streams.store import connect
 from streams.web.app import build_app
@@ -149,3 +149,21 @@ def stored_name(name: str) -> str:
     if not found:
         return name
     return f"{head}:{tail}" if tail.isupper() else f"{head}.{tail}"
+
+
+def before_each_read(model: ReadModel, happens: Callable[[Sequence[Request]], None]) -> None:
+    """Lets something happen before each reading of the store; it gets the reading's requests."""
+    plain = model.store.read
+
+    async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
+        happens(requests)
+        return await plain(requests)
+
+    model.store.read = read  # type: ignore[method-assign]
+
+
+def counted(model: ReadModel) -> list[int]:
+    """Counts the readings of the store from now on: the number of requests of each."""
+    readings: list[int] = []
+    before_each_read(model, lambda requests: readings.append(len(requests)))
+    return readings

@@ -153,13 +153,13 @@ def while_running(run: Callable[[], Awaitable[None]]) -> Callable[[web.Applicati
 
 
 def _hub(model: ReadModel, rooms: RoomViews) -> Hub:
-    gathered = Gathered(model)
+    kpis = Gathered(model.kpis_many, read_model.QUESTIONS_A_READ)
 
     async def ask(question: Question) -> object:
         answer = (
             await rooms.read(question.live)
             if question.live
-            else await gathered.kpis(read_model.Question(question.scope, question.window))
+            else await kpis.ask(read_model.Question(question.scope, question.window))
         )
         return answer if question.host is None else for_host(answer)
 

@@ -37,7 +37,7 @@ from streams.topics import create
 from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
 from tests.bench.harness import Place, Servers, bench_folder, expect_equal, servers
-from tests.bench.machine import described, peak_rss_mib
+from tests.bench.machine import described, peak_rss_mib, rss_mib
 from tests.bench.sessions import (
     DAY_MS,
     MIB,
@@ -47,7 +47,6 @@ from tests.bench.sessions import (
     Running,
     Shoppers,
     Totals,
-    rss_mib,
     spread_over,
     stored,
     used_memory,

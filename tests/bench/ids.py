@@ -7,12 +7,11 @@ process of its own, whose memory is read at the end; the times are processor tim
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -21,7 +20,7 @@ import click
 from streams import identity
 from streams.identity import IdWindow
 from streams.window import MINUTE_MS
-from tests.bench.machine import described
+from tests.bench.machine import described, rss_mib
 
 HORIZON_MINUTES: Final = 6
 # Six minutes and the one that is going on.
@@ -32,15 +31,10 @@ START_MS: Final = 1_767_614_400_000
 WAYS: Final = {"packed": identity.PACKED_IDS_MIN, "sets": sys.maxsize}
 
 
-def _rss_mib() -> float:
-    found = re.search(r"^VmRSS:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)
-    return int(found[1]) / 1024 if found else 0.0
-
-
 def measure(packed_ids_min: int, ids: int, batch: int) -> dict[str, float]:
     """One way, in this process: MiB of the windows, µs of processor time an id, the slowest batch in ms."""
     windows = [IdWindow(HORIZON_MINUTES) for _ in range(WINDOWS)]
-    before_mib, used_s, slowest_s, number = _rss_mib(), 0.0, 0.0, 0
+    before_mib, used_s, slowest_s, number = rss_mib(os.getpid()), 0.0, 0.0, 0
     with patch.object(identity, "PACKED_IDS_MIN", packed_ids_min):
         while number < HORIZONS * ids:
             at_ms = START_MS + number * KEPT_MS // ids
@@ -57,7 +51,7 @@ def measure(packed_ids_min: int, ids: int, batch: int) -> dict[str, float]:
                     )
                 used_s, slowest_s, number = used_s + took_s, max(slowest_s, took_s), number + batch
     return {
-        "mib": round(_rss_mib() - before_mib, 1),
+        "mib": round(rss_mib(os.getpid()) - before_mib, 1),
         "us_an_id": round(used_s / number * 1e6, 2),
         "slowest_batch_ms": round(slowest_s * 1e3, 1),
     }

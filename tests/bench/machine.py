@@ -51,13 +51,18 @@ def _seconds(stat: Path) -> float:
 
 def peak_rss_mib(pid: int) -> float:
     """The most memory that this process has held, and each of its children."""
-    return sum(map(_peak_kib, _with_children(pid))) / 1024
+    return sum(_status_kib(each, "VmHWM") for each in _with_children(pid)) / 1024
 
 
-def _peak_kib(pid: int) -> int:
-    found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+def rss_mib(pid: int) -> float:
+    """The memory that this process alone holds now."""
+    return _status_kib(pid, "VmRSS") / 1024
+
+
+def _status_kib(pid: int, name: str) -> int:
+    found = re.search(rf"^{name}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
     if found is None:
-        raise ValueError(f"/proc/{pid}/status names no peak")
+        raise ValueError(f"/proc/{pid}/status names no {name}")
     return int(found[1])
 
 

@@ -26,8 +26,8 @@ from streams.topics import create
 from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
 from tests.bench.harness import Place, bench_folder, servers
-from tests.bench.machine import described
-from tests.bench.sessions import MIB, PARTITIONS, Running, Shoppers, rss_mib, spread_over, stored, used_memory
+from tests.bench.machine import described, rss_mib
+from tests.bench.sessions import MIB, PARTITIONS, Running, Shoppers, spread_over, stored, used_memory
 
 # Event times of each part run over so long, beginning so long ago.
 PART_MS: Final = 2 * MINUTE_MS

@@ -34,7 +34,7 @@ from streams.topics import create
 from tests.bench.data import CHUNK, CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
 from tests.bench.harness import STANDSTILL_S, Place, bench_folder, expect_equal, servers
-from tests.bench.machine import described, peak_rss_mib
+from tests.bench.machine import described, peak_rss_mib, rss_mib
 
 PARTITIONS: Final = 4
 PARTS: Final = 3
@@ -225,14 +225,6 @@ class Running:
             for name, amount in cast("dict[str, str]", stored).items():
                 found[name] += int(amount)
         return found
-
-
-def rss_mib(pid: int) -> float:
-    """The memory that a process holds now."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-    if found is None:
-        raise ValueError(f"/proc/{pid}/status names no memory")
-    return int(found[1]) / 1024
 
 
 def used_memory(client: Redis, name: str = "used_memory") -> int:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
 from streams.answer import QuestionError
 from streams.local.redis import RedisServer
 from streams.read_model import ReadModel
-from streams.read_store import PartitionRead, Request
 from streams.reading import READ_TRIES
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
-from tests.redis_kit import NOON_MS, Shop
+from tests.redis_kit import NOON_MS, Shop, before_each_read
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
@@ -144,13 +143,8 @@ def test_retention_follows_the_highest_event_time_of_all_partitions(shop: Shop) 
 
 def _before_each_read(model: ReadModel, happens: Callable[[int], None]) -> None:
     """Lets something happen before each reading of the store; it gets the reading's number, from 1."""
-    plain, reads = model.store.read, itertools.count(1)
-
-    async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
-        happens(next(reads))
-        return await plain(requests)
-
-    model.store.read = read  # type: ignore[method-assign]
+    reads = itertools.count(1)
+    before_each_read(model, lambda _: happens(next(reads)))
 
 
 def test_panes_that_go_while_they_are_read_are_no_answer(shop: Shop) -> None:

@@ -13,14 +13,14 @@ import pytest
 from streams.answer import FigureTooLarge, QuestionError, UnknownLiveError
 from streams.gathered import Gathered
 from streams.local.redis import RedisServer
-from streams.read_model import QUESTIONS_A_READ, Question, ReadModel
-from streams.read_store import HashRequest, PartitionRead, Request
+from streams.read_model import QUESTIONS_A_READ, Answer, Question, ReadModel
+from streams.read_store import HashRequest, Request
 from streams.reading import Moment
 from streams.shared_reading import PLANS_A_READING, SharedReadings
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
 from streams.write_plan import SCHEMA
-from tests.redis_kit import NOON_MS, Shop
+from tests.redis_kit import NOON_MS, Shop, counted
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 
@@ -31,16 +31,8 @@ def shop(redis_server: RedisServer) -> Shop:
     return Shop(redis_server.url).healthy(NOON_MS - 10_000)
 
 
-def _counted(model: ReadModel) -> list[int]:
-    """Counts the readings of the store from now on: the number of requests of each."""
-    plain, readings = model.store.read, list[int]()
-
-    async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
-        readings.append(len(requests))
-        return await plain(requests)
-
-    model.store.read = read  # type: ignore[method-assign]
-    return readings
+def _kpis(model: ReadModel) -> Gathered[Question, Answer]:
+    return Gathered(model.kpis_many, QUESTIONS_A_READ)
 
 
 def test_many_questions_are_answered_as_if_each_were_asked_alone(shop: Shop) -> None:
@@ -86,7 +78,7 @@ def test_questions_share_readings(shop: Shop) -> None:
     """As many as one reading takes cost one for what is known of lives, and one for their figures."""
 
     async def ask(model: ReadModel) -> list[int]:
-        readings = _counted(model)
+        readings = counted(model)
         await model.kpis_many([Question(f"live:L{n}", "5m") for n in range(QUESTIONS_A_READ)])
         return readings
 
@@ -101,11 +93,11 @@ def test_questions_that_come_at_once_are_asked_together(shop: Shop) -> None:
     questions = [Question("live:L1", "5m"), *(Question(f"live:L{n % 7}", "5m") for n in range(20))]
 
     async def ask(model: ReadModel) -> list[Any]:
-        gathered, readings = Gathered(model), _counted(model)
-        first = asyncio.create_task(gathered.kpis(questions[0]))
+        kpis, readings = _kpis(model), counted(model)
+        first = asyncio.create_task(kpis.ask(questions[0]))
         for _ in range(5):
             await asyncio.sleep(0)
-        others = [asyncio.create_task(gathered.kpis(each)) for each in questions[1:]]
+        others = [asyncio.create_task(kpis.ask(each)) for each in questions[1:]]
         others[3].cancel()
         found = await asyncio.gather(first, *others, return_exceptions=True)
         alone = [await model.kpis(each.scope, each.window) for each in questions]
@@ -121,18 +113,18 @@ def test_each_who_asked_gets_the_reason(shop: Shop) -> None:
     """A wrong question fails alone; a store that cannot be read fails them all, and the next one anew."""
 
     async def ask(model: ReadModel) -> list[Any]:
-        gathered = Gathered(model)
+        kpis = _kpis(model)
         wrong = await asyncio.gather(
-            gathered.kpis(Question("nobody:1", "5m")),
-            gathered.kpis(Question("all", "5m")),
+            kpis.ask(Question("nobody:1", "5m")),
+            kpis.ask(Question("all", "5m")),
             return_exceptions=True,
         )
         shop.meta(0, schema="1")
         foreign = await asyncio.gather(
-            *(gathered.kpis(Question("all", "5m")) for _ in range(2)), return_exceptions=True
+            *(kpis.ask(Question("all", "5m")) for _ in range(2)), return_exceptions=True
         )
         shop.meta(0, schema=SCHEMA)
-        return [*wrong, *foreign, await gathered.kpis(Question("all", "5m"))]
+        return [*wrong, *foreign, await kpis.ask(Question("all", "5m"))]
 
     answers = [type(answer) for answer in shop.ask(ask)]
     assert answers == [QuestionError, dict, StoreUnavailableError, StoreUnavailableError, dict]
@@ -144,7 +136,7 @@ def test_what_was_read_last_saves_a_reading(shop: Shop) -> None:
     question = ("all", None, NOON_MS - 30 * MINUTE_MS + 10_000, NOON_MS)
 
     async def ask(model: ReadModel) -> list[object]:
-        readings = _counted(model)
+        readings = counted(model)
         found: list[object] = []
         for high_ms in (NOON_MS, NOON_MS, NOON_MS + 40 * MINUTE_MS, NOON_MS):
             shop.meta(1, h=high_ms)
@@ -213,7 +205,7 @@ def test_plans_that_come_at_once_are_read_together(shop: Shop) -> None:
     async def ask(model: ReadModel) -> list[Any]:
         shared = SharedReadings(model)
         await model.metas()
-        readings = _counted(model)
+        readings = counted(model)
         asked = [asyncio.create_task(shared.view(partial(_Plan, name))) for name in names]
         await asyncio.sleep(0)
         asked[1].cancel()

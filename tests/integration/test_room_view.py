@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,12 +11,11 @@ from streams.answer import QuestionError, UnknownLiveError
 from streams.local.redis import RedisServer
 from streams.products import ProductRecord, Stock
 from streams.read_model import ReadModel
-from streams.read_store import PartitionRead, Request
 from streams.room_view import RoomViews
 from streams.rooms import Creator, Heartbeat, Pin, Room
 from streams.scopes import pair_value
 from streams.web.host_view import for_host
-from tests.redis_kit import NOON_MS, Shop
+from tests.redis_kit import NOON_MS, Shop, counted
 
 SECOND_MS, MINUTE_MS, HOUR_MS, DAY_MS = 1_000, 60_000, 3_600_000, 86_400_000
 START_MS = NOON_MS - 25 * MINUTE_MS + 20 * SECOND_MS
@@ -244,13 +242,7 @@ def test_a_room_that_is_known_takes_two_readings(shop: Shop) -> None:
         shop.record(0, "products", product, ProductRecord(listed=(1, 1), title=product, stocks=stocks))
 
     async def ask(model: ReadModel) -> list[Any]:
-        plain, readings = model.store.read, list[int]()
-
-        async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
-            readings.append(len(requests))
-            return await plain(requests)
-
-        model.store.read = read  # type: ignore[method-assign]
+        readings = counted(model)
         views = RoomViews(model)
         found: list[Any] = [await views.read(LIVE)]
         readings.clear()
@@ -277,13 +269,7 @@ def test_rooms_that_are_asked_at_once_are_answered_as_if_alone(shop: Shop) -> No
         alone = [await RoomViews(model).read(live) for live in lives]
         views = RoomViews(model)
         await asyncio.gather(*map(views.read, lives))
-        plain, readings = model.store.read, list[int]()
-
-        async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
-            readings.append(len(requests))
-            return await plain(requests)
-
-        model.store.read = read  # type: ignore[method-assign]
+        readings = counted(model)
         together = await asyncio.gather(*map(views.read, (*lives, "nobody")), return_exceptions=True)
         return [alone, together, readings]
 
