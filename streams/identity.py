@@ -4,7 +4,8 @@ Ids are kept as 64-bit hashes by the minute of m = max(ingest time, event time) 
 is a duplicate while the ingest minute is at most `horizon_minutes` past that minute; older copies are
 late, so nothing is counted twice. (Two different ids collide with probability n / 2^64.)
 
-At 20 000 events a second the horizon holds 7 million of them: minutes that are over are packed.
+At 20 000 events a second the horizon holds 7 million of them, so most are packed: in parts while their minute
+goes on, in one piece when it is over.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from streams.window import MINUTE_MS
 
 # Minutes with fewer ids are not worth packing: asking a packed one costs as much for one id as for hundreds.
 PACKED_IDS_MIN = 4_096
+# So many ids of a minute that goes on are a part: each one that is open costs as much memory as seven packed.
+PART_IDS = 16_384
 
 
 def hashes_of(ids: Iterable[str]) -> list[int]:
@@ -29,15 +32,15 @@ def hashes_of(ids: Iterable[str]) -> list[int]:
 class IdWindow:
     """The ids of one topic-partition that can still be repeated.
 
-    `_seen` answers "accepted before?" in one look-up, but for the minutes in `_packed`; `_by_minute` says
-    what leaves it when; `_unsaved` is what the next guarded write appends to Redis.
+    `_seen` answers "accepted before?" in one look-up, but for what is in `_packed`; `_by_minute` says what
+    leaves it when; `_unsaved` is what the next guarded write appends to Redis.
     """
 
     def __init__(self, horizon_minutes: int) -> None:
         self._horizon_minutes = horizon_minutes
         self._seen: set[int] = set()
         self._by_minute: dict[int, array[int]] = {}
-        # More than one of a minute where a part was loaded and the rest came later.
+        # More than one of a minute that goes on: ids that were loaded, and each part since.
         self._packed: dict[int, list[PackedIds]] = {}
         self._unsaved: dict[int, array[int]] = {}
         self._expired: list[int] = []
@@ -116,7 +119,7 @@ class IdWindow:
             kept.setdefault(minute, array("Q")).extend(hashes)
 
     def expire(self, ingest_ms: int) -> None:
-        """Forgets what no record from this ingest time on can repeat, and packs minutes that are over.
+        """Forgets what no record from this ingest time on can repeat, and packs what is worth it.
 
         Must have been called with the ingest time that a write stores: the next owner looks only at the
         minutes that matter then, and would leave older ones in Redis for good.
@@ -131,12 +134,17 @@ class IdWindow:
         self._pack(ingest_ms // MINUTE_MS)
 
     def _pack(self, ingest_minute: int) -> None:
-        """Packs the minutes before this one: ingest time never falls, so nothing is added to them."""
-        over = (minute for minute in self._by_minute if minute < ingest_minute)
-        for minute in [each for each in over if len(self._by_minute[each]) >= PACKED_IDS_MIN]:
-            ids = self._by_minute.pop(minute)
-            self._seen.difference_update(ids)
-            self._packed.setdefault(minute, []).append(PackedIds(ids.tobytes()))
+        """To minutes before this one nothing is added any more, since ingest time never falls."""
+        for minute in list(self._by_minute):
+            is_over, is_packed = minute < ingest_minute, minute in self._packed
+            least = PART_IDS if not is_over else 1 if is_packed else PACKED_IDS_MIN
+            if len(self._by_minute[minute]) >= least:
+                ids = self._by_minute.pop(minute)
+                self._seen.difference_update(ids)
+                self._packed.setdefault(minute, []).append(PackedIds(ids.tobytes()))
+        for minute, parts in self._packed.items():
+            if minute < ingest_minute and len(parts) > 1:
+                self._packed[minute] = [PackedIds(b"".join(part.packed for part in parts))]
 
     def take_unsaved(self) -> tuple[dict[int, bytes], list[int]]:
         """(ids to append by minute, minutes to delete) since the last call."""

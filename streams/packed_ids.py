@@ -31,6 +31,11 @@ class PackedIds:
     def __len__(self) -> int:
         return len(self._hashes)
 
+    @property
+    def packed(self) -> bytes:
+        """The hashes as they are stored, in ascending order."""
+        return self._hashes.astype(_STORED).tobytes()
+
     def common(self, hashes: NDArray[np.uint64]) -> list[int]:
         """Those of `hashes` that are in it, in their order."""
         bit = hashes & self._mask

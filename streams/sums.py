@@ -242,12 +242,22 @@ class Sums:
                     known[name] = value
 
     def _forget_old(self, high_ms: int) -> None:
-        # All at once: the next writes are deltas, and teach them again.
-        too_many = sum(map(len, self._known.values())) > self._bounds.known_cells
         for key in list(self._known):
-            pane = key[1]
-            if too_many or pane.start_ms + pane.size.size_ms < high_ms - KNOWN_BEHIND_MS:
-                del self._known[key]
-                self._complete.discard(key)
-                if pane in self.stored:
-                    self._uncertain.add(pane)
+            if key[1].start_ms + key[1].size.size_ms < high_ms - KNOWN_BEHIND_MS:
+                self._forget(key)
+        left = sum(map(len, self._known.values()))
+        if left <= self._bounds.known_cells:
+            return
+        # The largest hashes first: their cells are those that are written most seldom. The next writes to
+        # them are deltas, and teach them again; down to a half, so that there is peace for a while.
+        for key in sorted(self._known, key=lambda key: len(self._known[key]), reverse=True):
+            left -= len(self._known[key])
+            self._forget(key)
+            if left <= self._bounds.known_cells // 2:
+                return
+
+    def _forget(self, key: CellKey) -> None:
+        del self._known[key]
+        self._complete.discard(key)
+        if key[1] in self.stored:
+            self._uncertain.add(key[1])

@@ -140,14 +140,16 @@ records = st.tuples(
 )
 
 
-@pytest.mark.parametrize("packed_ids_min", [1, 2, identity.PACKED_IDS_MIN])
+@pytest.mark.parametrize(
+    ("packed_ids_min", "part_ids"), [(1, 1), (2, 3), (identity.PACKED_IDS_MIN, identity.PART_IDS)]
+)
 @given(st.lists(st.tuples(st.lists(records, max_size=8), st.sampled_from(["", "save", "take over"]))))
 def test_any_sequence_equals_the_plain_rule(
-    packed_ids_min: int, chunks: list[tuple[list[tuple[str, int, int]], str]]
+    packed_ids_min: int, part_ids: int, chunks: list[tuple[list[tuple[str, int, int]], str]]
 ) -> None:
     """In any chunks, with saves and take-overs between them, packed or not: accepted = not accepted within
     the horizon."""
-    with patch.object(identity, "PACKED_IDS_MIN", packed_ids_min):
+    with patch.multiple(identity, PACKED_IDS_MIN=packed_ids_min, PART_IDS=part_ids):
         _hold_to_the_plain_rule(chunks)
 
 
@@ -175,38 +177,47 @@ def _hold_to_the_plain_rule(chunks: list[tuple[list[tuple[str, int, int]], str]]
     assert all(minute >= now // MINUTE_MS - HORIZON for minute, packed in saved.minutes.items() if packed)
 
 
-def test_minutes_that_are_over_take_little_memory() -> None:
-    """Ids of a minute that is over take 20 bytes each at most, a set of integers would take 80; and each of
-    them is still known, while of 20 000 others none is."""
+def test_ids_take_little_memory() -> None:
+    """20 bytes an id at most, while its minute goes on and when it is over, but for those that are not a part
+    yet; a set of integers takes 70. Each id is still known, while of 20 000 others none is."""
     ids = [f"e{number}" for number in range(100_000)]
     others = [f"f{number}" for number in range(20_000)]
+    batch = 4_000
     window = IdWindow(HORIZON)
     tracemalloc.start()
     try:
-        for at in range(0, len(ids), 4_000):
-            window.admit(ids[at : at + 4_000], [NOON_MS] * 4_000, [NOON_MS] * 4_000)
-        window.take_unsaved()
-        of_open, _ = tracemalloc.get_traced_memory()
+        in_a_set = set(hashes_of(ids))
+        of_set, _ = tracemalloc.get_traced_memory()
+        del in_a_set
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        for at in range(0, len(ids), batch):
+            window.admit(ids[at : at + batch], [NOON_MS] * batch, [NOON_MS] * batch)
+            window.take_unsaved()
+        of_open = tracemalloc.get_traced_memory()[0] - before
         later = [NOON_MS + MINUTE_MS] * len(others)
         assert window.admit(others[:1], later[:1], later[:1]) == [0]
-        of_packed, _ = tracemalloc.get_traced_memory()
+        of_packed = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert of_packed < 20 * len(ids) < 80 * len(ids) < of_open
+    assert of_packed < 20 * len(ids) < 70 * len(ids) < of_set
+    assert of_open < 20 * len(ids) + 150 * (identity.PART_IDS + batch)
     again = [*random.Random(1).sample(ids, 20_000), *others]
     assert window.admit(again, later * 2, later * 2) == list(range(20_001, 40_000))
     assert len(window) == len(ids) + len(others)
 
 
 def test_a_minute_may_be_known_in_parts() -> None:
-    """What a new owner loads of the minute that is going on, and what comes after it, are both known."""
+    """What a new owner loads of the minute that is going on, each part of it that was packed since, and what
+    is not a part yet, all are known; when the minute is over they are one."""
     saved, window = Saved(), IdWindow(HORIZON)
-    with patch.object(identity, "PACKED_IDS_MIN", 2):
-        now = [NOON_MS] * 3
-        window.admit(["a", "b", "c"], now, now)
+    with patch.multiple(identity, PACKED_IDS_MIN=2, PART_IDS=3):
+        now = [NOON_MS] * 4
+        window.admit(["a", "b", "c"], now[:3], now[:3])
         saved.save(window)
         after = saved.next_owner(NOON_MS)
-        assert after.admit(["c", "d", "e"], now, now) == [1, 2]
-        later = [NOON_MS + MINUTE_MS] * 6
-        assert after.admit(list("abcdef"), later, later) == [5]
-        assert len(after) == 6
+        assert after.admit(["c", "d", "e", "f"], now, now) == [1, 2, 3]
+        assert after.admit(["f", "g", "a"], now[:3], now[:3]) == [1]
+        later = [NOON_MS + MINUTE_MS] * 8
+        assert after.admit(list("abcdefgh"), later, later) == [7]
+        assert len(after) == 8

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import Any, Final
@@ -28,14 +29,18 @@ KEPT_MS: Final = 7 * MINUTE_MS
 HORIZONS: Final = 3
 WINDOWS: Final = 4
 START_MS: Final = 1_767_614_400_000
-WAYS: Final = {"packed": identity.PACKED_IDS_MIN, "sets": sys.maxsize}
+# What is worth packing, of a minute that is over and of one that goes on.
+WAYS: Final = {
+    "packed": {"PACKED_IDS_MIN": identity.PACKED_IDS_MIN, "PART_IDS": identity.PART_IDS},
+    "sets": {"PACKED_IDS_MIN": sys.maxsize, "PART_IDS": sys.maxsize},
+}
 
 
-def measure(packed_ids_min: int, ids: int, batch: int) -> dict[str, float]:
+def measure(worth: Mapping[str, Any], ids: int, batch: int) -> dict[str, float]:
     """One way, in this process: MiB of the windows, µs of processor time an id, the slowest batch in ms."""
     windows = [IdWindow(HORIZON_MINUTES) for _ in range(WINDOWS)]
     before_mib, used_s, slowest_s, number = rss_mib(os.getpid()), 0.0, 0.0, 0
-    with patch.object(identity, "PACKED_IDS_MIN", packed_ids_min):
+    with patch.multiple(identity, **worth):
         while number < HORIZONS * ids:
             at_ms = START_MS + number * KEPT_MS // ids
             for window in windows:
@@ -64,9 +69,9 @@ def measure(packed_ids_min: int, ids: int, batch: int) -> dict[str, float]:
 def command(ids: int, batch: int, json_wanted: bool) -> None:
     """Measure the memory and the time of the ids by which repeated events are known."""
     result: dict[str, Any] = {"ids": ids, "batch": batch, "machine": described("none")}
-    for way, packed_ids_min in WAYS.items():
+    for way, worth in WAYS.items():
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:
-            result[way] = apart.submit(measure, packed_ids_min, ids, batch).result()
+            result[way] = apart.submit(measure, worth, ids, batch).result()
     if json_wanted:
         click.echo(json.dumps(result))
         return

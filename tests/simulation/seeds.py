@@ -35,6 +35,7 @@ LIMITS: dict[str, tuple[object, int]] = {
     "SWEEP_MAX": (write_plan, 2),
     "SLICE_MAX": (write_plan, 10),
     "PACKED_IDS_MIN": (identity, 1),
+    "PART_IDS": (identity, 2),
 }
 
 
