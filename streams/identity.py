@@ -134,17 +134,20 @@ class IdWindow:
         self._pack(ingest_ms // MINUTE_MS)
 
     def _pack(self, ingest_minute: int) -> None:
-        """To minutes before this one nothing is added any more, since ingest time never falls."""
-        for minute in list(self._by_minute):
-            is_over, is_packed = minute < ingest_minute, minute in self._packed
-            least = PART_IDS if not is_over else 1 if is_packed else PACKED_IDS_MIN
-            if len(self._by_minute[minute]) >= least:
-                ids = self._by_minute.pop(minute)
-                self._seen.difference_update(ids)
-                self._packed.setdefault(minute, []).append(PackedIds(ids.tobytes()))
+        for minute in [each for each in self._by_minute if self._is_worth_packing(each, ingest_minute)]:
+            ids = self._by_minute.pop(minute)
+            self._seen.difference_update(ids)
+            self._packed.setdefault(minute, []).append(PackedIds(ids.tobytes()))
         for minute, parts in self._packed.items():
             if minute < ingest_minute and len(parts) > 1:
                 self._packed[minute] = [PackedIds(b"".join(part.packed for part in parts))]
+
+    def _is_worth_packing(self, minute: int, ingest_minute: int) -> bool:
+        """To minutes before the ingest time's nothing is added any more: it never falls."""
+        ids = len(self._by_minute[minute])
+        if minute >= ingest_minute:
+            return ids >= PART_IDS
+        return ids >= (1 if minute in self._packed else PACKED_IDS_MIN)
 
     def take_unsaved(self) -> tuple[dict[int, bytes], list[int]]:
         """(ids to append by minute, minutes to delete) since the last call."""
