@@ -203,7 +203,10 @@ class Watch:
         self._looked_at = ends, flagged
         self._slices.forget()
         # A drop is told before it is explained: explanations take readings, and one that fails hides no drop.
-        self._found = replace(found, as_of_ms=as_of_ms, left_out=standing)
+        # Until then what explained it a minute ago stands: a page that is sent meanwhile names its cause.
+        fallen = {(each.scope, each.step) for each in found.judged if each.fall is not None}
+        kept = {key: known for key, known in self._found.explained.items() if key in fallen}
+        self._found = replace(found, as_of_ms=as_of_ms, left_out=standing, explained=kept)
         self._found_ms = self._model.clock()
         self._found = replace(self._found, explained=await self._causes_of(found.judged, ends))
 

@@ -10,6 +10,7 @@ import pytest
 
 from streams.cause_slices import CauseSlices
 from streams.changes import Changes, Kind
+from streams.drops import drops_answer
 from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
@@ -86,6 +87,36 @@ def test_a_drop_is_told_where_its_causes_cannot_be_read(
     told = {(each["scope"], each["step"]): each["causes"] for each in answer["drops"]}
     assert told["all", "purchase_per_view"] == []
     assert "causes of a drop are not known: Redis went away" in caplog.text
+
+
+def test_a_drop_keeps_its_causes_until_they_are_known_anew(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scrape may come while a drop that lasts is explained: it finds what explained it a minute ago."""
+    fill(shop, _sold_nothing, LARGE)
+    clock = [NOON_MS]
+
+    async def ask(model: ReadModel) -> list[Any]:
+        model.clock = lambda: clock[0]
+        watch = Watch(model, Ranking(model.store), Flagged())
+        await watch.look()
+        told, plain = [drops_answer(watch.found)], CauseSlices.read
+
+        async def read(*asked: Any) -> Any:
+            told.append(drops_answer(watch.found))
+            return await plain(*asked)
+
+        monkeypatch.setattr(CauseSlices, "read", read)
+        clock[0] += MINUTE_MS
+        shop.healthy(clock[0] - 10_000)
+        await watch.look()
+        return told
+
+    before, *meanwhile = shop.ask(ask)
+    causes = {(each["scope"], each["step"]): each["causes"] for each in before["drops"]}
+    assert causes["all", "purchase_per_view"]
+    assert meanwhile[0]["as_of_ms"] == before["as_of_ms"] + MINUTE_MS
+    assert {(each["scope"], each["step"]): each["causes"] for each in meanwhile[0]["drops"]} == causes
 
 
 def test_a_silence_is_kept_among_the_changes(shop: Shop) -> None:
