@@ -189,7 +189,6 @@ def test_ids_take_little_memory() -> None:
         in_a_set = set(hashes_of(ids))
         of_set, _ = tracemalloc.get_traced_memory()
         del in_a_set
-        tracemalloc.reset_peak()
         before, _ = tracemalloc.get_traced_memory()
         for at in range(0, len(ids), batch):
             window.admit(ids[at : at + batch], [NOON_MS] * batch, [NOON_MS] * batch)

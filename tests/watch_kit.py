@@ -136,11 +136,16 @@ class Flagged:
 
 
 def watching(
-    shop: Shop, use: Callable[[Watch], Awaitable[Any]], flags: Flagged | None = None, now_ms: int = NOON_MS
+    shop: Shop,
+    use: Callable[[Watch], Awaitable[Any]],
+    flags: Flagged | None = None,
+    now_ms: int = NOON_MS,
+    clock: Callable[[], int] | None = None,
 ) -> Any:
-    """What `use` gets from a watch that looked once."""
+    """What `use` gets from a watch that looked once, at `now_ms` or by a clock that moves on."""
 
     async def ask(model: ReadModel) -> Any:
+        model.clock = clock or model.clock
         watch = Watch(model, Ranking(model.store), flags or Flagged())
         await watch.look()
         return await use(watch)

@@ -10,13 +10,12 @@ import pytest
 
 from streams.cause_slices import CauseSlices
 from streams.changes import Changes, Kind
-from streams.drops import drops_answer
 from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.store import StoreUnavailableError, connect
 from streams.watch import Watch, is_watchable
-from tests.redis_kit import NOON_MS, Shop
+from tests.redis_kit import NOON_MS, Shop, counted
 from tests.watch_kit import (
     DAY_MS,
     FAILED_FROM,
@@ -96,14 +95,11 @@ def test_a_drop_keeps_its_causes_until_they_are_known_anew(
     fill(shop, _sold_nothing, LARGE)
     clock = [NOON_MS]
 
-    async def ask(model: ReadModel) -> list[Any]:
-        model.clock = lambda: clock[0]
-        watch = Watch(model, Ranking(model.store), Flagged())
-        await watch.look()
-        told, plain = [drops_answer(watch.found)], CauseSlices.read
+    async def ask(watch: Watch) -> list[Any]:
+        told, plain = [await drops_of(watch)], CauseSlices.read
 
         async def read(*asked: Any) -> Any:
-            told.append(drops_answer(watch.found))
+            told.append(await drops_of(watch))
             return await plain(*asked)
 
         monkeypatch.setattr(CauseSlices, "read", read)
@@ -112,7 +108,7 @@ def test_a_drop_keeps_its_causes_until_they_are_known_anew(
         await watch.look()
         return told
 
-    before, *meanwhile = shop.ask(ask)
+    before, *meanwhile = watching(shop, ask, clock=lambda: clock[0])
     causes = {(each["scope"], each["step"]): each["causes"] for each in before["drops"]}
     assert causes["all", "purchase_per_view"]
     assert meanwhile[0]["as_of_ms"] == before["as_of_ms"] + MINUTE_MS
@@ -205,15 +201,12 @@ def test_what_was_found_long_ago_is_known_no_more(shop: Shop) -> None:
     fill(shop, _sold_nothing, LARGE)
     clock = [NOON_MS]
 
-    async def ask(model: ReadModel) -> list[Any]:
-        model.clock = lambda: clock[0]
-        watch = Watch(model, Ranking(model.store), Flagged())
-        await watch.look()
+    async def ask(watch: Watch) -> list[Any]:
         found = [await drops_of(watch)]
         clock[0] += MINUTE_MS + 1
         return [*found, await drops_of(watch)]
 
-    now, later = shop.ask(ask)
+    now, later = watching(shop, ask, clock=lambda: clock[0])
     assert (states_in(now), states_in(later), later["drops"]) == ({"watched"}, {"not_current"}, [])
 
 
@@ -256,14 +249,7 @@ def test_minutes_are_read_once_and_all_again_after_a_rollback(shop: Shop) -> Non
 
     async def ask(model: ReadModel) -> list[int]:
         model.clock = lambda: clock[0]
-        asked: list[int] = []
-        plain = model.store.read
-
-        def read(requests: Any = ()) -> Any:
-            asked.append(len(requests))
-            return plain(requests)
-
-        model.store.read = read  # type: ignore[method-assign]
+        asked = counted(model)
         watch = Watch(model, Ranking(model.store), Flagged())
         sizes = []
 
