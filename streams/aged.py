@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from streams.answer import Scope, by_measure
 from streams.figures import MEASURES
 from streams.kpi import Aged
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, cells
 from streams.trust import STALE_AFTER_MS
 from streams.window import WindowError
 
@@ -65,7 +65,7 @@ class _Part:
         self._from_ms, self._to_ms = range_ms
         border_ms = moment.now_ms - aged.age_ms - BEHIND_MS
         self._border_ms = border_ms - border_ms % aged.border_ms
-        self.request: HashRequest | None = None
+        self.request: CellsRequest | None = None
         if self._from_ms < self._border_ms < self._to_ms:
             try:
                 panes = reader.range((self._from_ms, self._border_ms), moment).panes

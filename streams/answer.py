@@ -7,7 +7,7 @@ figures an answer has, in which order, under which names: all of it follows from
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -24,10 +24,9 @@ from streams.catalogue import (
     TIME_TO_CONVERT,
 )
 from streams.figures import MEASURES, OF_TRAFFIC, SKETCHES
-from streams.formula import Worth, worth
+from streams.formula import worth
 from streams.kpi import (
     FigureSet,
-    Formula,
     Keeping,
     Kpi,
     Mean,
@@ -146,7 +145,7 @@ _GROUP_OF: Mapping[str, Group] = MappingProxyType(
 _READS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
     {kpi.path: measures_of(kpi.formula) for kpi in (*KPIS, *QUALITY)}
 )
-_FORMULAS: Mapping[str, Formula] = MappingProxyType({kpi.path: kpi.formula for kpi in (*KPIS, *QUALITY)})
+_KPI_AT: Mapping[str, Kpi] = MappingProxyType({kpi.path: kpi for kpi in (*KPIS, *QUALITY)})
 # Where a part of what they read is counted elsewhere, all but counts say something wrong.
 _SPOILT_BY: Mapping[str, frozenset[Group]] = MappingProxyType(
     {
@@ -209,9 +208,7 @@ class Totals:
     as_of_ms: int | None = None
 
     def is_ripe(self, kpi: Kpi) -> bool:
-        """Whether the range is one that the KPI can be told of, and old enough for it."""
-        if not kpi.of_whole_days:
-            return True
+        """Whether the range is one that a KPI of whole days can be told of, and old enough for it."""
         if self.days_to_ms is None or not kpi.ripe_after_ms:
             return self.days_to_ms is not None
         return self.as_of_ms is not None and self.as_of_ms >= self.days_to_ms + kpi.ripe_after_ms
@@ -275,38 +272,40 @@ def capped_cells(kind: str, figures: FigureSet) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1 << 14)
-def _worth(path: str, kind: str, currency: str | None) -> Worth:
-    return worth(_FORMULAS[path], kind, currency)
+def _figure_of(path: str, kind: str, currency: str | None) -> Callable[[Totals], Figure]:
+    """One KPI as a function of totals, for a figure set that has every measure of it."""
+    kpi = _KPI_AT[path]
+    worth_of = worth(kpi.formula, kind, currency)
+    spoilt_by, needs_beside = _SPOILT_BY[path], path in _BESIDE_USERS
+    unknown_without = _UNKNOWN_WITHOUT.get(path)
+
+    def figure(totals: Totals) -> Figure:
+        of = totals.users if kpi.over_users_range else totals.own
+        if kpi.complete_days:
+            of = totals.days.get(kpi.complete_days)
+        if of is None or (totals.capped and not totals.capped.isdisjoint(spoilt_by)):
+            return None
+        if (needs_beside and not totals.has_beside) or (kpi.of_whole_days and not totals.is_ripe(kpi)):
+            return None
+        if unknown_without is not None and unknown_without not in of:
+            return None
+        if kpi.over_users_range and currency and _currencies_with_orders(of) != {currency}:
+            return None  # Whose buyers paid in which currency is not known.
+        found = worth_of(of)
+        if isinstance(found, int) and abs(found) > INTEGER_MAX:
+            raise FigureTooLarge(f"{path} is {found}: more than 64 bits; ask for a shorter window")
+        return found
+
+    return figure
 
 
 def evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None, figures: FigureSet) -> Figure:
     """One KPI; None over nothing or if it is not kept or not known. Raises FigureTooLarge."""
-    if not _is_in_set(kpi, figures):
-        return None
-    return _evaluate(kpi, kind, totals, currency)
+    return _figure_of(kpi.path, kind, currency)(totals) if _is_in_set(kpi, figures) else None
 
 
 def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
     return all(measure.name in figures.measures for measure in _READS[kpi.path])
-
-
-def _evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None) -> Figure:
-    """One KPI of which every measure is in the figure set."""
-    of = totals.users if kpi.over_users_range else totals.own
-    if kpi.complete_days:
-        of = totals.days.get(kpi.complete_days)
-    if of is None or not totals.capped.isdisjoint(_SPOILT_BY[kpi.path]) or not totals.is_ripe(kpi):
-        return None
-    if kpi.path in _BESIDE_USERS and not totals.has_beside:
-        return None
-    if kpi.path in _UNKNOWN_WITHOUT and _UNKNOWN_WITHOUT[kpi.path] not in of:
-        return None
-    if kpi.over_users_range and currency and _currencies_with_orders(of) != {currency}:
-        return None  # Whose buyers paid in which currency is not known.
-    figure = _worth(kpi.path, kind, currency)(of)
-    if isinstance(figure, int) and abs(figure) > INTEGER_MAX:
-        raise FigureTooLarge(f"{kpi.path} is {figure}: more than 64 bits; ask for a shorter window")
-    return figure
 
 
 def _currencies_with_orders(totals: Mapping[str, int]) -> set[str]:
@@ -315,9 +314,20 @@ def _currencies_with_orders(totals: Mapping[str, int]) -> set[str]:
 
 
 @lru_cache(maxsize=256)
-def _kept(kind: str, figures: FigureSet) -> tuple[tuple[Kpi, bool, bool], ...]:
-    """Every KPI of the kind, whether it is per currency, and whether the figure set has it."""
-    return tuple((kpi, kpi.per_currency, _is_in_set(kpi, figures)) for kpi in KPIS if kind in kpi.kinds)
+def _figures_of(
+    kind: str, currencies: tuple[str, ...], figures: FigureSet
+) -> tuple[tuple[str, str, Callable[[Totals], Figure] | None], ...]:
+    """Every figure of the kind: its path, the KPI's path, and what tells it (None: not in the figure set)."""
+    return tuple(
+        (
+            kpi.path.replace("*", currency) if currency else kpi.path,
+            kpi.path,
+            _figure_of(kpi.path, kind, currency) if _is_in_set(kpi, figures) else None,
+        )
+        for kpi in KPIS
+        if kind in kpi.kinds
+        for currency in (currencies if kpi.per_currency else (None,))
+    )
 
 
 def flat_figures(
@@ -329,15 +339,11 @@ def flat_figures(
 ) -> dict[str, Figure]:
     """Every KPI of the kind (None) or those at `paths`, by path, ``*`` replaced by each currency, in the
     catalogue's order."""
-    currencies = tuple(currencies)
-    found: dict[str, Figure] = {}
-    for kpi, per_currency, is_in_set in _kept(kind, figures):
-        if paths is not None and kpi.path not in paths:
-            continue
-        for currency in currencies if per_currency else (None,):
-            path = kpi.path.replace("*", currency) if currency else kpi.path
-            found[path] = _evaluate(kpi, kind, totals, currency) if is_in_set else None
-    return found
+    return {
+        path: None if figure is None else figure(totals)
+        for path, kpi_path, figure in _figures_of(kind, tuple(currencies), figures)
+        if paths is None or kpi_path in paths
+    }
 
 
 def by_measure(sums: Mapping[str, int], scope_value: str | None = None) -> dict[str, int]:

@@ -7,7 +7,7 @@ now, because events wait for no horizon.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -19,8 +19,8 @@ from streams.cohorts import ATTEMPT, STEPS, Step, Tally
 from streams.judgement import Ends, Watched
 from streams.ranking import VIEWS, Ranking
 from streams.read_model import ReadModel
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, View
+from streams.requests import CellsRequest, Request, cells
 from streams.scopes import (
     ALL,
     CREATOR,
@@ -74,7 +74,7 @@ class Cut:
         """The cells of these values."""
         return [f"{measure}|{of}" for of in values for measure in (*self.took_part, *self.reached)]
 
-    def tally(self, found: dict[str, int], value: str) -> Tally:
+    def tally(self, found: Mapping[str, int], value: str) -> Tally:
         """The tally of one value, from the cells that were found."""
         n, k = (
             sum(found.get(f"{measure}|{value}", 0) for measure in measures)
@@ -159,7 +159,7 @@ class _Plan:
 
     def __init__(self, model: ReadModel, cuts: Sequence[Cut], from_minute: int, moment: Moment) -> None:
         self._cuts = cuts
-        self._asked: list[tuple[HashRequest, ...]] = []
+        self._asked: list[tuple[CellsRequest, ...]] = []
         for cut in cuts:
             from_ms, to_ms = from_minute * MINUTE_MS, cut.end_minute * MINUTE_MS
             before_ms = from_ms - DAY_MS - from_ms % HOUR_MS

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from streams.answer import QuestionError
 from streams.earners import Answer, Span, creators_answer, together
 from streams.read_model import ReadModel
-from streams.read_store import Meta
 from streams.reading import Moment
+from streams.requests import Meta
 from streams.samples import Samples
 from streams.scopes import ALL, CREATOR, OTHER, PLATFORM_CREATOR, split_pair
 from streams.store import StoreCorruptError, StoreUnavailableError

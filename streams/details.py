@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from msgspec.msgpack import Decoder
 
 from streams.products import ProductRecord
-from streams.read_store import HashRequest, RecordRequest, Request, packed
 from streams.reading import Reader, View
+from streams.requests import RecordRequest, Request, packed
 from streams.rooms import Room
 from streams.stock import merged
 
@@ -48,23 +48,18 @@ class DetailsPlan:
         """What has to be read."""
         asked: list[Request] = []
         if self.lives:
-            # A list of fields that is empty would mean all of them.
-            asked += [HashRequest(("lives",), self.lives), RecordRequest("rooms", self.lives)]
+            asked += [RecordRequest("lives", self.lives), RecordRequest("rooms", self.lives)]
         if self.products:
             asked.append(RecordRequest("products", self.products))
         return tuple(asked)
 
     def read(self, view: View) -> Details:
         """What was found."""
-        started_ms: dict[str, int] = {}
-        if self.lives:
-            for part in view.parts(HashRequest(("lives",), self.lives)):
-                for live, start_ms in part.items():
-                    started_ms[live] = min(start_ms, started_ms.get(live, start_ms))
+        starts = {live: self._records(view, "lives", self.lives, live) for live in self.lives}
         rooms = {live: _latest(self._records(view, "rooms", self.lives, live)) for live in self.lives}
         products = {of: self._product(view, of) for of in self.products}
         return Details(
-            started_ms,
+            {live: min(map(int, found)) for live, found in starts.items() if found},
             {live: room for live, room in rooms.items() if room is not None},
             {of: record for of, record in products.items() if record is not None},
         )

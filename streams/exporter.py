@@ -25,8 +25,8 @@ from streams.kpi import FigureSet, Kpi, is_kept
 from streams.kpis import KPIS
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.read_store import Meta
 from streams.reading import NoFiguresError
+from streams.requests import Meta
 from streams.samples import Samples
 from streams.scopes import LIVE
 from streams.store import StoreCorruptError, StoreUnavailableError

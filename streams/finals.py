@@ -12,8 +12,8 @@ from streams.answer import Scope
 from streams.catalogue import COMMISSION
 from streams.commission import due_value
 from streams.figures.commission import CLAWED_BACK, FINAL
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, cells
 from streams.scopes import DUE
 from streams.window import DAY_MS, HOUR_MS, Pane
 
@@ -33,13 +33,13 @@ class Finals:
     def __init__(self, reader: Reader, scope: Scope, panes: Sequence[Pane], moment: Moment) -> None:
         self._reader = reader
         self._scope = scope
-        self._settled: HashRequest | None = None
-        self._table: HashRequest | None = None
+        self._settled: CellsRequest | None = None
+        self._table: CellsRequest | None = None
         is_kept = scope.kind in FINAL.kinds and DUE in reader.figures.kinds
         # Without a watermark of everything nothing is final, and an empty list of fields would mean all.
         if is_kept and moment.as_of_ms is not None and moment.currencies:
             self._plan(panes, moment, moment.as_of_ms)
-        asked: tuple[HashRequest | None, ...] = (self._settled, self._table)
+        asked: tuple[CellsRequest | None, ...] = (self._settled, self._table)
         self.requests = tuple(request for request in asked if request is not None)
 
     def _plan(self, panes: Sequence[Pane], moment: Moment, as_of_ms: int) -> None:

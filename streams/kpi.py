@@ -292,13 +292,22 @@ def is_kept(formula: Formula, kind: str) -> bool:
 def nest(flat: Mapping[str, object]) -> dict[str, object]:
     """``{"a.b": 1}`` as ``{"a": {"b": 1}}``: dotted paths to the shape of an answer."""
     answer: dict[str, object] = {}
+    groups = {"": answer}
     for path, leaf in flat.items():
-        *parents, name = path.split(".")
-        at = answer
-        for parent in parents:
-            below = at.setdefault(parent, {})
-            if not isinstance(below, dict):
-                raise TypeError(f"{path}: {parent} is a figure and a group at once")
-            at = below
+        group, _, name = path.rpartition(".")
+        at = groups.get(group)
+        if at is None:
+            at = groups[group] = _group(answer, group)
         at[name] = leaf
     return answer
+
+
+def _group(answer: dict[str, object], path: str) -> dict[str, object]:
+    """The group at a dotted path, made if it is not there."""
+    at = answer
+    for name in path.split("."):
+        below = at.setdefault(name, {})
+        if not isinstance(below, dict):
+            raise TypeError(f"{path}: {name} is a figure and a group at once")
+        at = below
+    return at

@@ -135,7 +135,7 @@ class Owner:
         for topic, offset in offsets.items():
             state.topics[topic].next_offset = offset
         self._state, self._guard, self._token = state, guard, guard.token
-        self.counters.takeovers += 1
+        self.counters.taken_over()
         self._quiet = {topic: Quiet() for topic in offsets}
         self.made_progress()
         with self._asked():
@@ -387,13 +387,5 @@ class Owner:
 
     def _published(self, state: PartitionState) -> dict[str, str]:
         """Facts about the pipeline that the read service shows; no figure depends on them."""
-        facts = {
-            "owner": self._work.name,
-            "writes": str(self.counters.writes),
-            "refused": str(self.counters.refused),
-            "write_ms": str(self.counters.write_ms),
-            "up_ms": str(self._work.now_ms()),
-            "takeovers": str(self.counters.takeovers),
-            "rebalances": str(self.counters.rebalances),
-        }
+        facts = {"owner": self._work.name, "up_ms": str(self._work.now_ms()), **self.counters.facts()}
         return facts | {f"lag:{topic}": str(lag) for topic, lag in self.lags().items() if lag is not None}

@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from streams.answer import added, by_measure
 from streams.catalogue import GMV_PAID, ORDERS_IN_CURRENCY
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, cells
 from streams.rooms import Creator
 from streams.scopes import room_kind
 from streams.since import money
@@ -52,7 +52,7 @@ def hours(reader: Reader, from_ms: int, to_ms: int, moment: Moment) -> list[Pane
 class _Past:
     live_id: str
     started_ms: int
-    requests: tuple[HashRequest, ...]
+    requests: tuple[CellsRequest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class PastLives:
         start_ms, until_ms = on_air_ms
         minutes = until_ms // MINUTE_MS - start_ms // MINUTE_MS
         self._minutes = minutes
-        self._own: tuple[HashRequest, ...] | None = None
+        self._own: tuple[CellsRequest, ...] | None = None
         self._past: list[_Past] = []
-        self.requests: tuple[HashRequest, ...] = ()
+        self.requests: tuple[CellsRequest, ...] = ()
         if not 1 <= minutes <= MINUTES_MAX or not hours(reader, start_ms, start_ms + 1, moment):
             return
         self._own = _minutes_of(reader, live_id, start_ms, minutes, moment)
@@ -129,7 +129,7 @@ class PastLives:
         gmv = {currency: _median([each.gmv[currency] for each in found]) for currency in self._currencies}
         return _Sold(gmv, _median([each.orders for each in found]))
 
-    def _sold(self, view: View, requests: Iterable[HashRequest]) -> _Sold:
+    def _sold(self, view: View, requests: Iterable[CellsRequest]) -> _Sold:
         totals = by_measure(added(view.sums(each) for each in requests))
         orders = sum(totals.get(ORDERS_IN_CURRENCY.stored_as(currency), 0) for currency in self._currencies)
         return _Sold(money(totals, self._currencies), orders)
@@ -147,7 +147,7 @@ def _median(amounts: Sequence[int]) -> int:
 
 def _minutes_of(
     reader: Reader, live_id: str, started_ms: int, minutes: int, moment: Moment
-) -> tuple[HashRequest, ...]:
+) -> tuple[CellsRequest, ...]:
     """The requests for the first minutes of a live, the one of its start included."""
     from_ms = started_ms - started_ms % MINUTE_MS
     to_ms = from_ms + minutes * MINUTE_MS

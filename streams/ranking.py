@@ -20,7 +20,9 @@ from streams.answer import is_highest
 from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
-from streams.read_store import Meta, ReadStore
+from streams.marks import Standing
+from streams.read_store import ReadStore
+from streams.requests import Meta
 from streams.scopes import APP, CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
 from streams.window import Pane
 
@@ -140,8 +142,7 @@ class Ranking:
         # (p, kind, pane) -> (mark when its walk began, tally); the least recently used goes first.
         self._known: OrderedDict[tuple[int, str, Pane], tuple[float, Tally]] = OrderedDict()
         self._values = 0
-        # p -> (seq, who had loaded it for which time)
-        self._seen: dict[int, tuple[int, tuple[str | None, ...]]] = {}
+        self._standings: dict[int, Standing] = {}
         self._walks = asyncio.Semaphore(WALKS_AT_ONCE)
 
     async def tally(self, kind: str, panes: Sequence[Pane], metas: Sequence[Meta]) -> Tally:
@@ -190,17 +191,12 @@ class Ranking:
         return tally
 
     def _forget_if_rolled_back(self, p: int, meta: Meta) -> None:
-        """A Redis that lost its last second counts up again, and may reach the same marks otherwise.
-
-        Its owner notices at the next write and loads the partition again: so also after a seq that seems
-        to have gone on, nothing older than the load is trusted.
-        """
-        seq, loaded = meta.number("seq") or 0, (meta.fields.get("owner"), meta.fields.get("takeovers"))
-        before = self._seen.get(p, (seq, loaded))
-        if seq < before[0] or loaded != before[1]:
+        """Marks of a Redis that lost its last second may stand for other changes: see `marks`."""
+        standing = Standing.of(meta.fields)
+        if not self._standings.get(p, standing).leads_to(standing):
             for key in [key for key in self._known if key[0] == p]:
                 self._forget(key)
-        self._seen[p] = (seq, loaded)
+        self._standings[p] = standing
 
 
 def remaining(totals: Mapping[str, int], parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -11,8 +11,8 @@ from functools import partial
 
 from streams.answer import FigureTooLarge, QuestionError, Scope, UnknownLiveError, parse_scope
 from streams.details import Details, DetailsPlan, listing, read_details
-from streams.read_store import Request
 from streams.reading import Moment, RangeAt, Reader, View
+from streams.requests import Request
 from streams.rooms import viewers_now
 from streams.scopes import LIVE, PRODUCT, ROOM
 from streams.sheet import Sheet

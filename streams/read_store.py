@@ -8,27 +8,27 @@ names two of them: it works on a cluster as it is.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 from importlib import resources
-from typing import Any, Protocol, TypeAlias
-
-from msgspec.msgpack import encode
+from typing import Any, Protocol
 
 from streams import together
-from streams.answer import is_highest
+from streams.marks import Standing
+from streams.pane_memory import Asked, PaneMemory
+from streams.read_call import Call, ReadingPlan
+from streams.requests import Meta, Reading, Request
 from streams.store import StoreUnavailableError, guarded
-from streams.window import PANES_MAX, Pane
+from streams.window import Pane
 from streams.write_plan import Keys, pane_member
 
-# One HMGET of more fields than Lua can unpack fails as a whole.
-FIELDS_MAX = 2_000
-# Sketches counted in one call, and in one union: Redis is held for up to 25 us by each of them.
-SKETCHES_MAX = PANES_MAX
 CALLS_AT_ONCE = 8
 CALL_TIMEOUT_S = 5.0
 SCAN_COUNT = 1_000
+# Where a pane that was quiet changed just now it is read once more; the last time everything is.
+READ_TRIES = 3
 
 
 class Client(together.Client, Protocol):
@@ -39,111 +39,6 @@ class Client(together.Client, Protocol):
 
     def hscan(self, name: Any, cursor: Any = ..., *, count: Any = ...) -> Awaitable[Any]:
         """A step through a hash: next cursor (0 at the end) and fields."""
-
-
-@dataclass(frozen=True, slots=True)
-class HashRequest:
-    """Sums over hashes of a partition number; highest values (``max.…``) are not added.
-
-    Attributes:
-        names: what follows the partition's tag in the keys, for example ``lives``.
-        fields: the fields wanted; empty for every field.
-    """
-
-    names: tuple[str, ...]
-    fields: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RecordRequest:
-    """Fields of one hash as they are stored: records of a ledger, see `packed`.
-
-    Attributes:
-        name: what follows the partition's tag in the key, for example ``rooms``.
-        fields: the fields wanted.
-    """
-
-    name: str
-    fields: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SketchRequest:
-    """Estimated numbers of distinct users, each over the union of some sketches; see `distinct`.
-
-    Attributes:
-        unions: per number the sketches' names, what follows the partition's tag in the keys. At most
-            `SKETCHES_MAX` a union; a sketch that does not exist is empty.
-    """
-
-    unions: tuple[tuple[str, ...], ...]
-
-
-Request = HashRequest | RecordRequest | SketchRequest
-
-
-def cells(kind: str, panes: Iterable[Pane], fields: Iterable[str] = ()) -> HashRequest:
-    """The request for cells (``measure|value``) of a kind of scope, put together over the panes.
-
-    A live's own hashes are asked for with `kind` = ``room_kind(live)``.
-    """
-    names = tuple(f"cells:{kind}:{pane.size.name}:{pane.start_ms}" for pane in panes)
-    return HashRequest(names, tuple(fields))
-
-
-def distinct(steps: Iterable[str], kind: str, value: str, panes: Iterable[Pane]) -> SketchRequest:
-    """The request for distinct users of one scope over the panes: a number per step, in order.
-
-    A user lives in one partition number: the numbers of all partitions are added.
-    """
-    kept = tuple(panes)
-    return SketchRequest(
-        tuple(
-            tuple(f"users:{pane.size.name}:{pane.start_ms}:{step}:{kind}:{value}" for pane in kept)
-            for step in steps
-        )
-    )
-
-
-def packed(record: bytes) -> bytes:
-    """The msgpack of a ledger's record as it is stored, without the day by which it is filed."""
-    return record[record.index(b":") + 1 :]
-
-
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """The meta hash of a partition number; empty where no worker has written yet."""
-
-    fields: Mapping[str, str] = field(default_factory=dict)
-
-    def number(self, name: str) -> int | None:
-        """An integer field, or None while it is not known."""
-        text = self.fields.get(name)
-        return None if text is None else int(text)
-
-    @property
-    def currencies(self) -> frozenset[str]:
-        """Currencies in which an amount was ever booked."""
-        return frozenset(self.fields.get("currencies", "").split())
-
-
-@dataclass(frozen=True, slots=True)
-class PartitionRead:
-    """One partition number at one moment: its meta, and an answer per request.
-
-    Each tuple is as long as the requests, and empty at the place of a request of another kind.
-
-    Attributes:
-        meta: the meta hash.
-        sums: of a HashRequest, the sum (or highest value) of each field found.
-        records: of a RecordRequest, each field asked for with its value as stored, None where absent.
-        counts: of a SketchRequest, an estimate per union, 0 over nothing.
-    """
-
-    meta: Meta
-    sums: tuple[Mapping[str, int], ...]
-    records: tuple[Mapping[str, bytes | None], ...] = ()
-    counts: tuple[Sequence[int], ...] = ()
 
 
 class ReadStore:
@@ -157,41 +52,56 @@ class ReadStore:
         )
         self._slots = asyncio.Semaphore(CALLS_AT_ONCE)
         self.partitions = partitions
+        self._memory = PaneMemory()
 
-    async def read(self, requests: Sequence[Request] = ()) -> list[PartitionRead]:
-        """Every partition number, each in one call and consistent in itself.
+    async def read(self, requests: Sequence[Request] = ()) -> Reading:
+        """Every partition number, each of one moment.
 
-        Where the requests name more than `SKETCHES_MAX` sketches, the numbers of those beyond come from
-        further calls: each of one moment, which may be later than that of the rest.
+        Cells of panes that no write has touched since they were read last are remembered. Where the requests
+        name more than `SKETCHES_MAX` sketches, the numbers of those beyond come from further calls: each of
+        one moment, which may be later than that of the rest.
 
         Raises StoreUnavailableError, and ValueError for a union of more sketches than that.
         """
-        plan = _plan_of(requests)
-        return await asyncio.gather(*(self._read_one(p, requests, plan) for p in range(self.partitions)))
+        for tried in range(READ_TRIES):
+            asked = self._memory.ask(time.monotonic())
+            plan = ReadingPlan(requests, self.partitions, self._memory, remembers=tried < READ_TRIES - 1)
+            answers = await asyncio.gather(
+                *(self._ask(p, asked.since(p), plan.calls) for p in range(self.partitions))
+            )
+            told = [self._told(p, asked, answer[0]) for p, answer in enumerate(answers)]
+            if all(each.vouches_for(plan.used) for each in told):
+                break
+        for p, answer in enumerate(answers):
+            plan.take(p, answer)
+        now_s = time.monotonic()
+        return plan.reading(
+            [each.meta for each in told],
+            lambda pane, subject, packed: self._memory.put(asked, now_s, pane, subject, packed),
+        )
 
-    async def _read_one(self, p: int, requests: Sequence[Request], calls: _Calls) -> PartitionRead:
+    async def _ask(self, p: int, since: str, calls: Sequence[Call]) -> list[Sequence[Any]]:
+        """What the script answers to each of the calls."""
         tag = Keys(self.generation, p)("")
-        meta: dict[str, str] = {}
-        sums: list[dict[str, int]] = [{} for _ in requests]
-        records: list[dict[str, bytes | None]] = [{} for _ in requests]
-        counts: list[list[int]] = [[] for _ in requests]
-        for call, packed in calls:
-            keys = [tag + name for name in call.names]
-            raw_meta, *groups = await self._call(partial(self._script, keys=keys, args=[packed]))
-            meta = meta or dict(_pairs(raw_meta))
-            for (index, fields), answer in zip(call.groups, groups, strict=True):
-                match requests[index]:
-                    case HashRequest():
-                        _put_together(sums[index], _pairs(answer))
-                    case RecordRequest():
-                        records[index].update(zip(fields, answer, strict=True))
-                    case SketchRequest():
-                        counts[index].append(answer)
-        return PartitionRead(Meta(meta), tuple(sums), tuple(records), tuple(counts))
+        return [
+            await self._call(
+                partial(self._script, keys=[tag + name for name in call.names], args=[since, call.packed])
+            )
+            for call in calls
+        ]
+
+    def _told(self, p: int, asked: Asked, answer: Sequence[Any]) -> _Told:
+        meta = Meta(dict(_pairs(answer[0])))
+        changed = {pane.decode() for pane in answer[1]}
+        goes_on = self._memory.learn(asked, p, Standing.of(meta.fields), changed, time.monotonic())
+        return _Told(meta, goes_on, changed)
 
     async def meta(self, p: int) -> Meta:
         """The meta of one partition number."""
-        return (await self._read_one(p, (), _plan_of(()))).meta
+        plan = ReadingPlan((), self.partitions, self._memory, remembers=False)
+        asked = self._memory.ask(time.monotonic())
+        [answer] = await self._ask(p, asked.since(p), plan.calls)
+        return self._told(p, asked, answer).meta
 
     async def marks(self, p: int, panes: Sequence[Pane]) -> list[float | None]:
         """Per pane a number that differs after each change of it; None where the pane holds nothing."""
@@ -223,62 +133,23 @@ class ReadStore:
             raise StoreUnavailableError(f"Redis did not answer within {CALL_TIMEOUT_S:.0f} s") from error
 
 
-@dataclass(slots=True)
-class _Call:
-    """One call of the script for any partition number; a group belongs to a request and asks for fields."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What one partition number told beside the answers.
 
-    names: list[str] = field(default_factory=lambda: ["meta"])
-    args: list[str | int] = field(default_factory=list)
-    groups: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
-    sketches: int = 0
+    Attributes:
+        meta: the meta hash.
+        goes_on: whether `changed` is all that has changed since it was known.
+        changed: panes.
+    """
 
-    def add(self, index: int, code: str, names: Sequence[str], fields: tuple[str, ...] = ()) -> None:
-        self.names += names
-        self.args += [code, len(names), len(fields), *fields]
-        self.groups.append((index, fields))
+    meta: Meta
+    goes_on: bool
+    changed: Set[str]
 
-
-# With its arguments as the script takes them, packed once for all partition numbers: see decision 0016.
-_Calls: TypeAlias = Sequence[tuple[_Call, bytes]]
-
-
-def _plan_of(requests: Sequence[Request]) -> _Calls:
-    first = _Call()
-    calls = [first]
-    for index, request in enumerate(requests):
-        match request:
-            case HashRequest(names, wanted):
-                for fields in _chunks(wanted):
-                    first.add(index, "S", names, fields)
-            case RecordRequest(name, wanted):
-                for fields in _chunks(wanted) if wanted else ():
-                    first.add(index, "R", (name,), fields)
-            case SketchRequest(unions):
-                for union in unions:
-                    if len(union) > SKETCHES_MAX:
-                        raise ValueError(f"a union of {len(union)} sketches; ask for at most {SKETCHES_MAX}")
-                    if calls[-1].sketches + len(union) > SKETCHES_MAX:
-                        calls.append(_Call())
-                    calls[-1].sketches += len(union)
-                    calls[-1].add(index, "C", union)
-    return [(call, encode(call.args)) for call in calls]
-
-
-def _put_together(into: dict[str, int], found: Iterable[tuple[str, str]]) -> None:
-    for name, text in found:
-        amount = int(text)
-        if name not in into:
-            into[name] = amount
-        elif is_highest(name):
-            into[name] = max(into[name], amount)
-        else:
-            into[name] += amount
-
-
-def _chunks(fields: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
-    if not fields:
-        return ((),)
-    return (fields[at : at + FIELDS_MAX] for at in range(0, len(fields), FIELDS_MAX))
+    def vouches_for(self, panes: Set[str]) -> bool:
+        """Whether what was remembered of these panes is true at the moment of the answer."""
+        return not panes or (self.goes_on and self.changed.isdisjoint(panes))
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, str]]:

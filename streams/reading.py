@@ -12,10 +12,11 @@ from typing import Protocol, TypeVar
 
 from schemas.events import INPUT_TOPICS
 from streams import trust
-from streams.answer import added, by_value, stored_measures
+from streams.answer import by_value, stored_measures
 from streams.commission import Settlement
 from streams.kpis import FIGURE_SETS
-from streams.read_store import HashRequest, Meta, PartitionRead, ReadStore, Request, SketchRequest, cells
+from streams.read_store import ReadStore
+from streams.requests import CellsRequest, Meta, Reading, Request, SketchRequest, cells
 from streams.scopes import PIPELINE, SCOPES
 from streams.settings import Settings
 from streams.store import StoreUnavailableError
@@ -35,6 +36,8 @@ from streams.write_plan import SCHEMA
 READ_TRIES = 5
 # Windows move on at most this often; so long an answer may stay as it is if nothing is written.
 BEAT_MS = 10 * SECOND_MS
+# Ranges whose panes are remembered: thousands of pages ask for the same few.
+RANGES_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +104,17 @@ class View:
     """What the partition numbers hold at a moment, each consistent in itself; asked by request."""
 
     moment: Moment
-    reads: Sequence[PartitionRead]
+    reading: Reading
     _places: Mapping[Request, int]
-    _sums: dict[Request, dict[str, int]] = field(default_factory=dict)
     _values: dict[Request, dict[str, dict[str, int]]] = field(default_factory=dict)
     # By the end of the range: topics whose source is silent.
     silent: dict[int, frozenset[str]] = field(default_factory=dict)
-    # The metas, by partition number.
-    metas: tuple[Meta, ...] = field(init=False)
     _watermarks: dict[str, Sequence[int | None]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.metas = tuple(read.meta for read in self.reads)
+    @property
+    def metas(self) -> tuple[Meta, ...]:
+        """The metas, by partition number."""
+        return self.reading.metas
 
     def watermarks(self, kind: str) -> Sequence[int | None]:
         """Of every topic-partition that figures of this kind of scope rest on."""
@@ -120,30 +122,23 @@ class View:
             self._watermarks[kind] = _watermarks(self.metas, trust.topics_read_by(kind))
         return self._watermarks[kind]
 
-    def parts(self, request: HashRequest) -> list[Mapping[str, int]]:
-        """The fields that were found, by partition number."""
-        return [read.sums[self._places[request]] for read in self.reads]
+    def sums(self, request: CellsRequest) -> Mapping[str, int]:
+        """The cells put together over all panes and partition numbers."""
+        return self.reading.sums[self._places[request]]
 
-    def sums(self, request: HashRequest) -> dict[str, int]:
-        """The fields put together over all partition numbers."""
-        if request not in self._sums:
-            self._sums[request] = added(self.parts(request))
-        return self._sums[request]
-
-    def values(self, request: HashRequest) -> dict[str, dict[str, int]]:
+    def values(self, request: CellsRequest) -> dict[str, dict[str, int]]:
         """The same by scope value, then by stored measure."""
         if request not in self._values:
             self._values[request] = by_value(self.sums(request))
         return self._values[request]
 
-    def counts(self, request: SketchRequest) -> list[int]:
-        """Distinct users per union: a user lives in one partition number."""
-        at = self._places[request]
-        return [sum(parts) for parts in zip(*(read.counts[at] for read in self.reads), strict=True)]
+    def counts(self, request: SketchRequest) -> Sequence[int]:
+        """Distinct users per union."""
+        return self.reading.counts[self._places[request]]
 
     def records(self, request: Request, record_id: str) -> list[bytes]:
         """A record as the partition numbers hold it, of those that do."""
-        found = [read.records[self._places[request]].get(record_id) for read in self.reads]
+        found = [records.get(record_id) for records in self.reading.records[self._places[request]]]
         return [record for record in found if record is not None]
 
 
@@ -171,6 +166,7 @@ class Reader:
         )
         self.sizes = tuple(size for size in kept if size.name in self.figures.sizes)
         self._metas: tuple[Meta, ...] | None = None
+        self._ranges: dict[tuple[tuple[int, int], tuple[int, ...]], Range] = {}
         self._stored: dict[tuple[str, tuple[str, ...]], tuple[str, ...]] = {}
         # topic -> (its last record, its paces): while a source is silent neither changes.
         self._paces: dict[str, tuple[int, Sequence[float]]] = {}
@@ -193,20 +189,28 @@ class Reader:
                 metas = None  # Perhaps only what is remembered stands against it.
                 continue
             places = {request: at for at, request in enumerate(dict.fromkeys(plan.requests))}
-            reads = await self.store.read(list(places))
-            metas, fresh = self._checked(reads), True
+            reading = await self.store.read(list(places))
+            metas, fresh = self._checked(reading), True
             after = _moment(now_ms, metas)
             again = plan if self._leads_to(after) == self._leads_to(moment) else plan_at(after)
             if again is plan or list(again.requests) == list(plan.requests):
-                return View(after, reads, places), again
+                return View(after, reading, places), again
         raise StoreUnavailableError("the log is being read in too fast for this range; ask again in a moment")
 
     def _leads_to(self, moment: Moment) -> tuple[object, ...]:
         """Equal for moments at which every plan is the same: ranges begin and end on borders of 10 s, so that
         of the highest event time only the border matters up to which panes are kept, or reached."""
+        return (
+            moment.currencies,
+            moment.high_ms // BEAT_MS,
+            self._oldest(moment),
+            moment.as_of_ms is None,
+        )
+
+    def _oldest(self, moment: Moment) -> tuple[int, ...]:
+        """The first borders, in beats since 1970, after the highest time, and at which each size is kept."""
         kept_ms = (0, *(size.retention_ms for size in self.sizes))
-        oldest = tuple(-(-(moment.high_ms - each) // BEAT_MS) for each in kept_ms)
-        return moment.currencies, moment.high_ms // BEAT_MS, oldest, moment.as_of_ms is None
+        return tuple(-(-(moment.high_ms - each) // BEAT_MS) for each in kept_ms)
 
     async def over(
         self,
@@ -232,19 +236,19 @@ class Reader:
         tokens = tuple(meta.fields.get("token", "") for meta in await self.metas())
         return Marks(tokens, self.clock() // BEAT_MS)
 
-    def _checked(self, reads: Sequence[PartitionRead]) -> tuple[Meta, ...]:
+    def _checked(self, reading: Reading) -> tuple[Meta, ...]:
         """The metas, if they are of this schema and of as many partitions as this reader adds up.
 
         Where no partition number was ever written there is no figure to tell, not even 0.
         """
-        if not any(read.meta.fields for read in reads):
+        if not any(meta.fields for meta in reading.metas):
             raise NoFiguresError(
                 f"Redis holds no figures under {self.store.generation}: run `shop-pulse worker`; after a "
                 "loss it counts the log anew, as `shop-pulse rebuild` does"
             )
-        for read in reads:
-            schema = read.meta.fields.get("schema", SCHEMA)
-            partitions = read.meta.number("partitions") or self.store.partitions
+        for meta in reading.metas:
+            schema = meta.fields.get("schema", SCHEMA)
+            partitions = meta.number("partitions") or self.store.partitions
             if schema != SCHEMA:
                 raise StoreUnavailableError(
                     f"Redis holds schema {schema}, this version reads {SCHEMA}; run the version of the worker"
@@ -254,7 +258,7 @@ class Reader:
                     f"Redis holds {partitions} partitions, SHOP_PULSE_PARTITIONS is {self.store.partitions}; "
                     f"set it to {partitions}"
                 )
-        self._metas = tuple(read.meta for read in reads)
+        self._metas = reading.metas
         return self._metas
 
     async def check_ready(self) -> None:
@@ -274,7 +278,15 @@ class Reader:
 
     def range(self, range_ms: tuple[int, int], moment: Moment) -> Range:
         """[from_ms, to_ms) in panes that are kept. Raises WindowError."""
-        return Range(*range_ms, tuple(compose(*range_ms, self.sizes, moment.high_ms)))
+        # Pages of many lives ask for the same ranges; what is kept changes with each border at most.
+        place = (range_ms, self._oldest(moment))
+        found = self._ranges.get(place)
+        if found is None:
+            if len(self._ranges) >= RANGES_REMEMBERED:
+                self._ranges.clear()
+            found = Range(*range_ms, tuple(compose(*range_ms, self.sizes, moment.high_ms)))
+            self._ranges[place] = found
+        return found
 
     async def trust(self, view: View, range_ms: tuple[int, int], kind: str) -> trust.Trust:
         """How far figures of this kind of scope over [from_ms, to_ms) can be trusted."""
@@ -325,11 +337,8 @@ class Reader:
         last_start_ms = size.start_of(last_record_ms)
         starts = range(max(last_start_ms - trust.PACE_FROM_MS, 0), last_start_ms + 1, size.size_ms)
         cell = f"accepted|{topic}"
-        reads = await self.store.read([cells(PIPELINE.name, [Pane(size, at)], [cell]) for at in starts])
-        return {
-            start_ms: sum(read.sums[index].get(cell, 0) for read in reads)
-            for index, start_ms in enumerate(starts)
-        }
+        reading = await self.store.read([cells(PIPELINE.name, [Pane(size, at)], [cell]) for at in starts])
+        return {start_ms: reading.sums[index].get(cell, 0) for index, start_ms in enumerate(starts)}
 
 
 def _is_behind(metas: Collection[Meta], topic: str, now_ms: int) -> bool:

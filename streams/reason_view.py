@@ -15,8 +15,8 @@ from streams.details import Details
 from streams.figures.payments_more import DECLINED_FOR, ERRORS_FOR, REFUNDS_FOR
 from streams.kpi import Measure, ScopeKind
 from streams.read_model import Answer, Question, ReadModel
-from streams.read_store import cells
 from streams.reading import Range, View
+from streams.requests import cells
 from streams.scopes import (
     ALL,
     GATEWAY,

@@ -19,17 +19,9 @@ from streams.catalogue import EVENT_COUNTS
 from streams.details import DetailsPlan, listing
 from streams.figures.apps import ACTIVE_STEP, ASSIGNED, CONTRADICTED, MONTH_DAYS
 from streams.read_model import ReadModel
-from streams.read_store import (
-    HashRequest,
-    RecordRequest,
-    Request,
-    SketchRequest,
-    cells,
-    distinct,
-    packed,
-)
 from streams.reading import Moment, View, complete_up_to_ms
 from streams.redirects import ALL_RULES, ASSIGNED_DAYS, SAID, RuleNames, RuleRecord
+from streams.requests import CellsRequest, RecordRequest, Request, SketchRequest, cells, distinct, packed
 from streams.scopes import APP, APP_RULE_ARM, RULE_ARM, app_arm_value, pair_value
 from streams.stops import Stops
 from streams.uplift import SAMPLE_RATIO_P_MIN, Arm, against_held_out, rise_percent, sample_ratio_p
@@ -133,9 +125,9 @@ class RuleSheet:
     # Of `requests`, those of the target's users, pre and post, and of the arms' active users, in order.
     _users: list[SketchRequest | None] = field(default_factory=list)
     _arms: SketchRequest | None = None
-    _assigned: HashRequest | None = None
-    _days: list[HashRequest] = field(default_factory=list)
-    _caps: HashRequest | None = None
+    _assigned: CellsRequest | None = None
+    _days: list[CellsRequest] = field(default_factory=list)
+    _caps: CellsRequest | None = None
     _stops: Stops | None = None
     _products: DetailsPlan = field(default_factory=DetailsPlan)
 

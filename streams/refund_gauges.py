@@ -12,8 +12,8 @@ from streams.answer import Totals, evaluate
 from streams.figures.refund_rate import AGES, LEAST_ORDERS, RATE, RATE_BY_AGE, age_of
 from streams.kpi import measures_of
 from streams.read_model import ReadModel
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Range, complete_up_to_ms
+from streams.requests import CellsRequest, cells
 from streams.samples import Remembered, Samples
 from streams.scopes import ALL, OTHER, PLATFORM
 from streams.trust import topics_read_by
@@ -74,7 +74,7 @@ class RefundGauges:
                         found[kind, of, currency] = rate
         return found
 
-    def _requests(self, asked: Range, moment: Moment) -> list[HashRequest]:
+    def _requests(self, asked: Range, moment: Moment) -> list[CellsRequest]:
         """For each kind what its rates are made of."""
         names = [each.stored_as(currency) for currency in moment.currencies for each in _READ]
         return [

@@ -17,8 +17,8 @@ from streams.catalogue import ITEMS
 from streams.details import Details, DetailsPlan
 from streams.past_lives import hours
 from streams.products import ProductRecord
-from streams.read_store import HashRequest, RecordRequest, Request, cells, packed
 from streams.reading import READ_TRIES, Moment, Reader, View
+from streams.requests import CellsRequest, RecordRequest, Request, cells, packed
 from streams.rooms import Creator, Room, pinned
 from streams.scopes import room_kind
 from streams.shared_reading import SharedReadings
@@ -99,7 +99,7 @@ class _Plan:
             self._creator = RecordRequest("creators", (hints.creator_id,))
         started_ms = moment.now_ms if hints.started_ms is None else hints.started_ms
         sold_in = hours(reader, started_ms, max(moment.now_ms, moment.high_ms) + 1, moment)
-        self._sold: HashRequest = cells(room_kind(live_id), sold_in)
+        self._sold: CellsRequest = cells(room_kind(live_id), sold_in)
 
     @property
     def requests(self) -> tuple[Request, ...]:

@@ -16,8 +16,8 @@ from streams.catalogue import GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.details import listing
 from streams.past_lives import NO_COMPARISON, PastLives
 from streams.read_model import Answer, Entry, ReadModel
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import READ_TRIES, Moment, View
+from streams.requests import CellsRequest, Request, cells
 from streams.room_facts import Facts, Hints, read_facts
 from streams.scopes import LIVE, LIVE_PRODUCT, ROOM, pair_value
 from streams.shared_reading import SharedReadings
@@ -143,11 +143,12 @@ class _Plan:
         except WindowError:
             return None
 
-    def _cells_of_products(self) -> HashRequest | None:
+    def _cells_of_products(self) -> CellsRequest | None:
         if self._since_start is None or not self._looked_at:
             return None
         measures = [*SOLD.values(), ITEMS.name, *map(GMV_PAID.stored_as, self._moment.currencies)]
-        values = [pair_value(self._facts.live_id, product) for product in self._looked_at]
+        # In an order of their own: with each sale another is best, and what was asked before is remembered.
+        values = [pair_value(self._facts.live_id, product) for product in sorted(self._looked_at)]
         fields = [f"{measure}|{value}" for value in values for measure in measures]
         return cells(LIVE_PRODUCT.name, self._since_start.sheet.range.panes, fields)
 

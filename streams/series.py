@@ -15,8 +15,8 @@ from streams.catalogue import ACCEPTED
 from streams.kpi import is_kept
 from streams.kpis import KPIS
 from streams.read_model import ReadModel
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, View
+from streams.requests import CellsRequest, cells
 from streams.scopes import PIPELINE
 from streams.window import HOUR_MS, MINUTE_MS, NAMED_WINDOWS, Pane, WindowError, named_range
 
@@ -74,9 +74,9 @@ class _Steps:
     scope: Scope
     range_ms: tuple[int, int]
     starts_ms: tuple[int, ...]
-    of_scope: tuple[HashRequest, ...]
-    of_pipeline: tuple[HashRequest, ...]
-    before: HashRequest
+    of_scope: tuple[CellsRequest, ...]
+    of_pipeline: tuple[CellsRequest, ...]
+    before: CellsRequest
     paths: frozenset[str]
 
     @classmethod
@@ -106,7 +106,7 @@ class _Steps:
         )
 
     @property
-    def requests(self) -> tuple[HashRequest, ...]:
+    def requests(self) -> tuple[CellsRequest, ...]:
         """All of it."""
         return (*self.of_scope, *self.of_pipeline, self.before)
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
 from streams.gathered import Gathered
-from streams.read_store import Request
 from streams.reading import Moment, Plan, Reader, View
+from streams.requests import Request
 
 # Redis is held for about a millisecond a plan of a room and partition number: no writer shall wait for long.
 PLANS_A_READING = 8

@@ -22,8 +22,8 @@ from streams.answer import (
 from streams.answer_body import body
 from streams.figures import SKETCHES
 from streams.finals import Finals
-from streams.read_store import HashRequest, Request, SketchRequest, cells, distinct
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, Request, SketchRequest, cells, distinct
 from streams.scopes import PIPELINE, WITH_SESSIONS
 from streams.trust import Trust
 from streams.users_range import UsersRange, complete_days, sizes_of, users_range
@@ -55,9 +55,9 @@ class Sheet:
         self._quality = cells(PIPELINE.name, self.range.panes)
         self._finals = Finals(reader, scope, self.range.panes, moment)
         self._sketches: SketchRequest | None = None
-        self._beside: HashRequest | None = None
+        self._beside: CellsRequest | None = None
         # Which figures a met cap spoils, by where it shows: each is admitted pane by pane of its own size.
-        self._caps: list[tuple[Group, HashRequest]] = []
+        self._caps: list[tuple[Group, CellsRequest]] = []
         self._steps = sketches_of(scope.kind, reader.figures)
         if self._steps:
             newest_ms = max(moment.now_ms, moment.high_ms)
@@ -108,7 +108,7 @@ class Sheet:
                 self._watch_caps(Group.USERS, span.panes)
         return found
 
-    def _set_beside(self, users: UsersRange) -> HashRequest | None:
+    def _set_beside(self, users: UsersRange) -> CellsRequest | None:
         """What is set against users, over their range; None where it is not kept in these borders."""
         if (users.from_ms, users.to_ms) == self.range_ms:
             return self._cells
@@ -155,7 +155,7 @@ class Sheet:
             return frozenset(Group)
         return frozenset(group for group, request in self._caps if self._is_met(view, request))
 
-    def _is_met(self, view: View, request: HashRequest) -> bool:
+    def _is_met(self, view: View, request: CellsRequest) -> bool:
         sums = view.sums(request)
         return any(sums.get(cell, 0) for cell in self._capped)
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from schemas.events import AddToCart, Purchase, TagTap
 from streams.answer import added, by_value
 from streams.catalogue import EVENT_COUNTS, GMV_PAID
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Range, Reader, View
+from streams.requests import CellsRequest, cells
 from streams.rooms import Room, pinned
 from streams.scopes import LIVE_PRODUCT, pair_value
 from streams.window import Pane, WindowError
@@ -53,7 +53,7 @@ class Wanted:
     panes: Sequence[Pane]
 
 
-def together(kind: str, wanted: Iterable[Wanted]) -> tuple[HashRequest, ...]:
+def together(kind: str, wanted: Iterable[Wanted]) -> tuple[CellsRequest, ...]:
     """The requests for many values of a kind, each pane read once. What they answer is to be added up.
 
     No value may stand twice with the same measure.
@@ -69,7 +69,7 @@ def together(kind: str, wanted: Iterable[Wanted]) -> tuple[HashRequest, ...]:
     return tuple(cells(kind, panes, fields) for fields, panes in panes_of.items())
 
 
-def values(view: View, requests: Iterable[HashRequest]) -> dict[str, dict[str, int]]:
+def values(view: View, requests: Iterable[CellsRequest]) -> dict[str, dict[str, int]]:
     """What was read for `together`, by value and stored measure."""
     return by_value(added(view.sums(request) for request in requests))
 

@@ -17,8 +17,8 @@ from streams.figures.commission import CLAW_BACKS, CLAWED_BACK, FINAL, REVERSED
 from streams.finals import Finals
 from streams.formula import worth
 from streams.kpi import Formula, Sum
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, Request, cells
 from streams.trust import Trust
 from streams.window import DAY_MS, WindowError
 
@@ -93,7 +93,7 @@ class _Plan:
     """What is read for each day: cells, and what of its commission is final."""
 
     scope: Scope
-    days: Sequence[tuple[date, HashRequest | None, Finals]]
+    days: Sequence[tuple[date, CellsRequest | None, Finals]]
 
     @classmethod
     def at(cls, reader: Reader, scope: Scope, span: tuple[int, int], moment: Moment) -> _Plan:

@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from schemas.events import Purchase
 from streams.catalogue import EVENT_COUNTS, ITEMS
 from streams.products import ProductRecord
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Range, Reader, View
+from streams.requests import CellsRequest, Request, cells
 from streams.scopes import PRODUCT, PRODUCT_SKU, pair_value
 from streams.since import Wanted, since, together, values
 from streams.window import MINUTE_MS, NAMED_WINDOWS
@@ -88,7 +88,7 @@ class Stocks:
             PRODUCT.name,
             [Wanted(of, [ITEMS.name], each.span.panes) for of, each in every if not each.sku],
         )
-        self._pace: list[tuple[Range, HashRequest]] = []
+        self._pace: list[tuple[Range, CellsRequest]] = []
         fields = [f"{name}|{of}" for of, skus in self._skus.items() if skus for name in (_ORDERS, ITEMS.name)]
         for span in _pace_ranges(reader, moment) if fields else ():
             self._pace.append((span, cells(PRODUCT.name, span.panes, fields)))

@@ -19,8 +19,8 @@ from streams.details import DetailsPlan, listing, read_details
 from streams.products import ProductRecord
 from streams.ranking import Ranking
 from streams.read_model import Answer, ReadModel
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import Moment, Range, View
+from streams.requests import CellsRequest, Request, cells
 from streams.samples import Remembered, Samples
 from streams.scopes import PRODUCT, PRODUCT_SKU, pair_value
 from streams.since import since
@@ -265,7 +265,7 @@ class _Back:
         ]
         self._by_product = [cells(PRODUCT.name, [pane], of_product) for pane in panes]
         self._by_sku = [cells(PRODUCT_SKU.name, [pane], of_sku) for pane in panes if of_sku]
-        further: Sequence[HashRequest] = (*self._by_product, *self._by_sku)
+        further: Sequence[CellsRequest] = (*self._by_product, *self._by_sku)
         self.requests: tuple[Request, ...] = (*self._stocks.requests, *further)
 
     def sold_out(self, view: View) -> dict[str, SoldOut]:

@@ -13,8 +13,8 @@ from streams import guardrails
 from streams.catalogue import COMMISSION, GMV_PAID, ORDERS_IN_CURRENCY, REFUNDS_OF_PURCHASES
 from streams.figures.reviews import BY_RATING
 from streams.guardrails import Sold, Verdict
-from streams.read_store import HashRequest, cells
 from streams.reading import Moment, Reader, View
+from streams.requests import CellsRequest, cells
 from streams.scopes import CREATOR, PRODUCT
 from streams.window import DAY_MS, Pane, WindowError
 
@@ -47,7 +47,7 @@ class Stops:
         self._targets = [(kind, rule.said[field]) for kind, field in fields if field in rule.said]
         self._currencies = moment.currencies
         # By side, a request for each day of each target.
-        self._days: dict[tuple[str, str], list[list[HashRequest]]] = {}
+        self._days: dict[tuple[str, str], list[list[CellsRequest]]] = {}
         if self.since_ms is None or self.before_ms[0] < 0:
             return
         try:
@@ -71,7 +71,7 @@ class Stops:
             ]
 
     @property
-    def requests(self) -> list[HashRequest]:
+    def requests(self) -> list[CellsRequest]:
         """What has to be read."""
         return [request for sides in self._days.values() for side in sides for request in side]
 

@@ -19,8 +19,8 @@ from streams.kpi import Kpi
 from streams.kpis import KPIS
 from streams.ranking import Ranking, remaining
 from streams.read_model import ReadModel
-from streams.read_store import HashRequest, Meta, Request, cells
 from streams.reading import Moment, RangeAt, View
+from streams.requests import CellsRequest, Meta, Request, cells
 from streams.rooms import viewers_now
 from streams.scopes import (
     ALL,
@@ -204,7 +204,7 @@ class _WindowPlan:
             if kind in model.kinds
         }
         # The others are read together; a sheet reads the cells of its own.
-        self.named: dict[str, HashRequest] = {}
+        self.named: dict[str, CellsRequest] = {}
         self.aged: dict[tuple[str, str], AgedParts] = {}
         for kind, values in top.items():
             others = [of for of in values if (kind, of) not in self.sheets]

@@ -16,8 +16,8 @@ from streams.details import DetailsPlan, listing
 from streams.products import ProductRecord
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.read_store import HashRequest, Request, cells
 from streams.reading import Range, View, complete_up_to_ms
+from streams.requests import CellsRequest, Request, cells
 from streams.scopes import OTHER, PRODUCT
 from streams.shortfall import PRODUCTS_MIN, TAPS_MIN, Seller, Shortfall, categories, shortfalls
 from streams.window import DAY_MS
@@ -32,8 +32,8 @@ _TAPS, _ORDERS = EVENT_COUNTS[TagTap].name, EVENT_COUNTS[Purchase].name
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    counts: HashRequest
-    caps: HashRequest
+    counts: CellsRequest
+    caps: CellsRequest
     details: DetailsPlan
 
     @property

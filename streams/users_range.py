@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.figures import DISTINCT
-from streams.read_store import SKETCHES_MAX
+from streams.requests import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
 from streams.window import DAY_MS, Pane, PaneSize
 

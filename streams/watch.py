@@ -23,8 +23,8 @@ from streams.judgement import Ends, Judged, Judgement, Watched
 from streams.lasting import Key, Lasting
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.read_store import Meta
 from streams.reading import View
+from streams.requests import Meta
 from streams.scopes import ALL
 from streams.store import StoreCorruptError, StoreUnavailableError
 from streams.survey import RANKING_WINDOW

@@ -26,7 +26,7 @@ from streams.details import DetailsPlan
 from streams.judgement import LIVE_SURFACE, Live, Watched
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
-from streams.read_store import cells
+from streams.requests import cells
 from streams.rooms import STEP_MAX_MS, Room
 from streams.scopes import (
     ALL,
@@ -89,12 +89,10 @@ class WatchedScopes:
         views = COHORT[0]
         pairs = [pair_value(platform, of) for platform in self.platforms for of in sorted(SURFACES)]
         fields = [f"{views}|{pair}" for pair in pairs]
-        reads = await self._model.store.read(
+        reading = await self._model.store.read(
             [cells(PLATFORM_SURFACE.name, self._hours(to_ms - DAY_MS, to_ms), fields)]
         )
-        return [
-            pair for pair, name in zip(pairs, fields, strict=True) if any(r.sums[0].get(name) for r in reads)
-        ]
+        return [pair for pair, name in zip(pairs, fields, strict=True) if reading.sums[0].get(name)]
 
     async def _gateways_in_use(self, to_ms: int) -> list[str]:
         """The gateways of platforms with most attempts in the last day, of equally many the first by name.
@@ -103,11 +101,11 @@ class WatchedScopes:
         """
         for pane in self._hours(max(self._read_to_ms - HOUR_MS, to_ms - DAY_MS), to_ms):
             attempts: Counter[str] = Counter()
-            for read in await self._model.store.read([cells(PLATFORM_GATEWAY.name, [pane])]):
-                for cell, n in read.sums[0].items():
-                    measure, _, pair = cell.partition("|")
-                    if measure == ATTEMPTS.name:
-                        attempts[pair] += n
+            reading = await self._model.store.read([cells(PLATFORM_GATEWAY.name, [pane])])
+            for cell, n in reading.sums[0].items():
+                measure, _, pair = cell.partition("|")
+                if measure == ATTEMPTS.name:
+                    attempts[pair] += n
             for pair, n in attempts.items():
                 self._gateways.setdefault(pair, {})[pane.start_ms] = n
         self._read_to_ms = to_ms

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
-from streams.read_store import HashRequest, ReadStore, cells
+from streams.read_store import ReadStore
+from streams.requests import CellsRequest, cells
 from streams.window import Pane, PaneSize
 
 # Fields of one call: it holds Redis for some milliseconds, and others come in between.
@@ -80,10 +81,10 @@ class Table:
         first = max(end - self.length, -(-(high_ms - self.size.retention_ms) // self.size.size_ms), 0)
         self._columns = {cell: self._columns.get(cell) or _Column() for cell in dict.fromkeys(wanted)}
         for requests in self._missing(first, end):
-            reads = await store.read([request for request, _, _ in requests])
+            reading = await store.read([request for request, _, _ in requests])
             for at, (_, unit, columns) in enumerate(requests):
                 for name, column in columns.items():
-                    amount = sum(read.sums[at].get(name, 0) for read in reads)
+                    amount = reading.sums[at].get(name, 0)
                     column.amounts.pop(unit, None)
                     if amount:
                         column.amounts[unit] = amount
@@ -113,6 +114,6 @@ class Table:
 
 
 class _Unit(NamedTuple):
-    request: HashRequest
+    request: CellsRequest
     unit: int
     columns: Mapping[str, _Column]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 from streams.errors import PulseError
@@ -57,10 +58,20 @@ class Work:
 
 @dataclass(slots=True)
 class Counters:
-    """What the owner publishes of itself."""
+    """What the owner publishes of itself; `load` is a word that no other memory of the partition has."""
 
     rebalances: int = 0
     takeovers: int = 0
     writes: int = 0
     refused: int = 0
     write_ms: int = 0
+    load: str = ""
+
+    def taken_over(self) -> None:
+        """A memory was loaded."""
+        self.takeovers += 1
+        self.load = secrets.token_hex(8)
+
+    def facts(self) -> dict[str, str]:
+        """As they stand in the meta of the partition."""
+        return {name: str(value) for name, value in asdict(self).items()}

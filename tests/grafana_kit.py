@@ -21,8 +21,8 @@ from streams.exporter import PREFIX, families
 from streams.figures.refund_rate import AGES, RATE_BY_AGE, age_of
 from streams.kpi import is_kept
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.read_store import Meta
 from streams.redirect_gauges import INTERVAL, TOLD
+from streams.requests import Meta
 from streams.survey import Survey, WindowSurvey
 from streams.trust import State as Trusted
 from streams.trust import Trust

@@ -18,7 +18,8 @@ from aiohttp import web
 from schemas.events import INPUT_TOPICS
 from streams.changes import Changes
 from streams.read_model import ReadModel
-from streams.read_store import PartitionRead, ReadStore, Request
+from streams.read_store import ReadStore
+from streams.requests import Reading, Request
 from streams.settings import Settings
 from streams.store import connect
 from streams.web.app import build_app
@@ -51,7 +52,6 @@ class Shop:
     def book(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
         """Adds amounts to the cells of one scope, in the panes of each size; ``gmv_paid__USD`` is
         ``gmv_paid:USD``, ``events__view`` is ``events.view``, ``pay__attempts`` is ``pay.attempts``."""
-        self.seq += 1
         for size, size_ms in SIZES_MS.items():
             start_ms = time_ms - time_ms % size_ms
             for name, amount in amounts.items():
@@ -60,7 +60,12 @@ class Shop:
                     f"{stored_name(name)}|{value}",
                     amount,
                 )
-            self.client.zadd(f"{self.prefix}:{{{p}}}:panes", {f"{size}:{start_ms}": self.seq})
+            self._mark(p, f"{size}:{start_ms}")
+
+    def _mark(self, p: int, pane: str) -> None:
+        """As a write does with each pane whose cells it changes."""
+        self.seq += 1
+        self.client.zadd(f"{self.prefix}:{{{p}}}:panes", {pane: self.seq})
         self.meta(p, seq=self.seq)
 
     def highest(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
@@ -72,6 +77,7 @@ class Shop:
                 stored = self.client.hget(key, cell)
                 if stored is None or int(stored) < amount:
                     self.client.hset(key, cell, amount)
+            self._mark(p, f"{size}:{time_ms - time_ms % size_ms}")
 
     def room(self, time_ms: int, live_id: str, cells: Mapping[str, int], p: int = 0) -> None:
         """Adds to a live's own hash of the hour; cells as stored, for example ``orders:USD|m5``."""
@@ -79,6 +85,7 @@ class Shop:
         for cell, amount in cells.items():
             self.client.hincrby(f"{self.prefix}:{{{p}}}:cells:room:{live_id}:1h:{start_ms}", cell, amount)
         self.client.sadd(f"{self.prefix}:{{{p}}}:index:1h:{start_ms}", f"room:{live_id}")
+        self._mark(p, f"1h:{start_ms}")
 
     def users(self, time_ms: int, step: str, kind: str, value: str, *ids: str, p: int = 0) -> None:
         """Adds users to the sketches of one step and scope, in the panes of each size that has them."""
@@ -155,7 +162,7 @@ def before_each_read(model: ReadModel, happens: Callable[[Sequence[Request]], No
     """Lets something happen before each reading of the store; it gets the reading's requests."""
     plain = model.store.read
 
-    async def read(requests: Sequence[Request] = ()) -> list[PartitionRead]:
+    async def read(requests: Sequence[Request] = ()) -> Reading:
         happens(requests)
         return await plain(requests)
 

@@ -41,6 +41,12 @@ class Shelf:
         """A key of partition 0."""
         return f"{self.prefix}:{{0}}:{name}"
 
+    async def add(self, kind: str, pane: str, cell: str, amount: int) -> None:
+        """A wrong number in a cell of partition 0, written as writes are: its pane is marked."""
+        await self.client.hincrby(self.key(f"cells:{kind}:{pane}"), cell, amount)
+        seq = await self.client.hincrby(self.key("meta"), "seq", 1)
+        await self.client.zadd(self.key("panes"), {pane: seq})
+
     async def keys(self) -> list[str]:
         """Every key under the prefix."""
         return sorted([key.decode() async for key in self.client.scan_iter(match=f"{self.prefix}:*")])

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams.answer import Group, Totals
 from streams.exporter import expose, gauge
 from streams.kpis import FIGURE_SETS, KPIS
-from streams.read_store import Meta
+from streams.requests import Meta
 from streams.survey import RANKED_KPIS, ScopeTotals, Survey, WindowSurvey
 from streams.trust import State, Trust
 

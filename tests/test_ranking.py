@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from streams import ranking
 from streams.ranking import VALUES_A_PANE, Ranking, Tally, remaining
-from streams.read_store import Meta
+from streams.requests import Meta
 from streams.window import Pane, pane_sizes
 
 

@@ -56,8 +56,8 @@ def test_a_pane_is_read_once_for_all_who_want_it() -> None:
         Wanted("c", [], panes),
         Wanted("d", ["items"], []),
     ]
-    found = {request.names: request.fields for request in together("product", wanted)}
+    found = {request.panes: request.fields for request in together("product", wanted)}
     assert found == {
-        ("cells:product:10s:50000",): ("items|a",),
-        ("cells:product:1m:60000", "cells:product:1m:120000"): ("items|a", "items|b", "orders:USD|b"),
+        ("10s:50000",): ("items|a",),
+        ("1m:60000", "1m:120000"): ("items|a", "items|b", "orders:USD|b"),
     }

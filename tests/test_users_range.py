@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.read_store import SKETCHES_MAX
+from streams.requests import SKETCHES_MAX
 from streams.users import SKETCH_SIZES
 from streams.users_range import complete_days, sizes_of, users_range
 from streams.window import DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS

@@ -1,9 +1,10 @@
 """`python -m tests.bench.pages`: the read service with many pages of live rooms open, and its `/metrics`.
 
-Each page is a stream of server-sent events about one live, as its host has it open. All lives are on air and
-a steady load runs. Now and then a comment, of which the load has none, goes into one of them: it is pushed
-when a message to the page of this live counts it. The clock starts before the comment is handed to the
-producer. At the end `/metrics` is scraped a few times, with everything still open.
+Each page is a stream of server-sent events about one live, as its host has it open. All lives have been on
+air for a while, with events in every minute, and a steady load runs. Now and then a comment, of which the
+load has none, goes into one of them: it is pushed when a message to the page of this live counts it. The
+clock starts before the comment is handed to the producer. At the end `/metrics` is scraped a few times, with
+everything still open.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -32,16 +33,18 @@ from streams.local.commands import Command, ReadService
 from streams.local.ports import free_port
 from streams.local.processes import Program, end
 from streams.options import Number
+from streams.sources.produce import open_sender
 from streams.topics import create
-from tests.bench.data import Dataset, Shop, Totals
+from tests.bench.data import CHUNK, TOPICS, Dataset, Shop, Totals
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.latency import Load, summary
 from tests.bench.machine import cpu_of, described
 
 PARTITIONS: Final = 4
 OPENED_AT_ONCE: Final = 50
-# Rooms have had viewers and orders for so long when the clock starts.
-SETTLE_S: Final = 30.0
+# So many events lie in the minutes before, and the worker has so long for them before the clock starts.
+PAST_EVENTS: Final = 300_000
+SETTLE_S: Final = 60.0
 PROBE_S: Final = 0.02
 PATIENCE_S: Final = 60.0
 SCRAPES: Final = 5
@@ -52,10 +55,12 @@ LOOK_S: Final = 0.05
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is at once: streams open, lives on air, SHOP_PULSE_TOP_K, events/s beside it."""
+    """How much there is at once: streams open, lives and for how long they have been on air,
+    SHOP_PULSE_TOP_K, events/s beside it."""
 
     pages: int
     lives: int
+    minutes: int
     top_k: int
     events_per_s: float
 
@@ -157,29 +162,49 @@ class Stage:
         self._topic = topic
         self._sent = 0
 
-    async def send(self, live: str, event_type: str, **more: str) -> None:
-        """One event about a live, of now."""
+    async def send(self, live: str, event_type: str, time_ms: int | None = None, **more: str) -> None:
+        """One event about a live, of now if nothing else is said."""
         self._sent += 1
-        now_ms = time.time_ns() // 1_000_000
+        time_ms = time.time_ns() // 1_000_000 if time_ms is None else time_ms
         event = {
-            "event_id": f"stage-{self._sent}",
+            "event_id": f"{event_type}-{self._sent}",
             "event_type": event_type,
-            "event_time_ms": now_ms,
+            "event_time_ms": time_ms,
             "platform": "tiktok",
             "live_id": live,
             **more,
         }
         key = more.get("user_id", live).encode()
-        await self._producer.send(self._topic, json.dumps(event).encode(), key, timestamp_ms=now_ms)
+        await self._producer.send(self._topic, json.dumps(event).encode(), key, timestamp_ms=time_ms)
+
+
+@asynccontextmanager
+async def staged(place: Place) -> AsyncIterator[Stage]:
+    """A stage; what was sent is in Kafka after the block."""
+    async with AIOKafkaProducer(bootstrap_servers=place.servers.kafka.bootstrap, linger_ms=0) as producer:
+        yield Stage(producer, f"{place.dataset.topic_prefix}livestreams")
+
+
+async def prepare(place: Place, size: Size) -> None:
+    """Creates the topics and fills them with the minutes before: starts of lives, then what went on."""
+    settings = place.servers.settings(place.dataset.topic_prefix)
+    await create(settings)
+    shop, span_ms = Shop(2, size.lives), size.minutes * 60_000
+    start_ms = time.time_ns() // 1_000_000 - span_ms
+    async with staged(place) as stage:
+        for live in shop.rooms:
+            await stage.send(live, "live_start", start_ms, creator_id=f"creator-{live}")
+    records = shop.records(start_ms + span_ms * number // PAST_EVENTS for number in range(PAST_EVENTS))
+    async with open_sender(settings, TOPICS) as sender:
+        while chunk := list(islice(records, CHUNK)):
+            await sender.send(chunk)
+        await sender.flush(confirmed=True)
 
 
 async def play(place: Place, url: str, size: Size, seconds: float) -> dict[str, Any]:
     """Everything, once the programs run. Raises PulseError if a comment is never pushed."""
     rng, lives = random.Random(1), Shop(1, size.lives).rooms
-    async with AIOKafkaProducer(bootstrap_servers=place.servers.kafka.bootstrap, linger_ms=0) as producer:
-        stage = Stage(producer, f"{place.dataset.topic_prefix}livestreams")
-        for live in lives:
-            await stage.send(live, "live_start", creator_id=f"creator-{live}")
+    async with staged(place) as stage:
         await asyncio.sleep(SETTLE_S)
         async with opened(url, lives, size.pages) as watched:
             first: dict[str, Page] = {}
@@ -233,8 +258,8 @@ def measure(folder: Path, size: Size, seconds: float) -> dict[str, Any]:
     with ExitStack() as stack:
         started = stack.enter_context(servers(folder))
         machine = described(str(started.client().info("server")["redis_version"]))
-        asyncio.run(create(started.settings("pages.")))
         place = Place(started, Dataset("pages.", PARTITIONS, Totals(), 0.0), "pages", folder)
+        asyncio.run(prepare(place, size))
         environment = place.environment(API_PORT=str(port := free_port()), TOP_K=str(size.top_k))
         worker = Command("worker", ["worker"], folder / "worker.log", environment)
         serve = ReadService(folder / "serve.log", environment, "127.0.0.1", port)
@@ -259,6 +284,9 @@ def measure(folder: Path, size: Size, seconds: float) -> dict[str, Any]:
 @click.command()
 @click.option("--pages", type=click.IntRange(1), default=1_000, show_default=True, help="Streams open.")
 @click.option("--lives", type=click.IntRange(1), default=1_000, show_default=True, help="All on air.")
+@click.option(
+    "--minutes", type=click.IntRange(1), default=20, show_default=True, help="How long they have been on air."
+)
 @click.option("--top-k", type=click.IntRange(1), default=50, show_default=True, help="For more series.")
 @click.option(
     "--rate", "events_per_s", type=Number(1), default=2_000, show_default=True, help="Events/s beside it."

@@ -140,10 +140,10 @@ async def test_a_mistake_is_found(shelf: Shelf) -> None:
         ("all", "", "paying.orders", "payments.success_rate_per_order"),
         ("refund,reason", "14:6:tiktokreturnsize", "reasons.refunds", "reasons"),
     ):
-        cell = shelf.key(f"cells:{kind}:1d:{day_ms}"), f"{measure}|{value}"
-        await shelf.client.hincrby(*cell, 7)
+        cell = kind, f"1d:{day_ms}", f"{measure}|{value}"
+        await shelf.add(*cell, 7)
         found = await _differences(model)
-        await shelf.client.hincrby(*cell, -7)
+        await shelf.add(*cell, -7)
         assert (wrong in found) if wrong else not found, measure
 
 

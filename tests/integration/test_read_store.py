@@ -9,16 +9,14 @@ from typing import Any
 
 import pytest
 
-from streams.figures import MEASURES
-from streams.kpi import Keeping
 from streams.local.redis import RedisServer
+from streams.read_call import FIELDS_MAX
 from streams.read_model import ReadModel
-from streams.read_store import (
-    FIELDS_MAX,
+from streams.read_store import ReadStore
+from streams.requests import (
     SKETCHES_MAX,
-    HashRequest,
-    PartitionRead,
-    ReadStore,
+    CellsRequest,
+    Reading,
     RecordRequest,
     Request,
     SketchRequest,
@@ -31,6 +29,8 @@ from streams.window import Pane, PaneSize
 from tests.redis_kit import NOON_MS, Shop
 
 MINUTE_MS = 60_000
+MINUTE = PaneSize("1m", MINUTE_MS, 0)
+PANE = "1m:0"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def _kpis(shop: Shop, scope: str, window: str) -> dict[str, object]:
 
 
 def test_sums_are_exact_beyond_doubles(shop: Shop) -> None:
-    """Lua's numbers lose units above 2^53; sums of cells of every magnitude don't."""
+    """Doubles, Lua's numbers among them, lose units above 2^53; sums of cells of every magnitude don't."""
     rng = random.Random(3)
     expected = 0
     for minute in range(30):
@@ -59,7 +59,7 @@ def test_sums_are_exact_beyond_doubles(shop: Shop) -> None:
 
 
 def test_many_amounts_below_doubles_limit_add_up_beyond_it(shop: Shop) -> None:
-    """Each cell fits into a double, their sum does not: subtotals leave Lua before they lose a unit."""
+    """Each cell fits into a double, their sum does not: it is added up to the unit."""
     for minute in range(30):
         shop.book(NOON_MS - minute * MINUTE_MS - 1, "live", "L1", gmv_paid__USD=10**15 - 1)
     money = _kpis(shop, "live:L1", "30m")["money"]
@@ -69,37 +69,34 @@ def test_many_amounts_below_doubles_limit_add_up_beyond_it(shop: Shop) -> None:
 def test_more_fields_than_lua_can_unpack_are_asked_in_parts(shop: Shop) -> None:
     """A request of thousands of fields comes back whole, in one consistent call."""
     wanted = [f"items|v{number}" for number in range(2 * FIELDS_MAX + 1)]
-    shop.client.hset(f"{shop.prefix}:{{0}}:some", mapping={name: 1 for name in wanted})
+    shop.client.hset(f"{shop.prefix}:{{0}}:cells:some:{PANE}", mapping={name: 1 for name in wanted})
 
     async def ask(model: ReadModel) -> int:
-        reads = await model.store.read([HashRequest(("some",), tuple(wanted))])
-        return sum(reads[0].sums[0].values())
+        reading = await model.store.read([CellsRequest("some", (PANE,), tuple(wanted))])
+        return sum(reading.sums[0].values())
 
     assert shop.ask(ask) == len(wanted)
 
 
-def _read(shop: Shop, *requests: Request) -> list[PartitionRead]:
+def _read(shop: Shop, *requests: Request) -> Reading:
     return shop.ask(lambda model: model.store.read(requests))
 
 
 def test_highest_values_are_never_added(shop: Shop) -> None:
     """Over the panes of a partition number the highest counts, beside sums in the same hashes.
 
-    The script knows such measures by the head of their names, and the catalogue names them so.
+    Nor over partition numbers.
     """
-    assert all(each.name.startswith("max.") is (each.keeping is Keeping.MAX) for each in MEASURES)
     rng = random.Random(5)
     for amounts in ([3, 7, 5], [-3, -7, -5], [rng.randrange(-(10**18), 10**18) for _ in range(30)]):
         kind = f"live{amounts[0]}"
         for minute, amount in enumerate(amounts):
             shop.highest(NOON_MS + minute * MINUTE_MS, kind, "L1", p=1, max__viewers=amount)
+            shop.highest(NOON_MS + minute * MINUTE_MS, kind, "L1", p=0, max__viewers=amount - 1)
             shop.book(NOON_MS + minute * MINUTE_MS, kind, "L1", p=1, items=amount)
-        names = tuple(f"cells:{kind}:1m:{NOON_MS + minute * MINUTE_MS}" for minute in range(31))
+        panes = [Pane(MINUTE, NOON_MS + minute * MINUTE_MS) for minute in range(31)]
         expected = {"items|L1": sum(amounts), "max.viewers|L1": max(amounts)}
-        both = (HashRequest(names, tuple(expected)), HashRequest(names))
-        first, second = _read(shop, *both)
-        assert first.sums == ({}, {})
-        assert second.sums == (expected, expected)
+        assert _read(shop, cells(kind, panes, expected), cells(kind, panes)).sums == (expected, expected)
 
 
 def test_records_come_as_they_are_stored(shop: Shop) -> None:
@@ -108,16 +105,15 @@ def test_records_come_as_they_are_stored(shop: Shop) -> None:
     shop.client.hset(key, "odd|\n:", b"7:\x00\xff\r\n")
     shop.client.hset(key, mapping={f"L{number}": number for number in range(2 * FIELDS_MAX + 1)})
     wanted = tuple(f"L{number}" for number in range(2 * FIELDS_MAX + 1))
-    first, second = _read(
+    odd, nothing, many = _read(
         shop,
         RecordRequest("rooms", ("none", "odd|\n:")),
         RecordRequest("rooms", ()),
         RecordRequest("rooms", wanted),
-    )
-    assert first.records == ({"none": None, "odd|\n:": None}, {}, dict.fromkeys(wanted))
-    odd, nothing, many = second.records
-    assert odd == {"none": None, "odd|\n:": b"7:\x00\xff\r\n"} and nothing == {}
-    assert many == {name: name[1:].encode() for name in wanted}
+    ).records
+    assert odd == [{"none": None, "odd|\n:": None}, {"none": None, "odd|\n:": b"7:\x00\xff\r\n"}]
+    assert nothing == [{}, {}]
+    assert many == [dict.fromkeys(wanted), {name: name[1:].encode() for name in wanted}]
     assert packed(b"-1:\x93:") == b"\x93:"
 
 
@@ -128,11 +124,10 @@ def test_distinct_users_of_a_union(shop: Shop) -> None:
     shop.users(NOON_MS + MINUTE_MS, "purchase", "live", "L:1", "u3")
     shop.users(NOON_MS, "view", "live", "L:1", "u4", p=1)
     shop.users(NOON_MS, "view", "live", "L2", "u5")
-    size = PaneSize("1m", MINUTE_MS, 0)
-    panes = [Pane(size, NOON_MS + minute * MINUTE_MS) for minute in range(-3, 3)]
+    panes = [Pane(MINUTE, NOON_MS + minute * MINUTE_MS) for minute in range(-3, 3)]
     steps = ("view", "tag_tap", "purchase")
-    first, second = _read(shop, distinct(steps, "live", "L:1", panes), distinct(steps, "live", "L:1", []))
-    assert (first.counts, second.counts) == (([3, 0, 1], [0, 0, 0]), ([1, 0, 0], [0, 0, 0]))
+    read = _read(shop, distinct(steps, "live", "L:1", panes), distinct(steps, "live", "L:1", []))
+    assert read.counts == ([3 + 1, 0, 1], [0, 0, 0])
 
 
 def test_sketches_beyond_a_call_come_from_further_ones(shop: Shop) -> None:
@@ -140,17 +135,17 @@ def test_sketches_beyond_a_call_come_from_further_ones(shop: Shop) -> None:
     whole = tuple(f"users:1m:0:view:live:L{number}" for number in range(SKETCHES_MAX))
     for number in (0, SKETCHES_MAX - 1):
         shop.client.pfadd(f"{shop.prefix}:{{0}}:{whole[number]}", f"u{number}")
-    shop.client.hset(f"{shop.prefix}:{{0}}:some", "a", 1)
+    shop.client.hset(f"{shop.prefix}:{{0}}:cells:some:{PANE}", "a", 1)
     unions = (whole[:1], whole, whole[-1:], (), whole[1:], whole)
     mixed = (
-        HashRequest(("some",)),
+        CellsRequest("some", (PANE,)),
         SketchRequest(unions),
-        RecordRequest("some", ("a",)),
+        RecordRequest(f"cells:some:{PANE}", ("a",)),
         SketchRequest((whole,)),
     )
     sizes = []
 
-    async def ask(model: ReadModel) -> list[PartitionRead]:
+    async def ask(model: ReadModel) -> Reading:
         run: Any = model.store._script
 
         async def counted(keys: Any = (), args: Any = ()) -> object:
@@ -160,11 +155,11 @@ def test_sketches_beyond_a_call_come_from_further_ones(shop: Shop) -> None:
         model.store._script = counted
         return await model.store.read(mixed)
 
-    first, second = shop.ask(ask)
-    assert first.sums == ({"a": 1}, {}, {}, {})
-    assert first.counts == ([], [1, 2, 1, 0, 1, 2], [], [2])
-    assert first.records == ({}, {}, {"a": b"1"}, {})
-    assert first.meta == second.meta
+    read = shop.ask(ask)
+    assert read.sums == ({"a": 1}, {}, {}, {})
+    assert read.counts == ([], [1, 2, 1, 0, 1, 2], [], [2])
+    assert read.records == ([], [], [{"a": b"1"}, {"a": None}], [])
+    assert read.metas[0] == read.metas[1]
     assert max(sizes) == SKETCHES_MAX and sum(sizes) == 2 * (4 * SKETCHES_MAX + 1)
     with pytest.raises(ValueError, match="ask for at most"):
         _read(shop, SketchRequest(((*whole, "users:1m:0:view:all:"),)))
@@ -174,7 +169,7 @@ def test_everything_of_an_answer_is_one_call(shop: Shop) -> None:
     """Cells, records and sketches of a partition number come together, each at its request's place."""
     calls = []
 
-    async def ask(model: ReadModel) -> list[PartitionRead]:
+    async def ask(model: ReadModel) -> Reading:
         run: Any = model.store._script
 
         async def counted(keys: Any = (), args: Any = ()) -> object:
@@ -182,7 +177,7 @@ def test_everything_of_an_answer_is_one_call(shop: Shop) -> None:
             return await run(keys=keys, args=args)
 
         model.store._script = counted
-        panes = [Pane(PaneSize("1m", MINUTE_MS, 0), NOON_MS)]
+        panes = [Pane(MINUTE, NOON_MS)]
         return await model.store.read(
             [
                 distinct(["view"], "all", "", panes),
@@ -196,18 +191,19 @@ def test_everything_of_an_answer_is_one_call(shop: Shop) -> None:
     shop.users(NOON_MS, "view", "all", "", "u1", "u2")
     shop.book(NOON_MS, "all", items=3)
     shop.live(0, "L1", NOON_MS)
-    first, second = shop.ask(ask)
-    assert calls == [6, 6]
-    assert first.counts == ([2], [], [], [], [0]) and second.counts == ([0], [], [], [], [0])
-    assert first.sums == ({}, {"items|": 3}, {}, {"items|": 3}, {})
-    assert first.records == ({}, {}, {"L1": str(NOON_MS).encode()}, {}, {})
+    read = shop.ask(ask)
+    assert calls == [7, 7]
+    assert read.counts == ([2], [], [], [], [0])
+    assert read.sums == ({}, {"items|": 3}, {}, {"items|": 3}, {})
+    assert read.records == ([], [], [{"L1": str(NOON_MS).encode()}, {"L1": None}], [], [])
 
 
 def test_a_cell_or_a_sketch_that_is_none_is_named(shop: Shop) -> None:
     """A text in the place of an amount, or a string in that of a sketch: Redis holds something else."""
-    shop.client.hset(f"{shop.prefix}:{{0}}:some", "a", "many")
+    shop.client.hset(f"{shop.prefix}:{{0}}:cells:some:{PANE}", "a", "many")
     shop.client.set(f"{shop.prefix}:{{0}}:sketch", "x")
-    for request in (HashRequest(("some",)), HashRequest(("some",), ("a",)), SketchRequest((("sketch",),))):
+    every, one = CellsRequest("some", (PANE,)), CellsRequest("some", (PANE,), ("a",))
+    for request in (every, one, SketchRequest((("sketch",),))):
         with pytest.raises(StoreCorruptError, match="did not write"):
             _read(shop, request)
 
@@ -255,22 +251,23 @@ def test_a_partition_is_one_consistent_call(shop: Shop) -> None:
     async def scenario() -> None:
         client, writer = connect(shop.url), connect(shop.url)
         store = ReadStore(client, shop.prefix, 1)
-        request = HashRequest(("cells:live:1m:0",), ("items|L1",))
+        request = CellsRequest("live", (PANE,), ("items|L1",))
         key = f"{shop.prefix}:{{0}}"
         done = asyncio.Event()
 
         async def write() -> None:
             for number in range(1, 300):
                 pipe = writer.pipeline(transaction=True)
-                pipe.hset(f"{key}:meta", "off:views", number)
-                pipe.hset(f"{key}:cells:live:1m:0", "items|L1", number)
+                pipe.hset(f"{key}:meta", mapping={"seq": number, "off:views": number})
+                pipe.hset(f"{key}:cells:live:{PANE}", "items|L1", number)
+                pipe.zadd(f"{key}:panes", {PANE: number})
                 await pipe.execute()
             done.set()
 
         task = asyncio.create_task(write())
         while not done.is_set():
-            (read,) = await store.read([request])
-            assert read.meta.number("off:views") == read.sums[0].get("items|L1")
+            read = await store.read([request])
+            assert read.metas[0].number("off:views") == read.sums[0].get("items|L1")
         await task
         await client.aclose()
         await writer.aclose()

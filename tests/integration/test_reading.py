@@ -14,8 +14,8 @@ from streams.answer import FigureTooLarge, QuestionError, UnknownLiveError
 from streams.gathered import Gathered
 from streams.local.redis import RedisServer
 from streams.read_model import QUESTIONS_A_READ, Answer, Question, ReadModel
-from streams.read_store import HashRequest, Request
 from streams.reading import Moment
+from streams.requests import RecordRequest, Request
 from streams.shared_reading import PLANS_A_READING, SharedReadings
 from streams.store import StoreUnavailableError
 from streams.window import WindowError
@@ -195,7 +195,7 @@ class _Plan:
     @property
     def requests(self) -> Sequence[Request]:
         """The hash, and one that all ask for."""
-        return [HashRequest((self.name,)), HashRequest(("shared",))]
+        return [RecordRequest(self.name, ("x",)), RecordRequest("shared", ("x",))]
 
 
 def test_plans_that_come_at_once_are_read_together(shop: Shop) -> None:

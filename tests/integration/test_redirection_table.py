@@ -257,8 +257,7 @@ async def test_verify_holds_the_stop_signal_to_the_log(shelf: Shelf) -> None:
         )
     assert of(guardrails=right["guardrails"][::-1]) == ["guardrails.order"]
     assert of(stop_reasons=right["stop_reasons"][1:]) == ["stop_reasons"]
-    cell = shelf.key(f"cells:product:1d:{MONDAY + 5 * DAY}")
-    await shelf.client.hincrby(cell, "refunds_of_purchases:USD|p2", 1)
+    await shelf.add("product", f"1d:{MONDAY + 5 * DAY}", "refunds_of_purchases:USD|p2", 1)
     right = await read_rule(model, "r1")
     assert of() == ["guardrails.refunds_per_gmv USD of product:p2.since"]
 

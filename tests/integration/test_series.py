@@ -10,7 +10,8 @@ import pytest
 from streams.answer import QuestionError
 from streams.comparison import read_comparison
 from streams.local.redis import RedisServer
-from streams.read_store import HashRequest, PartitionRead, ReadStore, Request
+from streams.read_store import ReadStore
+from streams.requests import CellsRequest, Reading, Request
 from streams.series import read_series
 from tests.redis_kit import NOON_MS, Shop
 
@@ -60,14 +61,14 @@ def test_a_kind_without_such_figures_costs_nothing(
     asked: list[object] = []
     read = ReadStore.read
 
-    async def spied(store: ReadStore, requests: Sequence[Request] = ()) -> list[PartitionRead]:
+    async def spied(store: ReadStore, requests: Sequence[Request] = ()) -> Reading:
         asked.extend(requests)
         return await read(store, requests)
 
     monkeypatch.setattr(ReadStore, "read", spied)
     assert _series(shop, f"{kind}:x", "30m")["figures"] == {}
-    names = [name for each in asked if isinstance(each, HashRequest) for name in each.names]
-    assert names and not [name for name in names if name.startswith(f"cells:{kind}:")]
+    kinds = {each.kind for each in asked if isinstance(each, CellsRequest) and each.panes}
+    assert kinds and kind not in kinds
 
 
 def test_what_is_not_read_yet_is_null(shop: Shop) -> None:

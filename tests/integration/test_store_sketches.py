@@ -8,7 +8,8 @@ import pytest
 
 from streams.ledger import LedgerWrite
 from streams.local.redis import RedisServer
-from streams.read_store import ReadStore, RecordRequest, cells, distinct, packed
+from streams.read_store import ReadStore
+from streams.requests import RecordRequest, cells, distinct, packed
 from streams.scopes import room_kind
 from streams.state import StateWrite
 from streams.store import Applied, AppliedBefore, Refused, StoreCorruptError
@@ -176,7 +177,7 @@ async def test_what_is_written_is_what_is_read(shelf: Shelf) -> None:
     write.cells.append(CellWrite(room_kind("L:1"), hour, {"orders:USD|m0": 7}))
     write.ledgers.append(LedgerWrite("rooms", {"L:1": b"-1:record"}, {}))
     await _send(owner, write)
-    (read,) = await ReadStore(shelf.client, shelf.prefix, 1).read(
+    read = await ReadStore(shelf.client, shelf.prefix, 1).read(
         [
             distinct(["view", "purchase"], "live", "L:1", [NEW, hour]),
             cells("live", [NEW, hour]),
@@ -186,7 +187,7 @@ async def test_what_is_written_is_what_is_read(shelf: Shelf) -> None:
     )
     assert read.counts[0] == [3, 0]
     assert read.sums[1:3] == ({"max.viewers|L:1": 5}, {"orders:USD|m0": 7})
-    assert {name: packed(record or b"") for name, record in read.records[3].items()} == {"L:1": b"record"}
+    assert {name: packed(record or b"") for name, record in read.records[3][0].items()} == {"L:1": b"record"}
 
 
 @pytest.mark.parametrize(

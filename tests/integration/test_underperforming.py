@@ -235,7 +235,7 @@ async def test_verify_finds_another_rule_of_underperforming(shelf: Shelf) -> Non
     ):
         with patch(f"streams.{name}", number):
             assert _differing(totals, await _told(model)), name
-    await shelf.client.hincrby(shelf.key(f"cells:product:1d:{MONDAY + 3 * DAY}"), "events.purchase|h0", 1)
+    await shelf.add("product", f"1d:{MONDAY + 3 * DAY}", "events.purchase|h0", 1)
     assert {where for _, where in _differing(totals, await _told(model))} == {
         "all product:h0",
         "tiktok product:h0",

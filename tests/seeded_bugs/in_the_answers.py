@@ -7,6 +7,8 @@ from tests.seeded_bugs.bug import Bug, bug
 READING = "streams/reading.py"
 TRUST = "streams/trust.py"
 COMPARE = "verify/compare.py"
+MEMORY = "streams/pane_memory.py"
+ITS_REMEMBERING = "tests/integration/test_remembered_panes.py"
 ITS_READING = "tests/integration/test_reading.py"
 ITS_COMPARE = "tests/test_verify_compare.py"
 
@@ -54,10 +56,50 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "one_partition_read",
         "An answer holds one partition number, not the sum of all.",
-        READING,
-        "            self._sums[request] = added(self.parts(request))\n",
-        "            self._sums[request] = dict(self.parts(request)[0])\n",
-        ITS_READING,
+        "streams/read_call.py",
+        "        for (pane, found), flat in zip(self._found.items(), answer, strict=True):\n",
+        "        for (pane, found), flat in zip(self._found.items() if not _p else (), answer):\n",
+        ITS_REMEMBERING,
+    ),
+    bug(
+        "remembered_through_changes",
+        "A pane that was quiet is remembered as it was, whatever is written into it later.",
+        MEMORY,
+        "            self._young.pop(pane, None)\n",
+        "",
+        ITS_REMEMBERING,
+    ),
+    bug(
+        "remembered_through_rollback",
+        "What was read before Redis lost its last writes is still told.",
+        MEMORY,
+        "            elif before is not None and not goes_on:\n",
+        "            elif False:\n",
+        ITS_REMEMBERING,
+    ),
+    bug(
+        "remembered_beside_change",
+        "An answer rests on what is remembered of a pane, although it is told that the pane has changed.",
+        "streams/read_store.py",
+        "            if all(each.vouches_for(plan.used) for each in told):\n",
+        "            if True:\n",
+        ITS_REMEMBERING,
+    ),
+    bug(
+        "older_value_remembered",
+        "A slow reading overwrites what was forgotten meanwhile, with what it was before.",
+        MEMORY,
+        " and now_s - asked.at_s < HOT_S and pane not in self._hot:\n",
+        ":\n",
+        "tests/test_pane_memory.py",
+    ),
+    bug(
+        "same_number_other_load",
+        "A partition that was loaded anew after a loss is taken for the one before, if its number is higher.",
+        "streams/marks.py",
+        "        return later.loaded == self.loaded and later.seq >= self.seq\n",
+        "        return later.seq >= self.seq\n",
+        ITS_REMEMBERING,
     ),
     bug(
         "plan_not_made_again",

@@ -20,7 +20,7 @@ from tests.simulation.redis_model import RedisModel
 from tests.simulation.wire import AtOnce
 
 # What differs with every writing, or says how far deletion has come.
-PASSING = frozenset(b"token seq owner writes refused write_ms up_ms takeovers rebalances".split())
+PASSING = frozenset(b"token seq owner writes refused write_ms up_ms takeovers rebalances load".split())
 PASSING_HEADS = (b"wm:", b"lag:", b"trim:")
 # Judged by `judge`.
 FIGURES = frozenset("cells panes index users userpanes usersindex".split())
