@@ -245,7 +245,7 @@ def sketches_of_days(kind: str, figures: FigureSet) -> Mapping[int, tuple[str, .
     """By the number of complete days over which KPIs of the kind of scope are taken, the steps they read."""
     found: dict[int, tuple[str, ...]] = {}
     for kpi in KPIS:
-        if kpi.complete_days and kind in kpi.kinds and _is_in_set(kpi, figures):
+        if kpi.complete_days and kind in kpi.kinds and _is_in_set(kpi.path, figures):
             steps = [measure.name.removeprefix("users.") for measure in _READS[kpi.path]]
             found[kpi.complete_days] = tuple(dict.fromkeys((*found.get(kpi.complete_days, ()), *steps)))
     return found
@@ -301,11 +301,12 @@ def _figure_of(path: str, kind: str, currency: str | None) -> Callable[[Totals],
 
 def evaluate(kpi: Kpi, kind: str, totals: Totals, currency: str | None, figures: FigureSet) -> Figure:
     """One KPI; None over nothing or if it is not kept or not known. Raises FigureTooLarge."""
-    return _figure_of(kpi.path, kind, currency)(totals) if _is_in_set(kpi, figures) else None
+    return _figure_of(kpi.path, kind, currency)(totals) if _is_in_set(kpi.path, figures) else None
 
 
-def _is_in_set(kpi: Kpi, figures: FigureSet) -> bool:
-    return all(measure.name in figures.measures for measure in _READS[kpi.path])
+@lru_cache(maxsize=1 << 12)
+def _is_in_set(path: str, figures: FigureSet) -> bool:
+    return all(measure.name in figures.measures for measure in _READS[path])
 
 
 def _currencies_with_orders(totals: Mapping[str, int]) -> set[str]:
@@ -322,7 +323,7 @@ def _figures_of(
         (
             kpi.path.replace("*", currency) if currency else kpi.path,
             kpi.path,
-            _figure_of(kpi.path, kind, currency) if _is_in_set(kpi, figures) else None,
+            _figure_of(kpi.path, kind, currency) if _is_in_set(kpi.path, figures) else None,
         )
         for kpi in KPIS
         if kind in kpi.kinds

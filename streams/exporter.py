@@ -163,11 +163,15 @@ def _kpis(survey: Survey, figures: FigureSet) -> Iterable[Metric]:
     # Without a watermark of every topic-partition nothing was read yet, and a zero would say "no sales".
     windows = [window for window in survey.windows if window.trust.as_of_ms is not None]
     made = {kpi.path: _kpi_family(kpi) for kpi in KPIS if kpi.has_gauge}
+    # In an answer a count that the kind does not keep is 0; a series of zeros would mislead.
+    kept = {
+        kind: {kpi.path for kpi in KPIS if kpi.has_gauge and kind in kpi.kinds and is_kept(kpi.formula, kind)}
+        for kind in {scope.kind for window in windows for scope in window.scopes}
+    }
     for window in windows:
         for scope in window.scopes:
             for kpi in scope.kpis:
-                # In an answer a count that the kind does not keep is 0; a series of zeros would mislead.
-                if not kpi.has_gauge or scope.kind not in kpi.kinds or not is_kept(kpi.formula, scope.kind):
+                if kpi.path not in kept[scope.kind]:
                     continue
                 for currency in window.currencies if kpi.per_currency else (None,):
                     figure = evaluate(kpi, scope.kind, scope.totals, currency, figures)

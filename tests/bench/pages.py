@@ -38,7 +38,7 @@ from streams.topics import create
 from tests.bench.data import CHUNK, TOPICS, Dataset, Shop, Totals
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.latency import Load, summary
-from tests.bench.machine import cpu_of, described
+from tests.bench.machine import cpu_of, described, rss_mib
 
 PARTITIONS: Final = 4
 OPENED_AT_ONCE: Final = 50
@@ -272,10 +272,12 @@ def measure(folder: Path, size: Size, seconds: float) -> dict[str, Any]:
         before, began_s = {name: cpu_of(each.pid) for name, each in of.items()}, time.perf_counter()
         result = asyncio.run(play(place, serve.url, size, seconds))
         took_s = time.perf_counter() - began_s
+        memory_mib = round(rss_mib(serve.pid))
         used = {name: (cpu_of(each.pid) - before[name]).total_s for name, each in of.items()}
     return {
         **result,
         **asdict(size),
+        "serve_rss_mib": memory_mib,
         "cpu_percent_of_a_core": {name: round(100 * each / took_s) for name, each in used.items()},
         "machine": machine,
     }
