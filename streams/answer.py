@@ -171,7 +171,6 @@ _BESIDE_USERS: Mapping[str, tuple[Measure, ...]] = MappingProxyType(
         and (beside := tuple(each for each in _READS[kpi.path] if each.keeping is not Keeping.SKETCH))
     }
 )
-_HIGHEST = frozenset(measure.name for measure in MEASURES if measure.keeping is Keeping.MAX)
 _NEVER_ZERO = frozenset(
     measure.name for measure in MEASURES if measure.keeping in {Keeping.MAX, Keeping.AGED}
 )
@@ -369,8 +368,8 @@ def by_value(sums: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def is_highest(cell: str) -> bool:
-    """Whether a cell, or a measure, holds a highest value: never added to another."""
-    return cell.partition("|")[0] in _HIGHEST
+    """Whether a cell, or a measure, holds a highest value: never added to another. Names say so."""
+    return cell.startswith("max.")
 
 
 def added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -132,22 +132,26 @@ class _Cells:
     def __init__(self, kind: str, fields: tuple[str, ...]) -> None:
         self._kind = kind
         self._fields = fields
+        # Cells that outlive their time go without a mark on their pane, which stays.
+        self._is_marked = kind != DUE.name
         # Hundreds of names, hashed once for all panes.
         self._subject = blake2b(encode((kind, fields)), digest_size=16).digest()
         self.known: dict[str, dict[Any, int]] = {}
         # By the places of fields, or by name where every cell is asked for; over all partition numbers.
         self._found: dict[str, dict[Any, int]] = {}
-        self._highest: Container[Any] = _highest(fields) if fields else _HIGHEST
+        self._highest: Container[Any] = _HIGHEST
+        if fields:
+            self._highest = frozenset(at for at, cell in enumerate(fields) if is_highest(cell))
 
     def want(self, panes: Iterable[str], memory: PaneMemory | None) -> None:
         """Adds panes."""
-        # Cells that outlive their time go without a mark on their pane, which stays.
-        remembers = memory is not None and self._kind != DUE.name
+        if not self._is_marked:
+            memory = None
         decode = _BY_PLACE.decode if self._fields else _BY_NAME.decode
         for pane in panes:
             if pane in self.known or pane in self._found:
                 continue
-            packed = memory.get(pane, self._subject) if memory is not None and remembers else None
+            packed = None if memory is None else memory.get(pane, self._subject)
             if packed is None:
                 self._found[pane] = {}
             else:
@@ -174,7 +178,7 @@ class _Cells:
 
     def keep(self, keep: Keep) -> None:
         """Hands over what was read."""
-        for pane, found in self._found.items():
+        for pane, found in self._found.items() if self._is_marked else ():
             # What needs more than 64 bits is not packed, and read again.
             if all(abs(amount) <= AMOUNT_MAX for amount in found.values()):
                 keep(pane, self._subject, encode(found))
@@ -196,12 +200,6 @@ class _HighestCells(Container[str]):
 
 
 _HIGHEST = _HighestCells()
-
-
-@lru_cache(maxsize=1 << 12)
-def _highest(fields: tuple[str, ...]) -> frozenset[int]:
-    """The places of those among the fields."""
-    return frozenset(at for at, cell in enumerate(fields) if is_highest(cell))
 
 
 def _put_together(into: dict[Any, int], found: Iterable[tuple[Any, int]], highest: Container[Any]) -> None:

@@ -9,6 +9,9 @@ from typing import Any
 
 import pytest
 
+from streams.answer import is_highest
+from streams.figures import MEASURES
+from streams.kpi import Keeping
 from streams.local.redis import RedisServer
 from streams.read_call import FIELDS_MAX
 from streams.read_model import ReadModel
@@ -85,8 +88,10 @@ def _read(shop: Shop, *requests: Request) -> Reading:
 def test_highest_values_are_never_added(shop: Shop) -> None:
     """Over the panes of a partition number the highest counts, beside sums in the same hashes.
 
-    Nor over partition numbers.
+    Nor over partition numbers. A reader knows such measures by the head of their names, and the catalogue
+    names them so.
     """
+    assert all(is_highest(each.name) is (each.keeping is Keeping.MAX) for each in MEASURES)
     rng = random.Random(5)
     for amounts in ([3, 7, 5], [-3, -7, -5], [rng.randrange(-(10**18), 10**18) for _ in range(30)]):
         kind = f"live{amounts[0]}"
