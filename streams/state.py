@@ -134,9 +134,8 @@ class PartitionState:
         self.partition = partition
         self.rules = rules
         self.high_ms = NEVER_MS
-        self.topics = {topic: Progress() for topic in INPUT_TOPICS}
-        traffic = [topic for topic in INPUT_TOPICS if topic != PURCHASES]
-        self.ids = {topic: IdWindow(rules.horizon_minutes(topic)) for topic in traffic}
+        topics = self.topics = {topic: Progress() for topic in INPUT_TOPICS}
+        self.ids = {each: IdWindow(rules.horizon_minutes(each)) for each in INPUT_TOPICS if each != PURCHASES}
         self.bounds = MemoryBounds()
         kept_ms = {DUE.name: rules.settlement.table_kept_ms}
         self.sums = Sums(figures, rules.sizes, rules.scope_values_max, kept_ms, self.bounds)
@@ -156,7 +155,8 @@ class PartitionState:
             enabled=keeps_attribution(figures),
             lateness_ms=rules.traffic_lateness_ms,
             purchase_lateness_ms=rules.purchase_lateness_ms,
-            taps_read_ms=lambda: self.topics[TAPS].ingest_ms,
+            # Not by way of `self`: in a circle, a dropped memory would wait for the garbage collector.
+            taps_read_ms=lambda: topics[TAPS].ingest_ms,
         )
         self.service = OrderService(
             self._books,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -52,6 +54,26 @@ async def test_a_log_is_counted(shelf: Shelf) -> None:
     assert shelf.cells() == kafka.expected()
     assert station.consumer.opened == [{}]
     assert {reason for _, _, reason in station.letters.taken} >= {Reason.NOT_JSON, Reason.LATE}
+
+
+@on_redis()
+async def test_a_dropped_memory_is_freed_at_once(shelf: Shelf) -> None:
+    """By a release as by another take-over, without the garbage collector: that comes once in hours, and a
+    worker whose partitions move now and then would hold many memories until then."""
+    kafka = PlainKafka()
+    kafka.append(*_day_of_business(2))
+    station = Station(shelf, kafka)
+    gc.disable()
+    try:
+        for drop in (station.owner.take_over, station.owner.release):
+            await station.owner.take_over()
+            await station.finish()
+            memory = weakref.ref(station.owner.state)
+            if (taken := drop()) is not None:
+                await taken
+            assert memory() is None
+    finally:
+        gc.enable()
 
 
 @on_redis()

@@ -167,4 +167,12 @@ BUGS: tuple[Bug, ...] = (
         "0 if is_at_rest",
         "tests/integration/test_fleet.py",
     ),
+    bug(
+        "dropped_memory_in_a_circle",
+        "A memory that is dropped waits for the garbage collector, which comes once in hours.",
+        STATE,
+        "            taps_read_ms=lambda: topics[TAPS].ingest_ms,\n",
+        "            taps_read_ms=lambda: self.topics[TAPS].ingest_ms,\n",
+        "tests/integration/test_owner.py",
+    ),
 )
