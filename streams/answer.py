@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
+from typing import Any
 
 from schemas.events import INPUT_TOPICS
 from streams.admission import TOPIC_OF
@@ -373,14 +374,23 @@ def is_highest(cell: str) -> bool:
 
 
 def added(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Cells or measures put together name by name, sums added up: the partitions of one request."""
+    """Cells or measures put together name by name, sums added up."""
     totals: dict[str, int] = {}
     for part in parts:
-        for name, amount in part.items():
-            if name not in totals:
-                totals[name] = amount
-            elif is_highest(name):
-                totals[name] = max(totals[name], amount)
-            else:
-                totals[name] += amount
+        put_together(totals, part.items())
     return totals
+
+
+def put_together(
+    into: dict[Any, int],
+    found: Iterable[tuple[Any, int]],
+    holds_highest: Callable[[Any], bool] = is_highest,
+) -> None:
+    """Adds amounts to those of the same key; of highest values the highest stays."""
+    for key, amount in found:
+        if key not in into:
+            into[key] = amount
+        elif holds_highest(key):
+            into[key] = max(into[key], amount)
+        else:
+            into[key] += amount

@@ -5,7 +5,7 @@ It stands between the requests and the store: what is remembered of quiet panes 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from msgspec.msgpack import Decoder, encode
 
-from streams.answer import is_highest
+from streams.answer import is_highest, put_together
 from streams.errors import REBUILD
 from streams.pane_memory import PaneMemory
 from streams.requests import SKETCHES_MAX, CellsRequest, Meta, Reading, RecordRequest, Request
@@ -73,8 +73,9 @@ class ReadingPlan:
     ) -> None:
         """Raises ValueError for a union of more than SKETCHES_MAX sketches."""
         self.used: set[str] = set()
-        self._requests = requests
         self._cells: dict[tuple[str, tuple[str, ...]], _Cells] = {}
+        # Of each request for cells: those, and the panes to be put together.
+        self._panes: list[tuple[_Cells, tuple[str, ...]] | None] = [None for _ in requests]
         self._records: list[list[dict[str, bytes | None]]] = [[] for _ in requests]
         self._counts: list[list[int]] = [[] for _ in requests]
         calls = self.calls = [Call()]
@@ -85,6 +86,7 @@ class ReadingPlan:
                 if asked is None:
                     asked = self._cells[subject] = _Cells(*subject)
                 asked.want(request.panes, memory if remembers else None)
+                self._panes[index] = asked, request.panes
             elif isinstance(request, RecordRequest):
                 self._records[index] = [{} for _ in range(partitions)]
                 for fields in _chunks(request.fields):
@@ -117,13 +119,11 @@ class ReadingPlan:
         for asked in self._cells.values():
             asked.keep(keep)
         return Reading(
-            tuple(metas), tuple(map(self._sums, self._requests)), tuple(self._records), tuple(self._counts)
+            tuple(metas),
+            tuple({} if each is None else each[0].total(each[1]) for each in self._panes),
+            tuple(self._records),
+            tuple(self._counts),
         )
-
-    def _sums(self, request: Request) -> Mapping[str, int]:
-        if isinstance(request, CellsRequest):
-            return self._cells[request.kind, request.fields].total(request.panes)
-        return {}
 
 
 class _Cells:
@@ -139,9 +139,10 @@ class _Cells:
         self.known: dict[str, dict[Any, int]] = {}
         # By the places of fields, or by name where every cell is asked for; over all partition numbers.
         self._found: dict[str, dict[Any, int]] = {}
-        self._highest: Container[Any] = _HIGHEST
+        self._holds_highest: Callable[[Any], bool] = is_highest
         if fields:
-            self._highest = frozenset(at for at, cell in enumerate(fields) if is_highest(cell))
+            places = frozenset(at for at, cell in enumerate(fields) if is_highest(cell))
+            self._holds_highest = places.__contains__
 
     def want(self, panes: Iterable[str], memory: PaneMemory | None) -> None:
         """Adds panes."""
@@ -169,7 +170,7 @@ class _Cells:
         for (pane, found), flat in zip(self._found.items(), answer, strict=True):
             keys = [first + at for at in flat[::2]] if self._fields else map(bytes.decode, flat[::2])
             try:
-                _put_together(found, zip(keys, map(int, flat[1::2]), strict=True), self._highest)
+                put_together(found, zip(keys, map(int, flat[1::2]), strict=True), self._holds_highest)
             except ValueError as error:
                 raise StoreCorruptError(
                     f"Redis holds what Shop Pulse did not write: a cell of {self._kind}:{pane} is no amount; "
@@ -188,28 +189,8 @@ class _Cells:
         totals: dict[Any, int] = {}
         for pane in panes:
             found = self.known.get(pane)
-            _put_together(totals, (self._found[pane] if found is None else found).items(), self._highest)
+            put_together(totals, (self._found[pane] if found is None else found).items(), self._holds_highest)
         return {self._fields[at]: amount for at, amount in totals.items()} if self._fields else totals
-
-
-class _HighestCells(Container[str]):
-    """The cells, of any scope value, that hold a highest value."""
-
-    def __contains__(self, cell: object) -> bool:
-        return isinstance(cell, str) and is_highest(cell)
-
-
-_HIGHEST = _HighestCells()
-
-
-def _put_together(into: dict[Any, int], found: Iterable[tuple[Any, int]], highest: Container[Any]) -> None:
-    for key, amount in found:
-        if key not in into:
-            into[key] = amount
-        elif key in highest:
-            into[key] = max(into[key], amount)
-        else:
-            into[key] += amount
 
 
 def _room_for(union: Sequence[str], calls: list[Call]) -> Call:

@@ -155,13 +155,20 @@ def load(settings: Settings, events: int, seed: int, said: Callable[[int], None]
 
     async def send() -> None:
         await create(settings)
-        async with open_sender(settings, TOPICS) as sender:
-            while await _send_chunk(sender, records):
-                said(sender.sent.total())
-            await sender.flush(confirmed=True)
+        await send_all(settings, records, said)
 
     asyncio.run(send())
     return Dataset(settings.topic_prefix, settings.partitions, shop.totals, shop.value_bytes / events)
+
+
+async def send_all(
+    settings: Settings, records: Iterator[Record], said: Callable[[int], None] = lambda _sent: None
+) -> None:
+    """Put all records into the topics of these settings; `said` hears of each chunk."""
+    async with open_sender(settings, TOPICS) as sender:
+        while await _send_chunk(sender, records):
+            said(sender.sent.total())
+        await sender.flush(confirmed=True)
 
 
 async def _send_chunk(sender: Sender, records: Iterator[Record]) -> bool:

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -33,9 +33,8 @@ from streams.local.commands import Command, ReadService
 from streams.local.ports import free_port
 from streams.local.processes import Program, end
 from streams.options import Number
-from streams.sources.produce import open_sender
 from streams.topics import create
-from tests.bench.data import CHUNK, TOPICS, Dataset, Shop, Totals
+from tests.bench.data import Dataset, Shop, Totals, send_all
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.latency import Load, summary
 from tests.bench.machine import cpu_of, described, rss_mib
@@ -195,10 +194,7 @@ async def prepare(place: Place, size: Size) -> None:
         for live in shop.rooms:
             await stage.send(live, "live_start", start_ms, creator_id=f"creator-{live}")
     records = shop.records(start_ms + span_ms * number // PAST_EVENTS for number in range(PAST_EVENTS))
-    async with open_sender(settings, TOPICS) as sender:
-        while chunk := list(islice(records, CHUNK)):
-            await sender.send(chunk)
-        await sender.flush(confirmed=True)
+    await send_all(settings, records)
 
 
 async def play(place: Place, url: str, size: Size, seconds: float) -> dict[str, Any]:

@@ -11,9 +11,10 @@ import pytest
 
 from streams import pane_memory, read_store
 from streams.local.redis import RedisServer
+from streams.read_model import ReadModel
 from streams.read_store import READ_TRIES, ReadStore
 from streams.requests import Reading, Request, cells
-from streams.store import Client, connect
+from streams.store import connect
 from streams.window import Pane, PaneSize
 from tests.redis_kit import NOON_MS, SIZES_MS, Shop
 
@@ -139,8 +140,8 @@ def _reading(store: ReadStore, *fields: str) -> Any:
 def test_quiet_panes_are_not_read_again(shop: Shop, clock: Clock, read_keys: list[int]) -> None:
     """The first readings learn; then only what was written to lately is read, once for all who ask for it."""
 
-    async def play(client: Client) -> list[int]:
-        store = ReadStore(client, shop.prefix, shop.partitions)
+    async def play(model: ReadModel) -> list[int]:
+        store = model.store
         for _ in range(3):
             await _reading(store, "items|L1")
         shop.book(NOON_MS, "live", "L1", items=1)
@@ -153,30 +154,29 @@ def test_quiet_panes_are_not_read_again(shop: Shop, clock: Clock, read_keys: lis
             await _reading(store, "items|L1")
         return read_keys[::2]
 
-    assert _played(shop, play) == [10, 10, 0, 0, 1, 1, 1, 0]
+    assert shop.ask(play) == [10, 10, 0, 0, 1, 1, 1, 0]
 
 
 def test_a_quiet_pane_that_changes_is_read_once_more(shop: Shop, read_keys: list[int]) -> None:
     """The reading that is told of it does not use what it remembers, and asks again for what it lacks."""
 
-    async def play(client: Client) -> list[int]:
-        store = ReadStore(client, shop.prefix, shop.partitions)
+    async def play(model: ReadModel) -> list[int]:
+        store = model.store
         for _ in range(2):
             await _reading(store, "items|L1")
         shop.book(MINUTES[3].start_ms, "live", "L1", p=1, items=7)
         assert (await _reading(store, "items|L1")).sums == ({"items|L1": 7},)
         return read_keys[::2]
 
-    assert _played(shop, play) == [10, 10, 0, 1]
+    assert shop.ask(play) == [10, 10, 0, 1]
 
 
 def test_after_a_loss_it_learns_anew(shop: Shop, clock: Clock, read_keys: list[int]) -> None:
     """Redis lost a write that was read, and another memory wrote up to a higher number before anybody looked:
     nothing of what was lost is told, and soon quiet panes are remembered again."""
 
-    async def play(client: Client) -> list[int]:
-        store = ReadStore(client, shop.prefix, shop.partitions)
-        past = Past(shop)
+    async def play(model: ReadModel) -> list[int]:
+        store, past = model.store, Past(shop)
         shop.book(MINUTES[2].start_ms, "live", "L1", items=5)
         for _ in range(2):
             assert (await _reading(store, "items|L1")).sums == ({"items|L1": 5},)
@@ -189,14 +189,14 @@ def test_after_a_loss_it_learns_anew(shop: Shop, clock: Clock, read_keys: list[i
             assert (await _reading(store, "items|L1")).sums == ({"items|L1": 3},)
         return read_keys[::2]
 
-    assert _played(shop, play) == [10, 10, 0, 10, 10, 0, 0]
+    assert shop.ask(play) == [10, 10, 0, 10, 10, 0, 0]
 
 
 def test_at_last_everything_is_read(shop: Shop, clock: Clock, read_keys: list[int]) -> None:
     """Where quiet panes change with every try, the last one rests on nothing that is remembered."""
 
-    async def play(client: Client) -> Reading:
-        store = ReadStore(client, shop.prefix, shop.partitions)
+    async def play(model: ReadModel) -> Reading:
+        store = model.store
         for _ in range(2):
             await _reading(store, "items|L1")
         ask, late = store._ask, iter(MINUTES)
@@ -210,7 +210,7 @@ def test_at_last_everything_is_read(shop: Shop, clock: Clock, read_keys: list[in
         found: Reading = await _reading(store, "items|L1")
         return found
 
-    reading = _played(shop, play)
+    reading = shop.ask(play)
     assert reading.sums == ({"items|L1": READ_TRIES},)
     assert read_keys[-1] == len(MINUTES)
 
@@ -222,19 +222,8 @@ def test_every_amount_is_remembered_or_read_again(shop: Shop, amount: int) -> No
         key = f"{shop.prefix}:{{{p}}}:cells:live:1m:{MINUTES[0].start_ms}"
         shop.client.hset(key, "items|L1", amount)
 
-    async def play(client: Client) -> list[object]:
-        store = ReadStore(client, shop.prefix, shop.partitions)
+    async def play(model: ReadModel) -> list[object]:
+        store = model.store
         return [(await _reading(store, *fields)).sums for fields in [["items|L1"], []] for _ in range(3)]
 
-    assert _played(shop, play) == [({"items|L1": 2 * amount},)] * 6
-
-
-def _played(shop: Shop, play: Any) -> Any:
-    async def run() -> Any:
-        client = connect(shop.url)
-        try:
-            return await play(client)
-        finally:
-            await client.aclose()
-
-    return asyncio.run(run())
+    assert shop.ask(play) == [({"items|L1": 2 * amount},)] * 6
