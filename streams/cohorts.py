@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from itertools import accumulate
-from math import sqrt
+from math import log, sqrt
 from typing import Final, NamedTuple
 
 from streams.catalogue import ATTEMPTS, PAY_AUTHORISED, PROMPT_STEPS, SESSION_STEPS
@@ -180,7 +180,7 @@ def is_drop(readings: Sequence[Reading]) -> bool:
 
 
 def since(minutes: Minutes, end_minute: int, ratio: float) -> int:
-    """The minute in which the drop that holds before `end_minute` began.
+    """The minute in which the shortfall began that holds before `end_minute`.
 
     That is where the shortfall against the middle between a drop and the usual, summed up minute by minute
     and never below nothing, last began to rise (Page's CUSUM).
@@ -192,3 +192,41 @@ def since(minutes: Minutes, end_minute: int, ratio: float) -> int:
         if shortfall <= 0:
             shortfall, began = 0.0, minute + 1
     return min(began, end_minute - 1)
+
+
+def after_chance(minutes: Minutes, began: int, end_minute: int, ratio: float) -> int:
+    """The minute in which the drop began, within a shortfall that `began` with less.
+
+    Where little happens chance makes a shortfall that lasts for hours, or the usual is known too well of few;
+    the drop then begins in the middle of it. So what came before the sharpest fall is left off, unless it is
+    a drop by itself.
+    """
+    while (fell := _sharpest_fall(minutes, began, end_minute)) is not None:
+        n, k = minutes.before(fell, fell - began)
+        if is_low(Reading(fell - began, n, k, ratio, None)):
+            break
+        began = fell
+    return began
+
+
+def _sharpest_fall(minutes: Minutes, began: int, end_minute: int) -> int | None:
+    """The minute that best parts a higher rate from a lower one after it (ratio of likelihoods); None if
+    chance explains the difference."""
+    whole = _likelihood(minutes.before(end_minute, end_minute - began))
+    sharpest, most = None, Z**2 / 2
+    for minute in range(began + 1, end_minute):
+        before, after = (
+            minutes.before(minute, minute - began),
+            minutes.before(end_minute, end_minute - minute),
+        )
+        if before.k * after.n > after.k * before.n:
+            gain = _likelihood(before) + _likelihood(after) - whole
+            if gain > most:
+                sharpest, most = minute, gain
+    return sharpest
+
+
+def _likelihood(tally: Tally) -> float:
+    """The logarithm of the likelihood of a tally at its own rate."""
+    parts = (tally.k, tally.n - tally.k)
+    return sum(part * log(part / tally.n) for part in parts if part > 0)

@@ -31,6 +31,7 @@ from streams.cohorts import (
     Step,
     Tally,
     Usual,
+    after_chance,
     is_drop,
     is_low,
     is_reached,
@@ -77,6 +78,7 @@ class Fall:
     Attributes:
         reading: the shortest window that shows it.
         since_minute: when it began, in minutes since 1970.
+        is_cut: whether there was a shortfall before that, which is left off as chance.
         is_diluted: as many as usual reach the step, only more begin: bots, or a crowd that came to look.
         lost: how many would have reached the step since, if all were as usual.
         lost_orders: the same in orders.
@@ -85,6 +87,7 @@ class Fall:
 
     reading: Reading
     since_minute: int
+    is_cut: bool
     is_diluted: bool
     lost: float
     lost_orders: float
@@ -228,7 +231,8 @@ class Judgement:
             return None
         reading = next(filter(is_low, readings))
         minutes, end = self.minutes(scope, step), self.ends.of(step)
-        began = since(minutes, end, reading.ratio)
+        short_from = since(minutes, end, reading.ratio)
+        began = after_chance(minutes, short_from, end, reading.ratio)
         n, k = minutes.before(end, end - began)
         # Of a live the minutes before the drop are the measure, not those before the shortest window.
         usual = self._usual(scope, step, end - began)
@@ -236,7 +240,7 @@ class Judgement:
         orders = lost * prod(self._ratio(scope, after, reading) for after in _AFTER.get(step.name, ()))
         lasted = max(minutes.counted(end, end - began), 1)
         diluted = step.whole == _VIEWS and not is_drop([each for each in readings if not is_reached(each)])
-        return Fall(reading, began, diluted, lost, orders, orders / lasted)
+        return Fall(reading, began, began > short_from, diluted, lost, orders, orders / lasted)
 
     def _ratio(self, scope: Scope, step: Step, reading: Reading) -> float:
         usual = self._usual(scope, step, reading.window_min)

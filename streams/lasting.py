@@ -97,9 +97,10 @@ class Lasting:
                 continue
             known = sums.setdefault(key, _Sum(first, first, first + UNSEEN_MIN))
             whole = _whole(known, minutes, end_of(each.step), each.fall)
-            if whole.began < whole.seen_from:
+            began = each.fall.since_minute if each.fall.is_cut else whole.began
+            if began < whole.seen_from:
                 unseen.add(key)
-            told.append(replace(each, fall=_since(each.fall, whole)) if whole.began < first else each)
+            told.append(replace(each, fall=_since(each.fall, whole)) if began < first else each)
         self._sums = sums
         return told, frozenset(unseen)
 

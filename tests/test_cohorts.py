@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from math import comb
 
 import pytest
@@ -19,6 +20,7 @@ from streams.cohorts import (
     State,
     Tally,
     Usual,
+    after_chance,
     is_drop,
     is_low,
     is_reached,
@@ -178,3 +180,26 @@ def test_a_drop_that_is_over_is_not_told_as_the_start() -> None:
     minutes = Minutes(0, [*[fallen] * 20, *[fine] * 300, *[fallen] * 30])
 
     assert since(minutes, 350, 0.03) == 320
+
+
+@pytest.mark.parametrize(
+    ("slightly", "began"),
+    [(Tally(1_000, 25), 350), (Tally(1_000, 20), 100)],
+    ids=["no drop", "a drop that grew worse"],
+)
+def test_a_shortfall_before_a_drop_belongs_to_it_only_if_it_is_one(slightly: Tally, began: int) -> None:
+    """25 of 1 000 instead of 30 for hours, then 3: the drop began with the 3. After 20, with those."""
+    minutes = Minutes(0, [*[Tally(1_000, 30)] * 100, *[slightly] * 250, *[Tally(1_000, 3)] * 12])
+
+    short_from = since(minutes, 362, 0.03)
+    assert short_from == 100
+    assert after_chance(minutes, short_from, 362, 0.03) == began
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_chance_parts_no_drop(seed: int) -> None:
+    """Of a drop that goes on as it began nothing is left off, however its minutes vary by chance."""
+    rng = random.Random(seed)
+    minutes = Minutes(0, [Tally(5, sum(rng.random() < 0.03 for _ in range(5))) for _ in range(360)])
+
+    assert after_chance(minutes, 0, 360, 0.06) == 0

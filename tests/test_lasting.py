@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from streams.answer import Scope
-from streams.cohorts import RUNGS_MIN, STEPS, Minutes, Reading, State, Tally, since
+from streams.cohorts import RUNGS_MIN, STEPS, Minutes, Reading, State, Tally, after_chance, since
 from streams.judgement import Fall, Judged
 from streams.lasting import RESERVE_MIN, UNSEEN_MIN, Lasting
 
@@ -30,13 +30,15 @@ def _shop(lengths: Sequence[tuple[int, float]], n: int, seed: int = 1) -> list[T
 
 def _fall(minutes: Minutes, end: int) -> Fall:
     """As the judgement tells of it from the minutes that it has."""
-    began = since(minutes, end, RATIO)
+    short_from = since(minutes, end, RATIO)
+    began = after_chance(minutes, short_from, end, RATIO)
     n, k = minutes.before(end, end - began)
     lost = max(n * RATIO - k, 0.0)
     of_window = minutes.before(end, RUNGS_MIN[-1])
     reading = Reading(RUNGS_MIN[-1], of_window.n, of_window.k, RATIO, None)
     orders = lost * ORDERS_EACH
-    return Fall(reading, began, False, lost, orders, orders / max(minutes.counted(end, end - began), 1))
+    lasted = max(minutes.counted(end, end - began), 1)
+    return Fall(reading, began, began > short_from, False, lost, orders, orders / lasted)
 
 
 def _kept(tallies: Sequence[Tally], end: int) -> Minutes:
@@ -122,6 +124,18 @@ def test_who_saw_it_begin_knows_when() -> None:
     lasting = Lasting()
     assert not any(_look(lasting, tallies, end)[1] for end in _looks(660, len(tallies), seed=3))
     assert not _look(Lasting(), tallies, 800)[1]
+
+
+def test_a_drop_that_follows_a_shortfall_by_chance_began_when_it_did() -> None:
+    """A day of a little less than usual is no drop: since and losses are those of the fall."""
+    tallies = _shop([(DAY_MIN, 0.85), (60, 0.2)], 100)
+    lasting = Lasting()
+    for end in range(1_000, DAY_MIN + 60, 20):
+        _look(lasting, tallies, end)
+    told, is_unseen = _look(lasting, tallies, DAY_MIN + 60)
+    assert told.fall is not None and not is_unseen
+    assert told.fall.since_minute == pytest.approx(DAY_MIN, abs=3)
+    assert told.fall.lost == pytest.approx(60 * 100 * RATIO * 0.8, rel=0.2)
 
 
 @pytest.mark.parametrize(("pause", "is_unseen"), [(RESERVE_MIN, False), (RESERVE_MIN + 1, True)])
