@@ -31,6 +31,7 @@ local TYPE_OF = {
   D = 'hash',   -- HDEL field ...
   A = 'string', -- APPEND bytes
   R = 'list',   -- RPUSH id ...
+  L = 'list',   -- bytes, most: notes what this write changed before the others, behind its number; so many stay
   N = 'hash',   -- field, time in ms, day's list, days: keeps the lowest time, but for one so many days back;
                 -- files a new time under its day
   T = 'list',   -- hash, prefix, limit: deletes the records that a day's list names, if they have the prefix;
@@ -44,7 +45,7 @@ local TYPE_OF = {
   U = false,    -- UNLINK
 }
 -- How many arguments; one or more where nothing is said.
-local ARGUMENTS_OF = { H = 'pairs', I = 'pairs', M = 'pairs', A = 1, N = 4, T = 3, E = 5, U = 0 }
+local ARGUMENTS_OF = { H = 'pairs', I = 'pairs', M = 'pairs', A = 1, L = 2, N = 4, T = 3, E = 5, U = 0 }
 
 local stored_token = redis.call('HGET', META, 'token') or ''
 if stored_token == ARGV[2] then
@@ -273,6 +274,10 @@ local RUN = {
   D = function(key, from, to) redis.call('HDEL', key, unpack(ARGV, from, to)) end,
   A = function(key, from) redis.call('APPEND', key, ARGV[from]) end,
   R = function(key, from, to) redis.call('RPUSH', key, unpack(ARGV, from, to)) end,
+  L = function(key, from)
+    redis.call('LPUSH', key, string.format('%.0f ', seq) .. ARGV[from])
+    redis.call('LTRIM', key, 0, ARGV[from + 1] - 1)
+  end,
   N = function(key, from)
     keep_lowest(key, ARGV[from], ARGV[from + 1], KEYS[tonumber(ARGV[from + 2])], ARGV[from + 3])
   end,

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from schemas.events import INPUT_TOPICS
 from streams.answer import evaluate
 from streams.catalogue import SESSIONS_EXPIRED
+from streams.gathered import Pause
 from streams.kpi import FigureSet, Kpi, is_kept
 from streams.kpis import KPIS
 from streams.ranking import Ranking
@@ -63,12 +64,18 @@ TOPIC_FACTS = (
 
 
 class Exporter:
-    """Renders the text of `/metrics`; at most one reading of Redis a second."""
+    """Renders the text of `/metrics`; at most one reading of Redis a second.
+
+    Attributes:
+        pause: held while it reads; streams of answers wait for it.
+    """
 
     def __init__(self, model: ReadModel, ranking: Ranking, top_k: int) -> None:
         self._model = model
         self._ranking = ranking
         self._top_k = top_k
+        # Who pages goes first: without figures no alert fires, while a live's page can wait for a moment.
+        self.pause = Pause()
         self._one_at_a_time = asyncio.Lock()
         self._rendered: tuple[float, bytes] | None = None
         self._day: tuple[float, WindowSurvey | None] | None = None
@@ -92,6 +99,12 @@ class Exporter:
             return self._rendered[1]
 
     async def _read(self) -> bytes:
+        with self.pause.held():
+            survey, further = await self._read_all()
+        # Thousands of samples take tens of milliseconds; answers need not wait for them.
+        return await asyncio.to_thread(expose, survey, self._model.figures, further)
+
+    async def _read_all(self) -> tuple[Survey | None, list[Metric]]:
         try:
             survey = await read_survey(self._model, self._ranking, self._top_k)
             day = await self._read_day()
@@ -100,12 +113,11 @@ class Exporter:
             survey = Survey((), (), {}, {})
         except (StoreUnavailableError, StoreCorruptError):
             survey = None
-        # Thousands of samples take tens of milliseconds; answers need not wait for them.
         further = [metric for source in self._sources for metric in source()]
         # Who scrapes does not wait for a second and third reading of a Redis that does not answer.
         for reading in self._readings if survey is not None else ():
             further += [gauge(*each) for each in await _read_or_none(reading)]
-        return await asyncio.to_thread(expose, survey, self._model.figures, further)
+        return survey, further
 
     async def _read_day(self) -> WindowSurvey | None:
         if self._day is not None and time.monotonic() - self._day[0] <= DAY_CACHED_S:

@@ -8,23 +8,63 @@ many take no more places at Redis than one, which leaves room for those who ask 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 
 
+# The longest that readings wait for somebody else's.
+PAUSE_MAX_S = 3.0
+
+
+class Pause:
+    """Readings that come all the time wait while somebody reads who comes seldom, and goes first."""
+
+    def __init__(self) -> None:
+        self._over = asyncio.Event()
+        self._over.set()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While whoever goes first reads; one at a time."""
+        self._over.clear()
+        try:
+            yield
+        finally:
+            self._over.set()
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody reads who goes first."""
+        return not self._over.is_set()
+
+    async def over(self) -> None:
+        """Returns once nobody holds it, or after PAUSE_MAX_S: nobody waits for good."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PAUSE_MAX_S):
+                await self._over.wait()
+
+
 class Gathered(Generic[Q, A]):
-    """Answers single questions from shared readings: at most ``at_once`` of them, equal ones once.
+    """Answers single questions from shared readings: at most ``at_once`` of them, equal ones once. Each
+    reading begins when `pause` is over.
 
     ``answer_all`` gives an answer for each question, in their order; what it returns as an exception fails
     one question, what it raises fails all that were asked together.
     """
 
-    def __init__(self, answer_all: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]], at_once: int):
+    def __init__(
+        self,
+        answer_all: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]],
+        at_once: int,
+        pause: Pause | None = None,
+    ) -> None:
         self._answer_all = answer_all
         self._at_once = at_once
+        self._pause = pause or Pause()
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._reading: asyncio.Task[None] | None = None
 
@@ -38,6 +78,7 @@ class Gathered(Generic[Q, A]):
 
     async def _read(self) -> None:
         while self._waiting:
+            await self._pause.over()
             asked, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
             wanted = [(question, future) for question, future in asked if not future.cancelled()]
             questions = list(dict.fromkeys(question for question, _ in wanted))

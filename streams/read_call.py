@@ -15,9 +15,9 @@ from msgspec.msgpack import Decoder, encode
 
 from streams.answer import is_highest, put_together
 from streams.errors import REBUILD
-from streams.pane_memory import PaneMemory
+from streams.marks import Place
+from streams.pane_memory import PaneMemory, Subject
 from streams.requests import SKETCHES_MAX, CellsRequest, Meta, Reading, RecordRequest, Request
-from streams.scopes import DUE
 from streams.store import StoreCorruptError
 from streams.write_plan import AMOUNT_MAX
 
@@ -27,7 +27,7 @@ FIELDS_MAX = 2_000
 # What is done with an answer of a partition number.
 Take: TypeAlias = Callable[[int, Any], None]
 # What is done with what was read of a pane: (pane, subject, packed).
-Keep: TypeAlias = Callable[[str, bytes, bytes], None]
+Keep: TypeAlias = Callable[[str, Subject, bytes], None]
 
 _BY_PLACE = Decoder(dict[int, int])
 _BY_NAME = Decoder(dict[str, int])
@@ -43,7 +43,7 @@ class Call:
         takes: per group, who takes its answers.
     """
 
-    names: list[str] = field(default_factory=lambda: ["meta", "panes"])
+    names: list[str] = field(default_factory=lambda: ["meta", "marks"])
     args: list[str | int] = field(default_factory=list)
     takes: list[Take] = field(default_factory=list)
     sketches: int = 0
@@ -65,14 +65,14 @@ class ReadingPlan:
 
     Attributes:
         calls: the first one for all but sketches that are too many for it.
-        used: panes of which something remembered is used.
+        used: by pane the places of which something remembered is used.
     """
 
     def __init__(
         self, requests: Sequence[Request], partitions: int, memory: PaneMemory, *, remembers: bool
     ) -> None:
         """Raises ValueError for a union of more than SKETCHES_MAX sketches."""
-        self.used: set[str] = set()
+        self.used: dict[str, set[Place]] = {}
         self._cells: dict[tuple[str, tuple[str, ...]], _Cells] = {}
         # Of each request for cells: those, and the panes to be put together.
         self._panes: list[tuple[_Cells, tuple[str, ...]] | None] = [None for _ in requests]
@@ -96,7 +96,8 @@ class ReadingPlan:
                 for number, union in enumerate(request.unions):
                     _room_for(union, calls).add("C", union, (), partial(self._take_count, index, number))
         for asked in self._cells.values():
-            self.used |= asked.known.keys()
+            for pane in asked.known:
+                self.used.setdefault(pane, set()).add(asked.place)
             asked.ask(calls[0])
 
     def take(self, p: int, answers: Sequence[Sequence[Any]]) -> None:
@@ -132,10 +133,9 @@ class _Cells:
     def __init__(self, kind: str, fields: tuple[str, ...]) -> None:
         self._kind = kind
         self._fields = fields
-        # Cells that outlive their time go without a mark on their pane, which stays.
-        self._is_marked = kind != DUE.name
+        self.place = Place.of(kind, fields)
         # Hundreds of names, hashed once for all panes.
-        self._subject = blake2b(encode((kind, fields)), digest_size=16).digest()
+        self._subject = Subject(self.place, blake2b(encode((kind, fields)), digest_size=16).digest())
         self.known: dict[str, dict[Any, int]] = {}
         # By the places of fields, or by name where every cell is asked for; over all partition numbers.
         self._found: dict[str, dict[Any, int]] = {}
@@ -146,8 +146,6 @@ class _Cells:
 
     def want(self, panes: Iterable[str], memory: PaneMemory | None) -> None:
         """Adds panes."""
-        if not self._is_marked:
-            memory = None
         decode = _BY_PLACE.decode if self._fields else _BY_NAME.decode
         for pane in panes:
             if pane in self.known or pane in self._found:
@@ -179,7 +177,7 @@ class _Cells:
 
     def keep(self, keep: Keep) -> None:
         """Hands over what was read."""
-        for pane, found in self._found.items() if self._is_marked else ():
+        for pane, found in self._found.items():
             # What needs more than 64 bits is not packed, and read again.
             if all(abs(amount) <= AMOUNT_MAX for amount in found.values()):
                 keep(pane, self._subject, encode(found))

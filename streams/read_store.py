@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from typing import Any, Protocol
 
 from streams import together
-from streams.marks import Standing
+from streams.marks import Place, Standing, Touched, are_touched, told_since
 from streams.pane_memory import Asked, PaneMemory
 from streams.read_call import Call, ReadingPlan
 from streams.requests import Meta, Reading, Request
@@ -57,19 +57,18 @@ class ReadStore:
     async def read(self, requests: Sequence[Request] = ()) -> Reading:
         """Every partition number, each of one moment.
 
-        Cells of panes that no write has touched since they were read last are remembered. Where the requests
+        Cells that no write has touched since they were read last are remembered. Where the requests
         name more than `SKETCHES_MAX` sketches, the numbers of those beyond come from further calls: each of
         one moment, which may be later than that of the rest.
 
         Raises StoreUnavailableError, and ValueError for a union of more sketches than that.
         """
+        if self._memory.is_behind(time.monotonic()):
+            # What changed is asked for first: a reading that rests on what just changed is made twice.
+            await self._asked(ReadingPlan((), self.partitions, self._memory, remembers=False))
         for tried in range(READ_TRIES):
-            asked = self._memory.ask(time.monotonic())
             plan = ReadingPlan(requests, self.partitions, self._memory, remembers=tried < READ_TRIES - 1)
-            answers = await asyncio.gather(
-                *(self._ask(p, asked.since(p), plan.calls) for p in range(self.partitions))
-            )
-            told = [self._told(p, asked, answer[0]) for p, answer in enumerate(answers)]
+            asked, answers, told = await self._asked(plan)
             if all(each.vouches_for(plan.used) for each in told):
                 break
         for p, answer in enumerate(answers):
@@ -79,6 +78,14 @@ class ReadStore:
             [each.meta for each in told],
             lambda pane, subject, packed: self._memory.put(asked, now_s, pane, subject, packed),
         )
+
+    async def _asked(self, plan: ReadingPlan) -> tuple[Asked, Sequence[Sequence[Any]], list[_Told]]:
+        """What every partition number answers to the calls of a plan, and tells beside."""
+        asked = self._memory.ask(time.monotonic())
+        answers = await asyncio.gather(
+            *(self._ask(p, asked.since(p), plan.calls) for p in range(self.partitions))
+        )
+        return asked, answers, [self._told(p, asked, answer[0]) for p, answer in enumerate(answers)]
 
     async def _ask(self, p: int, since: str, calls: Sequence[Call]) -> list[Sequence[Any]]:
         """What the script answers to each of the calls."""
@@ -92,9 +99,10 @@ class ReadStore:
 
     def _told(self, p: int, asked: Asked, answer: Sequence[Any]) -> _Told:
         meta = Meta(dict(_pairs(answer[0])))
-        changed = {pane.decode() for pane in answer[1]}
-        goes_on = self._memory.learn(asked, p, Standing.of(meta.fields), changed, time.monotonic())
-        return _Told(meta, goes_on, changed)
+        found, before = Standing.of(meta.fields), asked.standings.get(p)
+        changed = None if before is None else told_since(before.seq, answer[1], found.seq)
+        goes_on = self._memory.learn(asked, p, found, changed, time.monotonic())
+        return _Told(meta, goes_on, changed or ())
 
     async def meta(self, p: int) -> Meta:
         """The meta of one partition number."""
@@ -140,16 +148,15 @@ class _Told:
     Attributes:
         meta: the meta hash.
         goes_on: whether `changed` is all that has changed since it was known.
-        changed: panes.
     """
 
     meta: Meta
     goes_on: bool
-    changed: Set[str]
+    changed: Sequence[Touched]
 
-    def vouches_for(self, panes: Set[str]) -> bool:
-        """Whether what was remembered of these panes is true at the moment of the answer."""
-        return not panes or (self.goes_on and self.changed.isdisjoint(panes))
+    def vouches_for(self, used: Mapping[str, Collection[Place]]) -> bool:
+        """Whether what was remembered of these places is true at the moment of the answer."""
+        return not used or (self.goes_on and not are_touched(used, self.changed))
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, str]]:

@@ -14,6 +14,7 @@ from functools import partial
 from streams.answer import VALUE_CODE_POINTS_MAX, QuestionError, Scope
 from streams.catalogue import GMV_PAID, ITEMS, ORDERS_IN_CURRENCY
 from streams.details import listing
+from streams.gathered import Pause
 from streams.past_lives import NO_COMPARISON, PastLives
 from streams.read_model import Answer, Entry, ReadModel
 from streams.reading import READ_TRIES, Moment, View
@@ -58,10 +59,10 @@ class _Memory:
 class RoomViews:
     """Live rooms as ``/api/v1/lives/LIVE`` answers them; remembers of each what to ask for next time."""
 
-    def __init__(self, model: ReadModel) -> None:
+    def __init__(self, model: ReadModel, pause: Pause | None = None) -> None:
         self._model = model
         # Pages of many rooms are read together.
-        self._readings = SharedReadings(model)
+        self._readings = SharedReadings(model, pause)
         self._memories: OrderedDict[str, _Memory] = OrderedDict()
 
     async def read(self, live_id: str) -> dict[str, object]:

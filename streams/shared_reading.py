@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeAlias, TypeVar, cast
 
-from streams.gathered import Gathered
+from streams.gathered import Gathered, Pause
 from streams.reading import Moment, Plan, Reader, View
 from streams.requests import Request
 
@@ -21,9 +21,9 @@ _Found: TypeAlias = tuple[View, Any]
 class SharedReadings:
     """Views for plans, as `Reader.view` gives them."""
 
-    def __init__(self, reader: Reader) -> None:
+    def __init__(self, reader: Reader, pause: Pause | None = None) -> None:
         self._reader = reader
-        self._gathered: Gathered[_PlanAt, _Found] = Gathered(self._views, PLANS_A_READING)
+        self._gathered: Gathered[_PlanAt, _Found] = Gathered(self._views, PLANS_A_READING, pause)
 
     async def view(self, plan_at: Callable[[Moment], P]) -> tuple[View, P]:
         """One reading, shared with whoever asks at the same time. Raises what `Reader.view` raises."""

@@ -11,6 +11,7 @@ from msgspec.msgpack import encode
 from streams.errors import REBUILD, PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
+from streams.marks import MARKS_KEPT, pack, values_of
 from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS
 from streams.scopes import ROOM
@@ -113,6 +114,7 @@ def plan(keys: Keys, figures: FigureSet, write: StateWrite) -> Operations:
     _plan_expired(operations, keys, figures, write.expired_panes)
     for kind, outlived in write.outlived:
         operations.add("U", keys.cells(kind, outlived))
+    _plan_mark(operations, keys, write)
     for topic, by_minute in write.new_ids.items():
         for minute, packed in by_minute.items():
             operations.add("A", keys("ids", topic, minute), [as_text(packed)])
@@ -172,6 +174,18 @@ def _plan_cells(operations: Operations, keys: Keys, cells: Iterable[CellWrite]) 
         operations.add("S", keys("index", pane), kinds)
     if panes:
         operations.add("Z", keys("panes"), list(panes))
+
+
+def _plan_mark(operations: Operations, keys: Keys, write: StateWrite) -> None:
+    """Every write leaves one, also of nothing: a number without one could have changed anything."""
+    changes: dict[str, dict[str, list[str] | None]] = {}
+    for cell in write.cells:
+        values = values_of(cell.kind, cell.absolute, cell.deltas, cell.highest)
+        changes.setdefault(pane_member(cell.pane), {})[cell.kind] = values
+    for kind, outlived in write.outlived:
+        changes.setdefault(pane_member(outlived), {})[kind] = None
+    gone = dict.fromkeys(map(pane_member, write.expired_panes))
+    operations.add("L", keys("marks"), [as_text(pack(changes | gone)), MARKS_KEPT])
 
 
 def _amounts(key: str, amounts: Mapping[str, int]) -> list[Arg]:

@@ -42,7 +42,6 @@ class Shop:
 
     def __post_init__(self) -> None:
         self.client = redis.Redis.from_url(self.url)
-        self.seq = 0
 
     def settings(self, **changed: Any) -> Settings:
         """Settings that name this Redis and prefix."""
@@ -60,13 +59,23 @@ class Shop:
                     f"{stored_name(name)}|{value}",
                     amount,
                 )
-            self._mark(p, f"{size}:{start_ms}")
+            self._mark(p, f"{size}:{start_ms}", kind, value)
 
-    def _mark(self, p: int, pane: str) -> None:
-        """As a write does with each pane whose cells it changes."""
-        self.seq += 1
-        self.client.zadd(f"{self.prefix}:{{{p}}}:panes", {pane: self.seq})
-        self.meta(p, seq=self.seq)
+    def _mark(self, p: int, pane: str, kind: str, value: str | None) -> None:
+        """As a write does that changes cells of one scope in a pane, or perhaps of any."""
+        tag = f"{self.prefix}:{{{p}}}"
+        seq = self.client.hincrby(f"{tag}:meta", "seq", 1)
+        mark = msgspec.msgpack.encode({pane: {kind: None if value is None else [value]}})
+        self.client.zadd(f"{tag}:panes", {pane: seq})
+        self.client.lpush(f"{tag}:marks", b"%d %b" % (seq, mark))
+
+    def delete(self, kind: str) -> None:
+        """Deletes all cells of a kind, while their panes stay."""
+        for p in range(self.partitions):
+            head = f"{self.prefix}:{{{p}}}:cells:{kind}:"
+            for key in list(self.client.scan_iter(f"{head}*")):
+                self.client.delete(key)
+                self._mark(p, key.decode().removeprefix(head), kind, None)
 
     def highest(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
         """Raises cells of one scope in the panes of each size; ``max__viewers`` is ``max.viewers``."""
@@ -77,7 +86,7 @@ class Shop:
                 stored = self.client.hget(key, cell)
                 if stored is None or int(stored) < amount:
                     self.client.hset(key, cell, amount)
-            self._mark(p, f"{size}:{time_ms - time_ms % size_ms}")
+            self._mark(p, f"{size}:{time_ms - time_ms % size_ms}", kind, value)
 
     def room(self, time_ms: int, live_id: str, cells: Mapping[str, int], p: int = 0) -> None:
         """Adds to a live's own hash of the hour; cells as stored, for example ``orders:USD|m5``."""
@@ -85,7 +94,7 @@ class Shop:
         for cell, amount in cells.items():
             self.client.hincrby(f"{self.prefix}:{{{p}}}:cells:room:{live_id}:1h:{start_ms}", cell, amount)
         self.client.sadd(f"{self.prefix}:{{{p}}}:index:1h:{start_ms}", f"room:{live_id}")
-        self._mark(p, f"1h:{start_ms}")
+        self._mark(p, f"1h:{start_ms}", f"room:{live_id}", "m0")
 
     def users(self, time_ms: int, step: str, kind: str, value: str, *ids: str, p: int = 0) -> None:
         """Adds users to the sketches of one step and scope, in the panes of each size that has them."""
@@ -94,7 +103,7 @@ class Shop:
             sketch = f"{step}:{kind}:{value}"
             self.client.pfadd(f"{self.prefix}:{{{p}}}:users:{pane}:{sketch}", *ids)
             self.client.sadd(f"{self.prefix}:{{{p}}}:usersindex:{pane}", sketch)
-            self.client.zadd(f"{self.prefix}:{{{p}}}:userpanes", {pane: self.seq})
+            self.client.zadd(f"{self.prefix}:{{{p}}}:userpanes", {pane: 1})
 
     def record(self, p: int, ledger: str, record_id: str, record: msgspec.Struct) -> None:
         """A record of a ledger; its first field is the day under which it is filed."""
@@ -116,7 +125,8 @@ class Shop:
     def healthy(self, watermark_ms: int, currencies: str = "USD") -> Shop:
         """Every partition written once, all topics read up to `watermark_ms`."""
         for p in range(self.partitions):
-            self.meta(p, token="0" * 32, schema=SCHEMA, seq=self.seq, partitions=self.partitions)
+            self.meta(p, token="0" * 32, schema=SCHEMA, partitions=self.partitions)
+            self.client.hincrby(f"{self.prefix}:{{{p}}}:meta", "seq", 0)
             self.meta(p, h=watermark_ms, currencies=currencies)
             for topic in INPUT_TOPICS:
                 self.client.hset(f"{self.prefix}:{{{p}}}:meta", f"wm:{topic}", watermark_ms)

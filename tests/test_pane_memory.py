@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from streams import pane_memory
-from streams.marks import Standing
-from streams.pane_memory import HOT_S, PARTS, TURN_S, Asked, PaneMemory
+from streams.marks import Place, Standing, Touched
+from streams.pane_memory import HEARD_S, HOT_S, PARTS, TURN_S, Asked, PaneMemory, Subject
 
 PANE, OTHER = "1m:0", "1m:60000"
-SUBJECT = b"subject"
+SUBJECT = Subject(Place("live", "L1"), b"subject")
 
 
 def _standing(seq: int, takeovers: int = 1) -> Standing:
@@ -19,7 +19,12 @@ def _standing(seq: int, takeovers: int = 1) -> Standing:
 
 
 def _learn(memory: PaneMemory, asked: Asked, seq: int, *changed: str, takeovers: int = 1) -> bool:
-    return memory.learn(asked, 0, _standing(seq, takeovers), changed, asked.at_s)
+    """Told of one write that changed all of these panes."""
+    return _hear(memory, asked, seq, dict.fromkeys(changed), takeovers)
+
+
+def _hear(memory: PaneMemory, asked: Asked, seq: int, touched: Touched, takeovers: int = 1) -> bool:
+    return memory.learn(asked, 0, _standing(seq, takeovers), [touched], asked.at_s)
 
 
 def _remembering(at_s: float = 0.0, seq: int = 5) -> PaneMemory:
@@ -62,7 +67,7 @@ def test_a_pane_is_remembered_until_a_write_changes_it() -> None:
     """The others stay; what is not asked for by the same name is another subject."""
     memory = _remembering()
     assert _found(memory) == [PANE.encode(), OTHER.encode()]
-    assert memory.get(PANE, b"another") is None
+    assert memory.get(PANE, SUBJECT._replace(digest=b"another")) is None
     asked = memory.ask(1.0)
     assert asked.since(0) == "5" and asked.since(1) == ""
     assert _learn(memory, asked, 6, PANE)
@@ -78,6 +83,61 @@ def test_a_pane_that_just_changed_is_not_remembered() -> None:
         _learn(memory, asked, 6)
         memory.put(asked, at_s, PANE, SUBJECT, b"new")
         assert _found(memory)[0] == kept
+
+
+PLACES = [Place(*each) for each in (("live", "L1"), ("live", "L2"), ("live", None), ("all", ""))]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "kept"),
+    [
+        (None, []),
+        ({}, [0, 1, 2, 3]),
+        ({"live": None}, [3]),
+        ({"live": ["L2"]}, [0, 3]),
+        ({"live": ["L9"]}, [0, 1, 3]),
+        ({"live": ["L1"], "all": [""]}, [1]),
+        ({"room:L1": ["m0"]}, [0, 1, 2, 3]),
+    ],
+)
+def test_what_a_write_left_alone_stays_remembered(
+    kinds: Mapping[str, Sequence[str] | None] | None, kept: list[int]
+) -> None:
+    """Of the pane the kinds and values that are not named; what was read of many values with none of them.
+    And what is named is hot: a reading that began before does not bring it back."""
+    memory = PaneMemory()
+    for at_s in (0.0, 0.0, 1.0):
+        asked = memory.ask(at_s)
+        _learn(memory, asked, 5)
+    subjects = [Subject(place, b"all") for place in PLACES]
+    for subject in subjects:
+        memory.put(asked, 1.0, PANE, subject, b"old")
+    assert all(memory.get(PANE, subject) for subject in subjects)
+    _hear(memory, memory.ask(1.1), 6, {PANE: kinds})
+    for _ in range(2):
+        found = [memory.get(PANE, subject) is not None for subject in subjects]
+        assert [at for at, is_kept in enumerate(found) if is_kept] == kept
+        for subject in subjects:
+            memory.put(asked, 1.2, PANE, subject, b"old")
+
+
+def test_whoever_heard_nothing_for_a_moment_is_behind() -> None:
+    """Of any partition number; who knows nothing has nothing to ask for."""
+    memory = PaneMemory()
+    assert not memory.is_behind(9.0)
+    for p in range(2):
+        memory.learn(memory.ask(9.0), p, _standing(5), None, 9.0)
+    assert not memory.is_behind(9.0 + HEARD_S / 2)
+    memory.learn(memory.ask(9.0 + HEARD_S), 0, _standing(6), [], 9.0)
+    assert memory.is_behind(9.0 + 1.5 * HEARD_S)
+
+
+def test_who_cannot_be_told_what_changed_forgets_everything() -> None:
+    """Marks are kept for half a minute: after a longer pause nothing is known of what was written."""
+    memory = _remembering()
+    assert not memory.learn(memory.ask(1.0), 0, _standing(900), None, 1.0)
+    assert _found(memory) == [None, None]
+    assert memory.ask(1.0).since(0) == ""
 
 
 def test_what_another_reading_heard_meanwhile_is_not_overwritten() -> None:

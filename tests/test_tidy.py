@@ -38,13 +38,15 @@ GROUPS: dict[str, tuple[str, ...]] = {
         ).split()
     ),
     "drops": ("streams.cohorts", "streams.baselines", "streams.gateways"),
-    "store": tuple(f"streams.{name}" for name in "write_plan stored_meta together store generations".split()),
+    "store": tuple(
+        f"streams.{name}" for name in "marks write_plan stored_meta together store generations".split()
+    ),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
     "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "marks requests pane_memory answer answer_body trust read_call read_store reading users_range "
+            "requests pane_memory answer answer_body trust read_call read_store reading users_range "
             "finals statements aged virality sheet since stock details read_model series gathered "
             "shared_reading comparison past_lives room_facts room_view ranking survey samples room_gauges "
             "changes reason_view reason_gauges uplift guardrails stops redirection days returns_table "

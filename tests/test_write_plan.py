@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 from msgspec import Raw
-from msgspec.msgpack import encode
+from msgspec.msgpack import decode, encode
 
 from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
 from streams.kpis import FIGURE_SETS
 from streams.ledger import LedgerWrite, WaitingRefund
+from streams.marks import CELLS_TOLD_MAX, MARKS_KEPT
 from streams.progress import NEVER_MS, Progress
 from streams.scopes import ROOM, room_kind
 from streams.settings import Settings
@@ -74,7 +75,18 @@ def _plain(arg: Arg) -> str | bytes | int:
 
 
 def _read(operations: Operations) -> Iterator[tuple[object, str, list[str | bytes | int]]]:
-    """(code, key, arguments) of each operation, the way apply.lua reads them."""
+    """(code, key, arguments) of each operation but the mark, the way apply.lua reads them."""
+    return (each for each in _all_of(operations) if each[0] != "L")
+
+
+def _mark(write: StateWrite) -> object:
+    """What the mark of the write tells; every write has one."""
+    [(_, key, (mark, most))] = [each for each in _all_of(plan(KEYS, FIGURES, write)) if each[0] == "L"]
+    assert key == "sp:{3}:marks" and most == MARKS_KEPT and isinstance(mark, bytes)
+    return decode(mark)
+
+
+def _all_of(operations: Operations) -> Iterator[tuple[object, str, list[str | bytes | int]]]:
     names = list(operations.keys)
     at = 0
     while at < len(operations.args):
@@ -84,10 +96,26 @@ def _read(operations: Operations) -> Iterator[tuple[object, str, list[str | byte
         at += 3 + count
 
 
-def test_an_empty_write_names_the_meta_hash_alone() -> None:
+def test_an_empty_write_leaves_its_mark_alone() -> None:
     """Watermarks and offsets move without any cell: the first key is always the meta hash."""
     operations = plan(KEYS, FIGURES, _write())
-    assert (list(operations.keys), operations.args) == (["sp:{3}:meta"], [])
+    assert list(operations.keys) == ["sp:{3}:meta", "sp:{3}:marks"] and list(_read(operations)) == []
+    assert _mark(_write()) == {}
+
+
+def test_a_mark_tells_all_that_changed() -> None:
+    """Of each pane and kind the values, however cells are written; what is deleted changed as a whole."""
+    cells = [
+        CellWrite("all", PANE, {"items|": 1}, {"orders|": 1}),
+        CellWrite("live", PANE, {"items|L": 1, "orders|L": 1}, {"items|M": 1}, {"max.viewers|N": 1}),
+        CellWrite("live", HOUR_PANE, {f"items|L{number}": 1 for number in range(CELLS_TOLD_MAX + 1)}, {}),
+    ]
+    gone = Pane(MINUTE_PANES, 0)
+    assert _mark(_write(cells=cells, outlived=[("all", HOUR_PANE)], expired_panes=[gone])) == {
+        "1m:60000": {"all": None, "live": ["L", "M", "N"]},
+        "1h:0": {"live": None, "all": None},
+        "1m:0": None,
+    }
 
 
 def test_cells_are_decimal_strings() -> None:

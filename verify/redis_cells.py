@@ -18,7 +18,7 @@ from verify.scopes import KINDS, ROOM_SIZE
 TRIES = 20
 SCAN_COUNT = 1_000
 KNOWN_KEYS = frozenset(
-    """meta panes cells index ids waiting lives orders attempts identities users usersindex userpanes
+    """meta panes marks cells index ids waiting lives orders attempts identities users usersindex userpanes
     sessions buyers rooms creators products taps deliveries journeys paying reasons rules rulenames
     assigned visits shared arrivals""".split()
 )

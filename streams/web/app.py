@@ -19,7 +19,7 @@ from streams import read_model
 from streams.changes import Changes
 from streams.creators import Creators
 from streams.exporter import Exporter, gauge
-from streams.gathered import Gathered
+from streams.gathered import Gathered, Pause
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.reason_gauges import ReasonGauges
@@ -76,9 +76,9 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     )
     app = web.Application(middlewares=[_errors, gate, _cut_for_hosts, _bounds()])
     ranking = Ranking(model.store)
-    rooms = RoomViews(model)
-    hub = _hub(model, rooms)
     exporter = Exporter(model, ranking, settings.top_k)
+    rooms = RoomViews(model, exporter.pause)
+    hub = _hub(model, rooms, exporter.pause)
     exporter.add(lambda: [gauge(name, text, (), {(): number}) for name, text, number in hub.facts()])
     app[routes.MODEL] = model
     app[routes.RANKING] = ranking
@@ -152,8 +152,8 @@ def while_running(run: Callable[[], Awaitable[None]]) -> Callable[[web.Applicati
     return run_beside
 
 
-def _hub(model: ReadModel, rooms: RoomViews) -> Hub:
-    kpis = Gathered(model.kpis_many, read_model.QUESTIONS_A_READ)
+def _hub(model: ReadModel, rooms: RoomViews, pause: Pause) -> Hub:
+    kpis = Gathered(model.kpis_many, read_model.QUESTIONS_A_READ, pause)
 
     async def ask(question: Question) -> object:
         answer = (

@@ -16,7 +16,7 @@ from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.rooms import Heartbeat, Room
 from streams.scopes import OTHER, UNATTRIBUTED
-from tests.redis_kit import NOON_MS, Shop
+from tests.redis_kit import NOON_MS, Shop, before_each_read
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS
@@ -181,6 +181,19 @@ def test_two_scrapes_within_a_second_cost_one_reading(shop: Shop) -> None:
 
     first, second = shop.ask(ask)
     assert first == second
+
+
+def test_a_scrape_goes_before_pages(shop: Shop) -> None:
+    """Pages wait while it reads, and only then."""
+
+    async def ask(model: ReadModel) -> tuple[set[bool], bool]:
+        exporter = Exporter(model, Ranking(model.store), 2)
+        seen: set[bool] = set()
+        before_each_read(model, lambda _: seen.add(exporter.pause.is_held))
+        await exporter.render()
+        return seen, exporter.pause.is_held
+
+    assert shop.ask(ask) == ({True}, False)
 
 
 def test_the_benchs_figures_can_be_scraped(shop: Shop) -> None:

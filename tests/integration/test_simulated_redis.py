@@ -99,6 +99,7 @@ def operations(draw: st.DrawFn) -> Drawn:
         "D": ("cells:h", names),
         "A": ("ids:a", st.binary(max_size=9).map(lambda bytes_: [bytes_])),
         "R": (f"orders:day:{day}", names),
+        "L": ("marks", st.tuples(st.binary(max_size=9), st.integers(1, 3)).map(list)),
         "N": ("lives", st.tuples(st.sampled_from(FIELDS), times).map(lambda n: [*n, f"@lives:day:{day}", 2])),
         "T": (f"orders:day:{day}", st.integers(1, 3).map(lambda most: ["@orders", f"{day}:", most])),
         "P": ("users:1h:0:s", names),

@@ -22,8 +22,8 @@ from tests.simulation.wire import AtOnce
 # What differs with every writing, or says how far deletion has come.
 PASSING = frozenset(b"token seq owner writes refused write_ms up_ms takeovers rebalances load".split())
 PASSING_HEADS = (b"wm:", b"lag:", b"trim:")
-# Judged by `judge`.
-FIGURES = frozenset("cells panes index users userpanes usersindex".split())
+# Judged by `judge`; and marks of writes, of which there are others with every writing.
+FIGURES = frozenset("cells panes index users userpanes usersindex marks".split())
 DAY_MS = 86_400_000
 T = TypeVar("T")
 
@@ -106,7 +106,7 @@ def unlisted(model: RedisModel) -> list[str]:
         else:
             is_listed = True
         found += [] if is_listed else [f"no index names {key}"]
-        if not rest and name not in ("meta", "waiting", "panes", "userpanes"):
+        if not rest and name not in ("meta", "waiting", "panes", "userpanes", "marks"):
             found += _unfiled(data, name, value)
     return shortened(found)
 

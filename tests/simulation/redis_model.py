@@ -32,8 +32,8 @@ class ScriptError(Exception):
 
 
 TYPE_OF: dict[bytes, type] = {
-    b"H": dict, b"I": dict, b"M": dict, b"D": dict, b"A": bytes, b"R": list, b"N": dict, b"T": list,
-    b"P": Sketch, b"S": set, b"E": set, b"Z": Zset, b"X": Zset,
+    b"H": dict, b"I": dict, b"M": dict, b"D": dict, b"A": bytes, b"R": list, b"L": list,
+    b"N": dict, b"T": list, b"P": Sketch, b"S": set, b"E": set, b"Z": Zset, b"X": Zset,
 }  # fmt: skip
 # Of operations on two keys: which argument says the other one's place, and the type that it must have.
 SECOND_TYPE_OF: dict[bytes, tuple[int, type]] = {b"E": (0, Zset), b"N": (2, list), b"T": (0, dict)}
@@ -153,6 +153,10 @@ class RedisModel:
                     self.data[key] = self.data.get(key, b"") + args[0]
                 case b"R":
                     self._mutable(key, list).extend(args)
+                case b"L":
+                    marks = self._mutable(key, list)
+                    marks.insert(0, b"%d %b" % (seq, args[0]))
+                    del marks[int(args[1]) :]
                 case b"N":
                     self._keep_lowest(key, args, keys[int(args[2]) - 1])
                 case b"T":
