@@ -16,9 +16,11 @@ from streams.scopes import CREATOR, LIVE, LIVE_PRODUCT, split_pair
 
 # How many marks are kept: of half a minute, where writes come five times a second.
 MARKS_KEPT = 160
-# One larger than this tells of whole panes only; and cells of one kind that are more than so many change it
-# as a whole.
+# One larger than this tells of whole panes only, and so does that of a write of many cells: who catches up
+# has no time to spare, and nobody reads what it counts meanwhile for long.
 MARK_BYTES_MAX = 32_768
+CELLS_MARKED_MAX = 4_000
+# Cells of one kind that are more than so many change it as a whole.
 CELLS_TOLD_MAX = 128
 # Of other kinds readers ask for all the values that matter at once.
 TOLD_BY_VALUE = frozenset((LIVE.name, LIVE_PRODUCT.name, CREATOR.name))

@@ -14,7 +14,7 @@ from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
 from streams.kpis import FIGURE_SETS
 from streams.ledger import LedgerWrite, WaitingRefund
-from streams.marks import CELLS_TOLD_MAX, MARKS_KEPT
+from streams.marks import CELLS_MARKED_MAX, CELLS_TOLD_MAX, MARKS_KEPT
 from streams.progress import NEVER_MS, Progress
 from streams.scopes import ROOM, room_kind
 from streams.settings import Settings
@@ -116,6 +116,8 @@ def test_a_mark_tells_all_that_changed() -> None:
         "1h:0": {"live": None, "all": None},
         "1m:0": None,
     }
+    many = CellWrite("all", PANE, {f"items|{number}": 1 for number in range(CELLS_MARKED_MAX)}, {})
+    assert _mark(_write(cells=[many, cells[1]])) == {"1m:60000": None}
 
 
 def test_cells_are_decimal_strings() -> None:
