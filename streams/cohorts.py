@@ -197,9 +197,9 @@ def since(minutes: Minutes, end_minute: int, ratio: float) -> int:
 def after_chance(minutes: Minutes, began: int, end_minute: int, ratio: float) -> int:
     """The minute in which the drop began, within a shortfall that `began` with less.
 
-    Where little happens chance makes a shortfall that lasts for hours, or the usual is known too well of few;
-    the drop then begins in the middle of it. So what came before the sharpest fall is left off, unless it is
-    a drop by itself.
+    Where little happens, chance makes a shortfall that lasts for hours, or few tell of the usual and it seems
+    too high; the drop then begins in the middle of it. So what came before the sharpest fall is left off,
+    unless it is a drop by itself.
     """
     while (fell := _sharpest_fall(minutes, began, end_minute)) is not None:
         n, k = minutes.before(fell, fell - began)
@@ -215,10 +215,8 @@ def _sharpest_fall(minutes: Minutes, began: int, end_minute: int) -> int | None:
     whole = _likelihood(minutes.before(end_minute, end_minute - began))
     sharpest, most = None, Z**2 / 2
     for minute in range(began + 1, end_minute):
-        before, after = (
-            minutes.before(minute, minute - began),
-            minutes.before(end_minute, end_minute - minute),
-        )
+        before = minutes.before(minute, minute - began)
+        after = minutes.before(end_minute, end_minute - minute)
         if before.k * after.n > after.k * before.n:
             gain = _likelihood(before) + _likelihood(after) - whole
             if gain > most:

@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 
-
 # The longest that readings wait for somebody else's.
 PAUSE_MAX_S = 3.0
 
@@ -43,9 +42,10 @@ class Pause:
 
     async def over(self) -> None:
         """Returns once nobody holds it, or after PAUSE_MAX_S: nobody waits for good."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(PAUSE_MAX_S):
-                await self._over.wait()
+        if self.is_held:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PAUSE_MAX_S):
+                    await self._over.wait()
 
 
 class Gathered(Generic[Q, A]):

@@ -19,7 +19,7 @@ from streams import together
 from streams.marks import Place, Standing, Touched, are_touched, told_since
 from streams.pane_memory import Asked, PaneMemory
 from streams.read_call import Call, ReadingPlan
-from streams.requests import Meta, Reading, Request
+from streams.requests import CellsRequest, Meta, Reading, Request
 from streams.store import StoreUnavailableError, guarded
 from streams.window import Pane
 from streams.write_plan import Keys, pane_member
@@ -63,7 +63,8 @@ class ReadStore:
 
         Raises StoreUnavailableError, and ValueError for a union of more sketches than that.
         """
-        if self._memory.is_behind(time.monotonic()):
+        asks_cells = any(isinstance(each, CellsRequest) for each in requests)
+        if asks_cells and self._memory.is_behind(time.monotonic()):
             # What changed is asked for first: a reading that rests on what just changed is made twice.
             await self._asked(ReadingPlan((), self.partitions, self._memory, remembers=False))
         for tried in range(READ_TRIES):

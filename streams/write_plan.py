@@ -178,28 +178,24 @@ def _plan_cells(operations: Operations, keys: Keys, cells: Iterable[CellWrite]) 
 
 def _plan_mark(operations: Operations, keys: Keys, write: StateWrite) -> None:
     """Every write leaves one, also of nothing: a number without one could have changed anything."""
-    panes = [
-        *(cell.pane for cell in write.cells),
-        *(pane for _, pane in write.outlived),
-        *write.expired_panes,
-    ]
+    panes = [*(cell.pane for cell in write.cells), *(pane for _, pane in write.outlived)]
     changes: dict[str, dict[str, list[str] | None] | None] = dict.fromkeys(map(pane_member, panes))
     cells = sum(len(cell.absolute) + len(cell.deltas) + len(cell.highest) for cell in write.cells)
     if cells <= CELLS_MARKED_MAX:
         changes |= _kinds_changed(write)
+    changes |= dict.fromkeys(map(pane_member, write.expired_panes))
     operations.add("L", keys("marks"), [as_text(pack(changes)), MARKS_KEPT])
 
 
 def _kinds_changed(write: StateWrite) -> dict[str, dict[str, list[str] | None]]:
-    """Of each pane that goes on, by kind the values that are told."""
+    """Of each pane by kind the values that are told."""
     changes: dict[str, dict[str, list[str] | None]] = {}
     for cell in write.cells:
         values = values_of(cell.kind, cell.absolute, cell.deltas, cell.highest)
         changes.setdefault(pane_member(cell.pane), {})[cell.kind] = values
     for kind, outlived in write.outlived:
         changes.setdefault(pane_member(outlived), {})[kind] = None
-    gone = set(map(pane_member, write.expired_panes))
-    return {pane: kinds for pane, kinds in changes.items() if pane not in gone}
+    return changes
 
 
 def _amounts(key: str, amounts: Mapping[str, int]) -> list[Arg]:
