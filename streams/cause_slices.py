@@ -142,7 +142,7 @@ class CauseSlices:
         key = (kind, starts, live)
         if key not in self._known:
             panes = [Pane(size, start_ms) for start_ms in starts]
-            tally = await self._ranking.tally(kind, panes, await self._model.metas())
+            tally = await self._ranking.tally(kind, panes)
             values = (of for of in tally.order(_RANKED_MAX) if of not in NO_NAMES)
             of_live = (of for of in values if live is None or split_pair(of)[0] == live)
             self._known[key] = tuple(islice(of_live, VALUES_MAX))

@@ -38,8 +38,8 @@ async def read_virality(model: ReadModel, ranking: Ranking, scope_text: str, win
     assert isinstance(from_ms, int)
     assert isinstance(to_ms, int)
     # The panes of the users' range: of a day these are hours, of which a list of names is soon read.
-    view, asked = await model.over(lambda _moment: (from_ms, to_ms))
-    tally = await ranking.tally(CHANNEL.name, asked.panes, view.metas)
+    _, asked = await model.over(lambda _moment: (from_ms, to_ms))
+    tally = await ranking.tally(CHANNEL.name, asked.panes)
     names = tally.order(CHANNELS_MAX)
     if scope.kind == ALL.name and UNKNOWN not in names:
         names.append(UNKNOWN)  # New users of no known channel: nothing was shared there.

@@ -197,16 +197,16 @@ class Creators:
         meta: Meta | None = None
         found: _Spans = {}
         for _ in range(WALKS):
-            before = await self._model.store.marks(p, every)
+            before = await self._model.store.last_changes(p, every)
             meta = await self._model.store.meta(p)
-            marks = dict(zip(every, before, strict=True))
+            changed = dict(zip(every, before, strict=True))
             found = {span: {} for span in panes}
             for span, each in panes.items():
                 for pane in each:
-                    if marks[pane] is not None:
+                    if changed[pane] is not None:
                         await self._walk(p, pane, found[span])
                     _check_size(found)
-            if await self._model.store.marks(p, every) == before:
+            if await self._model.store.last_changes(p, every) == before:
                 return found, meta
         return found, None
 

@@ -1,35 +1,43 @@
-"""What each write changed, and whether that is all that changed. Pure.
+"""What each write changed, as whoever remembers what Redis held is told of it. Pure.
 
-It stands between the writer, which leaves a mark with each write, and whoever remembers what Redis held: who
-knows up to which number Redis was read can ask for the marks since.
+It stands between the writer, which leaves a mark with each write, and the readers: who knows up to which
+number Redis was read asks for the marks since, and adds what they tell to what was read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-from msgspec import DecodeError
+import msgspec
 from msgspec.msgpack import Decoder, encode
 
-from streams.scopes import CREATOR, LIVE, LIVE_PRODUCT, split_pair
+from streams.scopes import LIVE_PRODUCT, pair_value, split_pair
 
 # How many marks are kept: of half a minute, where writes come five times a second.
 MARKS_KEPT = 160
-# One larger than this tells of whole panes only, and so does that of a write of many cells: who catches up
-# has no time to spare, and nobody reads what it counts meanwhile for long.
-MARK_BYTES_MAX = 32_768
+# One larger than this names its panes only, and so does that of a write of more cells, each counted once for
+# all panes around it: who catches up has no time to spare, and nobody reads for long what it counts then.
+MARK_BYTES_MAX = 131_072
 CELLS_MARKED_MAX = 4_000
-# Cells of one kind that are more than so many change it as a whole.
-CELLS_TOLD_MAX = 128
-# Of other kinds readers ask for all the values that matter at once.
-TOLD_BY_VALUE = frozenset((LIVE.name, LIVE_PRODUCT.name, CREATOR.name))
 
-# By pane (as the index of panes names it) and kind of scope the leading values whose cells changed (of pairs
-# the first part); None stands for all of the kind, or all of the pane.
-Touched: TypeAlias = Mapping[str, Mapping[str, Collection[str] | None] | None]
 
-_TOUCHED = Decoder(dict[str, dict[str, list[str] | None] | None])
+class Change(msgspec.Struct, array_like=True, frozen=True):
+    """What one write did to some panes, the same to each of them.
+
+    Attributes:
+        panes: as the index of panes names them.
+        kind: of scope; None for all cells of the panes.
+        amounts: what is added (of highest values: what they are raised to), by the parts of `split`; None
+            where that is not told, or cells are deleted.
+    """
+
+    panes: list[str]
+    kind: str | None = None
+    amounts: dict[str, dict[str, int]] | None = None
+
+
+_CHANGES = Decoder(list[Change])
 
 
 class Standing(NamedTuple):
@@ -57,76 +65,60 @@ class Standing(NamedTuple):
         return later.loaded == self.loaded and later.seq >= self.seq
 
 
-def values_of(kind: str, *cells: Collection[str]) -> list[str] | None:
-    """The leading values of changed cells of a kind; None where they are not told, or too many."""
-    if kind not in TOLD_BY_VALUE or sum(map(len, cells)) > CELLS_TOLD_MAX:
-        return None
-    return sorted(set().union(*(_leading(kind, some) for some in cells)))
+def split(kind: str, cell: str) -> tuple[str, str]:
+    """A cell (``measure|value``) as the value by which readers ask, and the rest: of pairs of a live and a
+    product the live, since nobody asks for a product alone."""
+    measure, _, value = cell.partition("|")
+    if kind == LIVE_PRODUCT.name:
+        try:
+            live, product = split_pair(value)
+        except ValueError:  # What has no name, or a cell of the pane itself.
+            return value, measure
+        return live, f"{measure}|{product}"
+    return value, measure
 
 
-def _leading(kind: str, cells: Iterable[str]) -> set[str]:
-    """The values of cells (``measure|value``), of pairs their first part."""
-    values = {cell.partition("|")[2] for cell in cells}
-    return set(map(_first, values)) if kind == LIVE_PRODUCT.name else values
+def joined(value: str, rest: str) -> str:
+    """The cell that `split` made these parts of."""
+    measure, is_pair, second = rest.partition("|")
+    return f"{measure}|{pair_value(value, second) if is_pair else value}"
 
 
-def _first(value: str) -> str:
-    try:
-        return split_pair(value)[0]
-    except ValueError:  # What has no name, or a cell of the pane itself.
-        return value
+def amounts_of(kind: str, cells: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Amounts by cell, as marks hold them."""
+    amounts: dict[str, dict[str, int]] = {}
+    for cell, amount in cells.items():
+        value, rest = split(kind, cell)
+        amounts.setdefault(value, {})[rest] = amount
+    return amounts
 
 
-def pack(changes: Touched) -> bytes:
+def pack(changes: Sequence[Change]) -> bytes:
     """The mark of one write."""
-    mark = encode(changes)
-    return mark if len(mark) <= MARK_BYTES_MAX else encode(dict.fromkeys(changes))
+    try:
+        mark = encode(changes)
+    except OverflowError:  # A sum that fits, by an amount that does not.
+        mark = b""
+    return mark if 0 < len(mark) <= MARK_BYTES_MAX else encode([untold(changes)])
 
 
-def told_since(seq: int, entries: Sequence[bytes], later: int) -> list[Touched] | None:
+def untold(changes: Iterable[Change]) -> Change:
+    """That the same panes changed, and nothing more."""
+    return Change(list(dict.fromkeys(pane for change in changes for pane in change.panes)))
+
+
+def told_since(seq: int, entries: Sequence[bytes], later: int) -> list[Sequence[Change]] | None:
     """What the marks tell of the writes after number `seq` up to `later`: `entries` are these marks, the last
     one first, each behind its number and a space. None if one of them is missing, or cannot be read."""
     if len(entries) != max(later - seq, 0):
         return None
-    changes: list[Touched] = []
+    told: list[Sequence[Change]] = []
     for number, entry in zip(range(later, seq, -1), entries, strict=True):
-        told, _, mark = entry.partition(b" ")
-        if told != b"%d" % number:
+        found, _, mark = entry.partition(b" ")
+        if found != b"%d" % number:
             return None
         try:
-            changes.append(_TOUCHED.decode(mark))
-        except DecodeError:
+            told.append(_CHANGES.decode(mark))
+        except msgspec.DecodeError:
             return None
-    return changes
-
-
-class Place(NamedTuple):
-    """Where something was read: the kind of scope, and its one leading value; None for many of them."""
-
-    kind: str
-    value: str | None
-
-    @classmethod
-    def of(cls, kind: str, cells: Collection[str]) -> Place:
-        """Of these cells of a kind; of all its cells if none is named."""
-        values = _leading(kind, cells) if kind in TOLD_BY_VALUE else ()
-        return cls(kind, next(iter(values)) if len(values) == 1 else None)
-
-
-def are_touched(used: Mapping[str, Collection[Place]], changes: Iterable[Touched]) -> bool:
-    """Whether any of the places that are `used`, by pane, is among what changed."""
-    return any(
-        _is_touched(place, kinds)
-        for changed in changes
-        for pane, kinds in changed.items()
-        for place in used.get(pane, ())
-    )
-
-
-def _is_touched(place: Place, kinds: Mapping[str, Collection[str] | None] | None) -> bool:
-    if kinds is None:
-        return True
-    if place.kind not in kinds:
-        return False
-    values = kinds[place.kind]
-    return values is None or place.value is None or place.value in values
+    return told

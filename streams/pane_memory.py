@@ -1,46 +1,44 @@
-"""What was read of panes that have been quiet since: it need not be read again. Pure.
+"""What was read of panes: it need not be read again. Pure.
 
 It stands in the reading of the store, before Redis is asked. Each write marks what it changes, and each
-reading is told what was marked since the one before. Most panes of a window are past: little changes in them,
-and not of every live or platform. Those that events fall into now change with every write, and are not
-remembered.
+reading is told what was marked since the one before: that is added to what is remembered, which so is at any
+time what Redis held at the last number of each partition that was heard of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from streams.marks import Place, Standing, Touched
+from streams.marks import Change, Standing
+from streams.subjects import Amounts, Columns, Found, Packed, Subject, pack
 
-# What changed so lately will change again, and a reading that took longer remembers nothing: so
-# whatever another reading was told meanwhile is among what it leaves out.
-HOT_S = 1.0
-# Whoever heard so lately what changed need not ask for that alone before a reading.
-HEARD_S = 0.05
+# A reading that others overtook by more writes remembers nothing.
+WRITES_HELD = 32
+# So many additions are gathered before they are made.
+ADDED_MAX = 64
 # What is not asked for in one turn or two is forgotten; so a scrape every 15 s finds what the last one left.
 TURN_S = 60.0
 # With each turn one part of so many is read again: what somebody else wrote into Redis is seen in the end.
 PARTS = 10
 # A turn ends early with so many bytes, and what goes with each of the entries.
 BYTES_MAX = 64 * 1024 * 1024
-ENTRY_BYTES = 100
+ENTRY_BYTES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """When a reading began, and what was known then.
+    """When a reading began: what was known then.
 
     Attributes:
-        at_s: when, on the clock of whoever asks.
         era: how often everything had been forgotten.
         standings: up to where each partition number is known; empty where nothing is.
     """
 
-    at_s: float
     era: int
-    standings: dict[int, Standing]
+    standings: Mapping[int, Standing]
 
     def since(self, p: int) -> str:
         """Number of the write up to which a partition number is known; empty where it is not."""
@@ -48,33 +46,48 @@ class Asked:
         return "" if known is None else str(known.seq)
 
 
-class Subject(NamedTuple):
-    """What was asked for of a pane: where, and a digest of all of it."""
+@dataclass(slots=True)
+class _Entry:
+    """What was read of a pane, and what writes have added since: most of it at once, when it is asked for."""
 
-    place: Place
-    digest: bytes
+    columns: Columns
+    packed: Packed
+    added: list[Amounts] = field(default_factory=list)
+
+    def add(self, part: Amounts) -> None:
+        """What one more write did."""
+        self.added.append(part)
+        if len(self.added) >= ADDED_MAX:
+            self.found()
+
+    def found(self) -> Found:
+        """What is in Redis by now."""
+        found = self.columns.unpack(self.packed)
+        if self.added:
+            for part in self.added:
+                self.columns.add(found, part)
+            self.added.clear()
+            self.packed = pack(found)
+        return found
 
 
-# place -> digest -> what was read.
-_Found: TypeAlias = dict[Place, dict[bytes, bytes]]
-# A place in a pane; a kind, where any of its places may have changed, or None for the whole pane.
-_Spot: TypeAlias = tuple[str, Place | str | None]
+# value of the subject -> its digest -> what was read.
+_OfKind: TypeAlias = dict[str | None, dict[bytes, _Entry]]
+# kind -> the same of it; by pane, as the index of panes names it.
+_Generation: TypeAlias = dict[str, dict[str, _OfKind]]
 
 
 class PaneMemory:
-    """What was read of quiet panes, over all partition numbers: by pane, as the index of panes names it, and
-    by subject."""
+    """What was read of panes, over all partition numbers: by pane and subject."""
 
     def __init__(self) -> None:
         self._standings: dict[int, Standing] = {}
         self._era = 0
-        # When each partition number was asked what changed.
-        self._heard_s: dict[int, float] = {}
-        # Until when a spot is hot, the soonest first.
-        self._hot: dict[_Spot, float] = {}
-        # By pane: used in this turn, and in the last one only.
-        self._young: dict[str, _Found] = {}
-        self._old: dict[str, _Found] = {}
+        # By partition number what the last writes did, the last one first.
+        self._writes: dict[int, deque[Sequence[Change]]] = {}
+        # Used in this turn, and in the last one only.
+        self._young: _Generation = {}
+        self._old: _Generation = {}
         self._bytes = 0
         self._turned_s = 0.0
         self._turns = 0
@@ -87,40 +100,29 @@ class PaneMemory:
                 pane: found for pane, found in self._young.items() if (hash(pane) + self._turns) % PARTS
             }
             self._young, self._bytes, self._turned_s = {}, 0, now_s
-        return Asked(now_s, self._era, dict(self._standings))
+        return Asked(self._era, dict(self._standings))
 
-    def is_behind(self, now_s: float) -> bool:
-        """Whether something is known, and what changed since is not."""
-        return any(now_s - heard_s > HEARD_S for heard_s in self._heard_s.values())
-
-    def get(self, pane: str, subject: Subject) -> bytes | None:
-        """What was read of the pane; None if it is not remembered."""
-        place, digest = subject
-        found = self._young.get(pane, _NO_PLACE).get(place, _NOTHING).get(digest)
-        if found is None:
-            found = self._old.get(pane, _NO_PLACE).get(place, _NOTHING).get(digest)
-            if found is not None:
-                self._keep(pane, subject, found)
-        return found
-
-    def put(self, asked: Asked, now_s: float, pane: str, subject: Subject, packed: bytes) -> None:
-        """Remembers what a reading found of a pane, unless it may have changed by now.
-
-        What other readings were told meanwhile is hot. Those that began without knowing where every partition
-        number stood were told nothing.
-        """
-        is_known = asked.era == self._era and self._standings.keys() <= asked.standings.keys()
-        if is_known and now_s - asked.at_s < HOT_S and not self._is_hot(pane, subject.place):
-            self._keep(pane, subject, packed)
-
-    def _is_hot(self, pane: str, place: Place) -> bool:
-        return any((pane, spot) in self._hot for spot in (None, place.kind, place))
+    def get(self, pane: str, subject: Subject) -> tuple[Found, tuple[int, ...]] | None:
+        """What was read of the pane, to be changed by who gets it, and the places that are not known; None if
+        nothing is remembered. What was read for other subjects tells of the same cells."""
+        young = _entries(self._young, pane, subject)
+        entry = young.get(subject.digest)
+        if entry is None:
+            old = _entries(self._old, pane, subject)
+            entry = old.pop(subject.digest, None)
+            if entry is None:
+                known = _put_together([*young.values(), *old.values()], subject)
+                if known is None or known[1]:
+                    return known
+                entry = _Entry(subject.columns, pack(known[0]))
+            self._keep(pane, subject, entry)
+        return entry.found(), ()
 
     def learn(
-        self, asked: Asked, p: int, found: Standing, changed: Sequence[Touched] | None, now_s: float
+        self, asked: Asked, p: int, found: Standing, changed: Sequence[Sequence[Change]] | None
     ) -> bool:
-        """Takes in what a partition number told: where it stands, and what changed after where it was known
-        to stand; None if not all of that is known.
+        """Takes in what a partition number told: where it stands, and what the writes did after where it was
+        known to stand, the last one first; None if not all of that is known.
 
         False if what was remembered when the reading began says nothing of this moment. Whoever reads
         meanwhile may be told of a later moment, and hear it sooner.
@@ -128,62 +130,113 @@ class PaneMemory:
         before = asked.standings.get(p)
         goes_on = before is not None and before.leads_to(found) and changed is not None
         if asked.era == self._era:
-            self._heard_s[p] = max(self._heard_s.get(p, 0.0), asked.at_s)
             known = self._standings.get(p)
             if known is None:
                 self._standings[p] = found
+                self._writes[p] = deque(maxlen=WRITES_HELD)
             elif before is not None and not goes_on:
                 self._forget()
             elif before is not None and known.leads_to(found):
                 self._standings[p] = found
-                self._heat(changed or (), now_s)
+                for write in reversed((changed or ())[: found.seq - known.seq]):
+                    self._writes[p].appendleft(write)
+                    self._follow(write)
         return goes_on
 
-    def _keep(self, pane: str, subject: Subject, packed: bytes) -> None:
-        self._young.setdefault(pane, {}).setdefault(subject.place, {})[subject.digest] = packed
-        self._bytes += ENTRY_BYTES + len(packed)
+    def missed(self, asked: Asked, told: Sequence[Standing]) -> list[Change] | None:
+        """What writes did, as far as it is known, after those of which a reading was `told` by each partition
+        number; None if that cannot be said.
 
-    def _heat(self, changed: Sequence[Touched], now_s: float) -> None:
-        while self._hot and self._hot[spot := next(iter(self._hot))] <= now_s:
-            del self._hot[spot]
-        for changes in changed:
-            for spot in _spots(changes):
-                self._drop(*spot)
-                self._hot.pop(spot, None)
-                self._hot[spot] = now_s + HOT_S
+        A reading that began without knowing where every partition number stood was told nothing of what
+        other readings were.
+        """
+        if asked.era != self._era or not self._standings.keys() <= asked.standings.keys():
+            return None
+        changes: list[Change] = []
+        for p, standing in enumerate(told):
+            writes = self._standings[p].seq - standing.seq
+            if writes > len(self._writes[p]):
+                return None
+            changes += (change for write in list(self._writes[p])[:writes] for change in write)
+        return changes
 
-    def _drop(self, pane: str, spot: Place | str | None) -> None:
-        for found in (self._young, self._old):
-            places = found.get(pane, {})
-            if isinstance(spot, Place):
-                places.pop(spot, None)
-            else:
-                for place in [each for each in places if spot in (None, each.kind)]:
-                    del places[place]
+    def put(self, missed: Sequence[Change], pane: str, subject: Subject, found: Found) -> None:
+        """Remembers what a reading found of a pane, together with what it `missed`."""
+        entry = _Entry(subject.columns, pack(found))
+        for change in missed:
+            if pane in change.panes and change.kind in (None, subject.kind):
+                if change.amounts is None:
+                    return
+                if (part := subject.columns.part(change.amounts)) is not None:
+                    entry.add(part)
+        self._keep(pane, subject, entry)
+
+    def _keep(self, pane: str, subject: Subject, entry: _Entry) -> None:
+        of_kind = self._young.setdefault(pane, {}).setdefault(subject.kind, {})
+        of_kind.setdefault(subject.value, {})[subject.digest] = entry
+        self._bytes += ENTRY_BYTES + len(entry.packed)
+
+    def _follow(self, write: Sequence[Change]) -> None:
+        """Brings what is remembered behind a write."""
+        for change in write:
+            for generation in (self._young, self._old):
+                for pane in change.panes:
+                    kinds = generation.get(pane)
+                    if kinds is None:
+                        continue
+                    if change.kind is None:
+                        del generation[pane]
+                    elif change.amounts is None:
+                        kinds.pop(change.kind, None)
+                    elif change.kind in kinds:
+                        _add(kinds[change.kind], change.amounts)
 
     def _forget(self) -> None:
         self._era += 1
         self._standings.clear()
-        self._heard_s.clear()
-        self._hot.clear()
+        self._writes.clear()
         self._young.clear()
         self._old.clear()
         self._bytes = 0
 
 
-_NO_PLACE: _Found = {}
-_NOTHING: dict[bytes, bytes] = {}
+def _entries(generation: _Generation, pane: str, subject: Subject) -> dict[bytes, _Entry]:
+    """Of the pane all that was read of the subject's kind and value."""
+    kinds = generation.get(pane)
+    values = None if kinds is None else kinds.get(subject.kind)
+    entries = None if values is None else values.get(subject.value)
+    return {} if entries is None else entries
 
 
-def _spots(changes: Touched) -> Iterator[_Spot]:
-    for pane, kinds in changes.items():
-        if kinds is None:
-            yield pane, None
-            continue
-        for kind, values in kinds.items():
-            if values is None:
-                yield pane, kind
-            else:
-                yield pane, Place(kind, None)
-                for value in values:
-                    yield pane, Place(kind, value)
+def _put_together(entries: Sequence[_Entry], subject: Subject) -> tuple[Found, tuple[int, ...]] | None:
+    """What entries of other subjects of the same value tell, the latest first, and the places that none of
+    them has; None if they tell nothing. Many values would be more work to put together than to read."""
+    if subject.value is None or not entries:
+        return None
+    missing, found = dict(subject.columns.places_of(subject.value)), Found()
+    for entry in reversed(entries):
+        places = entry.columns.places_of(subject.value)
+        if known := missing.keys() & places.keys():
+            amounts = entry.found()
+            for key in known:
+                place = missing.pop(key)
+                if (amount := amounts.get(places[key])) is not None:
+                    found[place] = amount
+    return None if len(missing) == len(subject.fields) else (found, tuple(missing.values()))
+
+
+def _add(values: _OfKind, amounts: Amounts) -> None:
+    for value in _either(values, amounts):
+        for entry in values[value].values():
+            if (part := entry.columns.part(amounts)) is not None:
+                entry.add(part)
+
+
+def _either(values: _OfKind, amounts: Mapping[str, object]) -> Iterator[str | None]:
+    """Whose entries are concerned: those of the values named, and of many values at once."""
+    if None in values:
+        yield None
+    if len(values) < len(amounts):
+        yield from (value for value in values if value is not None and value in amounts)
+    else:
+        yield from (value for value in amounts if value in values)

@@ -1,9 +1,9 @@
 """Which values of a kind of scope are the largest: top lives and products, and the sum over all values.
 
 It stands beside the read model. Cells are kept per value and there is no index by size, so panes are walked
-in small steps that hold up no writer; a pane is walked again only after it changed, and of each pane only
-the largest values are remembered. Which value ranks where is therefore near enough; its figures are not
-taken from here where they must be exact.
+in small steps that hold up no writer; a pane is walked again only after its cells of the kind changed, and
+of each pane only the largest values are remembered. Which value ranks where is therefore near enough; its
+figures are not taken from here where they must be exact.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
 from schemas.events import Active, Share, ShareOpen, TagTap
 from streams.answer import is_highest
 from streams.catalogue import CAPPED, EVENT_COUNTS, GMV_PAID, ORDERS_IN_CURRENCY
 from streams.kpi import measures_of
 from streams.kpis import KPIS
-from streams.marks import Standing
+from streams.marks import Change, Standing
 from streams.read_store import ReadStore
-from streams.requests import Meta
 from streams.scopes import APP, CHANNEL, MINI_PROGRAM_CHANNEL, NO_NAMES
 from streams.window import Pane
+from streams.write_plan import pane_member
 
 # Who is not among so many in any pane of any partition is not among the first 100 of them all.
 VALUES_A_PANE = 1_000
@@ -48,6 +49,7 @@ _VIEWS_OF = MappingProxyType(
         APP.name: frozenset({EVENT_COUNTS[Active].name}),
     }
 )
+_Key: TypeAlias = tuple[int, str, str]
 _COUNTS = MappingProxyType({measure.name: measure for measure in EVENT_COUNTS.values()})
 _GMV = f"{GMV_PAID.name}:"
 _ORDERS = f"{ORDERS_IN_CURRENCY.name}:"
@@ -139,46 +141,67 @@ class Ranking:
 
     def __init__(self, store: ReadStore) -> None:
         self._store = store
-        # (p, kind, pane) -> (mark when its walk began, tally); the least recently used goes first.
-        self._known: OrderedDict[tuple[int, str, Pane], tuple[float, Tally]] = OrderedDict()
+        # By partition number, kind and pane as the index of panes names it, the least recently used first.
+        self._known: OrderedDict[_Key, Tally] = OrderedDict()
         self._values = 0
+        # Walks on their way, of which nothing is known to have changed since they began.
+        self._walking: dict[_Key, object] = {}
         self._standings: dict[int, Standing] = {}
         self._walks = asyncio.Semaphore(WALKS_AT_ONCE)
 
-    async def tally(self, kind: str, panes: Sequence[Pane], metas: Sequence[Meta]) -> Tally:
-        """The kind's tally over the panes of all partitions, whose metas were just read."""
-        for p, meta in enumerate(metas):
-            self._forget_if_rolled_back(p, meta)
-        parts = await asyncio.gather(*(self._of_partition(p, kind, panes) for p in range(len(metas))))
+    async def tally(self, kind: str, panes: Sequence[Pane]) -> Tally:
+        """The kind's tally over the panes of all partitions."""
+        partitions = range(self._store.partitions)
+        parts = await asyncio.gather(*(self._of_partition(p, kind, panes) for p in partitions))
         total = Tally()
         for part in parts:
             total.add(part)
         return total
 
     async def _of_partition(self, p: int, kind: str, panes: Sequence[Pane]) -> Tally:
+        standing, changed = await self._store.changes(p, self._standings.get(p))
+        self._follow(p, changed)
+        # Somebody else may have been told of a later moment meanwhile.
+        if changed is None or not standing.leads_to(self._standings[p]):
+            self._standings[p] = standing
         total = Tally()
-        for pane, mark in zip(panes, await self._store.marks(p, panes), strict=True):
-            if mark is not None:
-                total.add(await self._of_pane(p, kind, pane, mark))
+        for pane in panes:
+            total.add(await self._of_pane((p, kind, pane_member(pane)), pane))
         return total
 
-    async def _of_pane(self, p: int, kind: str, pane: Pane, mark: float) -> Tally:
-        key = (p, kind, pane)
+    def _follow(self, p: int, changed: Sequence[Sequence[Change]] | None) -> None:
+        """Forgets what changed; everything of the partition number if that is not known."""
+        spots = {(change.kind, pane) for write in changed or () for change in write for pane in change.panes}
+        wholes = {pane for kind, pane in spots if kind is None}
+        keys = [(p, kind, pane) for kind, pane in spots if kind is not None]
+        if wholes or changed is None:
+            every = [*self._known, *self._walking]
+            keys += [key for key in every if key[0] == p and (changed is None or key[2] in wholes)]
+        for key in keys:
+            self._forget(key)
+            self._walking.pop(key, None)
+
+    async def _of_pane(self, key: _Key, pane: Pane) -> Tally:
         known = self._known.get(key)
-        if known is None or known[0] != mark:
-            # A change during the walk raises the mark, so the pane is walked again next time.
-            async with self._walks:
-                known = (mark, await self._walk(p, kind, pane))
-        self._forget(key)
-        self._known[key] = known
-        self._values += known[1].size
+        if known is not None:
+            self._known.move_to_end(key)
+            return known
+        walk = object()
+        async with self._walks:
+            self._walking[key] = walk
+            tally = await self._walk(key[0], key[1], pane)
+        if self._walking.get(key) is walk:
+            del self._walking[key]
+            self._forget(key)
+            self._known[key] = tally
+            self._values += tally.size
         while self._values > VALUES_REMEMBERED or len(self._known) > PANES_REMEMBERED:
             self._forget(next(iter(self._known)))
-        return known[1]
+        return tally
 
-    def _forget(self, key: tuple[int, str, Pane]) -> None:
+    def _forget(self, key: _Key) -> None:
         known = self._known.pop(key, None)
-        self._values -= known[1].size if known else 0
+        self._values -= known.size if known else 0
 
     async def _walk(self, p: int, kind: str, pane: Pane) -> Tally:
         cells: dict[str, int] = {}
@@ -189,14 +212,6 @@ class Ranking:
             tally.add_cell(cell, amount, _VIEWS_OF.get(kind, VIEWS))
         tally.cut()
         return tally
-
-    def _forget_if_rolled_back(self, p: int, meta: Meta) -> None:
-        """Marks of a Redis that lost its last second may stand for other changes: see `marks`."""
-        standing = Standing.of(meta.fields)
-        if not self._standings.get(p, standing).leads_to(standing):
-            for key in [key for key in self._known if key[0] == p]:
-                self._forget(key)
-        self._standings[p] = standing
 
 
 def remaining(totals: Mapping[str, int], parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -1,36 +1,32 @@
 """The calls that one reading makes of each partition number, and their answers put together. No I/O.
 
-It stands between the requests and the store: what is remembered of quiet panes is not asked for.
+It stands between the requests and the store: what is remembered of panes is not asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from hashlib import blake2b
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
-from msgspec.msgpack import Decoder, encode
+from msgspec.msgpack import encode
 
-from streams.answer import is_highest, put_together
 from streams.errors import REBUILD
-from streams.marks import Place
-from streams.pane_memory import PaneMemory, Subject
+from streams.marks import Change
+from streams.pane_memory import PaneMemory
 from streams.requests import SKETCHES_MAX, CellsRequest, Meta, Reading, RecordRequest, Request
 from streams.store import StoreCorruptError
-from streams.write_plan import AMOUNT_MAX
+from streams.subjects import Found, Subject
 
 # One HMGET of more fields than Lua can unpack fails as a whole.
 FIELDS_MAX = 2_000
 
+T = TypeVar("T")
 # What is done with an answer of a partition number.
 Take: TypeAlias = Callable[[int, Any], None]
-# What is done with what was read of a pane: (pane, subject, packed).
-Keep: TypeAlias = Callable[[str, Subject, bytes], None]
-
-_BY_PLACE = Decoder(dict[int, int])
-_BY_NAME = Decoder(dict[str, int])
+# What is done with what was read of a pane.
+Keep: TypeAlias = Callable[[str, Subject, Found], None]
 
 
 @dataclass
@@ -65,14 +61,12 @@ class ReadingPlan:
 
     Attributes:
         calls: the first one for all but sketches that are too many for it.
-        used: by pane the places of which something remembered is used.
     """
 
     def __init__(
         self, requests: Sequence[Request], partitions: int, memory: PaneMemory, *, remembers: bool
     ) -> None:
         """Raises ValueError for a union of more than SKETCHES_MAX sketches."""
-        self.used: dict[str, set[Place]] = {}
         self._cells: dict[tuple[str, tuple[str, ...]], _Cells] = {}
         # Of each request for cells: those, and the panes to be put together.
         self._panes: list[tuple[_Cells, tuple[str, ...]] | None] = [None for _ in requests]
@@ -81,10 +75,10 @@ class ReadingPlan:
         calls = self.calls = [Call()]
         for index, request in enumerate(requests):
             if isinstance(request, CellsRequest):
-                subject = request.kind, request.fields
-                asked = self._cells.get(subject)
+                cells = request.kind, request.fields
+                asked = self._cells.get(cells)
                 if asked is None:
-                    asked = self._cells[subject] = _Cells(*subject)
+                    asked = self._cells[cells] = _Cells(Subject(*cells))
                 asked.want(request.panes, memory if remembers else None)
                 self._panes[index] = asked, request.panes
             elif isinstance(request, RecordRequest):
@@ -95,10 +89,25 @@ class ReadingPlan:
                 self._counts[index] = [0 for _ in request.unions]
                 for number, union in enumerate(request.unions):
                     _room_for(union, calls).add("C", union, (), partial(self._take_count, index, number))
+        # By kind, those that rest on what is remembered.
+        self._remembered: dict[str, list[_Cells]] = {}
         for asked in self._cells.values():
-            for pane in asked.known:
-                self.used.setdefault(pane, set()).add(asked.place)
             asked.ask(calls[0])
+            if asked.rests_on_memory:
+                self._remembered.setdefault(asked.subject.kind, []).append(asked)
+
+    def follows(self, changed: Sequence[Sequence[Change]] | None) -> bool:
+        """Brings what was remembered to the moment of a partition number's answer, which tells what writes
+        did since; None where that is not known. False if it cannot be: all of it is to be asked for again."""
+        if changed is None:
+            return not self._remembered
+        return all(
+            asked.follows(change)
+            for write in changed
+            for change in write
+            for kind in ((change.kind,) if change.kind is not None else tuple(self._remembered))
+            for asked in self._remembered.get(kind, ())
+        )
 
     def take(self, p: int, answers: Sequence[Sequence[Any]]) -> None:
         """What a partition number answers to each of the calls: its meta, what changed, and the groups'."""
@@ -115,80 +124,109 @@ class ReadingPlan:
     def reading(self, metas: Sequence[Meta], keep: Keep) -> Reading:
         """Everything put together, once every partition number's answers were taken.
 
-        What was read of a pane is handed to `keep`.
+        What was read of a pane is handed to `keep`, which may change it.
         """
         for asked in self._cells.values():
-            asked.keep(keep)
-        return Reading(
+            asked.settle()
+        reading = Reading(
             tuple(metas),
             tuple({} if each is None else each[0].total(each[1]) for each in self._panes),
             tuple(self._records),
             tuple(self._counts),
         )
+        for asked in self._cells.values():
+            asked.keep(keep)
+        return reading
 
 
 class _Cells:
     """The same cells of some panes: what is remembered, and what is read."""
 
-    def __init__(self, kind: str, fields: tuple[str, ...]) -> None:
-        self._kind = kind
-        self._fields = fields
-        self.place = Place.of(kind, fields)
-        # Hundreds of names, hashed once for all panes.
-        self._subject = Subject(self.place, blake2b(encode((kind, fields)), digest_size=16).digest())
-        self.known: dict[str, dict[Any, int]] = {}
-        # By the places of fields, or by name where every cell is asked for; over all partition numbers.
-        self._found: dict[str, dict[Any, int]] = {}
-        self._holds_highest: Callable[[Any], bool] = is_highest
-        if fields:
-            places = frozenset(at for at, cell in enumerate(fields) if is_highest(cell))
-            self._holds_highest = places.__contains__
+    def __init__(self, subject: Subject) -> None:
+        self.subject = subject
+        self._known: dict[str, Found] = {}
+        # Over all partition numbers; of panes of which something is known, by the places that are not.
+        self._found: dict[str, Found] = {}
+        self._missing: dict[tuple[int, ...], dict[str, Found]] = {}
 
     def want(self, panes: Iterable[str], memory: PaneMemory | None) -> None:
         """Adds panes."""
-        decode = _BY_PLACE.decode if self._fields else _BY_NAME.decode
         for pane in panes:
-            if pane in self.known or pane in self._found:
+            if pane in self._known or pane in self._found:
                 continue
-            packed = None if memory is None else memory.get(pane, self._subject)
-            if packed is None:
+            known = None if memory is None else memory.get(pane, self.subject)
+            if known is None:
                 self._found[pane] = {}
-            else:
-                self.known[pane] = decode(packed)
+                continue
+            self._known[pane], missing = known
+            if missing:
+                self._missing.setdefault(missing, {})[pane] = {}
 
     def ask(self, call: Call) -> None:
         """Adds the groups of what is not known."""
-        names = [f"cells:{self._kind}:{pane}" for pane in self._found]
-        first = 0
-        for fields in _chunks(self._fields) or ((),) if names else ():
-            call.add("H", names, fields, partial(self._take, first))
-            first += len(fields)
+        if self._found:
+            self._ask(call, tuple(range(len(self.subject.fields))), self._found)
+        for places, found in self._missing.items():
+            self._ask(call, places, found)
 
-    def _take(self, first: int, _p: int, answer: Sequence[Sequence[Any]]) -> None:
-        for (pane, found), flat in zip(self._found.items(), answer, strict=True):
-            keys = [first + at for at in flat[::2]] if self._fields else map(bytes.decode, flat[::2])
+    def _ask(self, call: Call, places: tuple[int, ...], found: Mapping[str, Found]) -> None:
+        names = [f"cells:{self.subject.kind}:{pane}" for pane in found]
+        for part in _chunks(places) or ((),):
+            fields = [self.subject.fields[at] for at in part]
+            call.add("H", names, fields, partial(self._take, found, part))
+
+    def _take(
+        self, into: Mapping[str, Found], places: Sequence[int], _p: int, answer: Sequence[Sequence[Any]]
+    ) -> None:
+        put = self.subject.columns.put
+        for (pane, found), flat in zip(into.items(), answer, strict=True):
+            keys = [places[at] for at in flat[::2]] if places else map(bytes.decode, flat[::2])
             try:
-                put_together(found, zip(keys, map(int, flat[1::2]), strict=True), self._holds_highest)
+                put(found, zip(keys, map(int, flat[1::2]), strict=True))
             except ValueError as error:
                 raise StoreCorruptError(
-                    f"Redis holds what Shop Pulse did not write: a cell of {self._kind}:{pane} is no amount; "
-                    f"{REBUILD}"
+                    f"Redis holds what Shop Pulse did not write: a cell of {self.subject.kind}:{pane} is no "
+                    f"amount; {REBUILD}"
                 ) from error
+
+    @property
+    def rests_on_memory(self) -> bool:
+        """Whether anything of it was remembered."""
+        return bool(self._known)
+
+    def follows(self, change: Change) -> bool:
+        """Adds what a write did to the kind to what was remembered; False if that cannot be said."""
+        for pane in change.panes:
+            known = self._known.get(pane)
+            if known is None:
+                continue
+            if change.amounts is None:
+                return False
+            if (part := self.subject.columns.part(change.amounts)) is not None:
+                self.subject.columns.add(known, part)
+        return True
+
+    def settle(self) -> None:
+        """Everything was taken: puts what was missing in its places. What writes did to it is in there."""
+        for places, by_pane in self._missing.items():
+            for pane, found in by_pane.items():
+                known = self._found[pane] = self._known.pop(pane)
+                for place in places:
+                    known.pop(place, None)
+                known |= found
 
     def keep(self, keep: Keep) -> None:
         """Hands over what was read."""
         for pane, found in self._found.items():
-            # What needs more than 64 bits is not packed, and read again.
-            if all(abs(amount) <= AMOUNT_MAX for amount in found.values()):
-                keep(pane, self._subject, encode(found))
+            keep(pane, self.subject, found)
 
     def total(self, panes: Iterable[str]) -> dict[str, int]:
         """Put together over the panes."""
-        totals: dict[Any, int] = {}
+        totals: Found = {}
         for pane in panes:
-            found = self.known.get(pane)
-            put_together(totals, (self._found[pane] if found is None else found).items(), self._holds_highest)
-        return {self._fields[at]: amount for at, amount in totals.items()} if self._fields else totals
+            known = self._known.get(pane)
+            self.subject.columns.put(totals, (self._found[pane] if known is None else known).items())
+        return self.subject.named(totals)
 
 
 def _room_for(union: Sequence[str], calls: list[Call]) -> Call:
@@ -201,5 +239,5 @@ def _room_for(union: Sequence[str], calls: list[Call]) -> Call:
     return calls[-1]
 
 
-def _chunks(fields: tuple[str, ...]) -> list[tuple[str, ...]]:
-    return [fields[at : at + FIELDS_MAX] for at in range(0, len(fields), FIELDS_MAX)]
+def _chunks(each: tuple[T, ...]) -> list[tuple[T, ...]]:
+    return [each[at : at + FIELDS_MAX] for at in range(0, len(each), FIELDS_MAX)]

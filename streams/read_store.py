@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from importlib import resources
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from streams import together
-from streams.marks import Place, Standing, Touched, are_touched, told_since
+from streams.marks import Change, Standing, told_since
 from streams.pane_memory import Asked, PaneMemory
 from streams.read_call import Call, ReadingPlan
-from streams.requests import CellsRequest, Meta, Reading, Request
+from streams.requests import Meta, Reading, Request
 from streams.store import StoreUnavailableError, guarded
+from streams.subjects import Found, Subject
 from streams.window import Pane
 from streams.write_plan import Keys, pane_member
 
@@ -57,27 +57,23 @@ class ReadStore:
     async def read(self, requests: Sequence[Request] = ()) -> Reading:
         """Every partition number, each of one moment.
 
-        Cells that no write has touched since they were read last are remembered. Where the requests
-        name more than `SKETCHES_MAX` sketches, the numbers of those beyond come from further calls: each of
-        one moment, which may be later than that of the rest.
+        Cells that were read before are remembered, and what writes did since is added to them. Where the
+        requests name more than `SKETCHES_MAX` sketches, the numbers of those beyond come from further calls:
+        each of one moment, which may be later than that of the rest.
 
         Raises StoreUnavailableError, and ValueError for a union of more sketches than that.
         """
-        asks_cells = any(isinstance(each, CellsRequest) for each in requests)
-        if asks_cells and self._memory.is_behind(time.monotonic()):
-            # What changed is asked for first: a reading that rests on what just changed is made twice.
-            await self._asked(ReadingPlan((), self.partitions, self._memory, remembers=False))
         for tried in range(READ_TRIES):
             plan = ReadingPlan(requests, self.partitions, self._memory, remembers=tried < READ_TRIES - 1)
             asked, answers, told = await self._asked(plan)
-            if all(each.vouches_for(plan.used) for each in told):
+            if all(plan.follows(each.changed) for each in told):
                 break
         for p, answer in enumerate(answers):
             plan.take(p, answer)
-        now_s = time.monotonic()
+        missed = self._memory.missed(asked, [each.standing for each in told])
         return plan.reading(
             [each.meta for each in told],
-            lambda pane, subject, packed: self._memory.put(asked, now_s, pane, subject, packed),
+            _not_kept if missed is None else partial(self._memory.put, missed),
         )
 
     async def _asked(self, plan: ReadingPlan) -> tuple[Asked, Sequence[Sequence[Any]], list[_Told]]:
@@ -102,8 +98,8 @@ class ReadStore:
         meta = Meta(dict(_pairs(answer[0])))
         found, before = Standing.of(meta.fields), asked.standings.get(p)
         changed = None if before is None else told_since(before.seq, answer[1], found.seq)
-        goes_on = self._memory.learn(asked, p, found, changed, time.monotonic())
-        return _Told(meta, goes_on, changed or ())
+        goes_on = self._memory.learn(asked, p, found, changed)
+        return _Told(meta, found, changed if goes_on else None)
 
     async def meta(self, p: int) -> Meta:
         """The meta of one partition number."""
@@ -112,7 +108,16 @@ class ReadStore:
         [answer] = await self._ask(p, asked.since(p), plan.calls)
         return self._told(p, asked, answer).meta
 
-    async def marks(self, p: int, panes: Sequence[Pane]) -> list[float | None]:
+    async def changes(self, p: int, since: Standing | None) -> tuple[Standing, list[Sequence[Change]] | None]:
+        """Where a partition number stands, and what writes did since it stood there; None if not known."""
+        plan = ReadingPlan((), self.partitions, self._memory, remembers=False)
+        [answer] = await self._ask(p, "" if since is None else str(since.seq), plan.calls)
+        standing = Standing.of(dict(_pairs(answer[0])))
+        if since is None or not since.leads_to(standing):
+            return standing, None
+        return standing, told_since(since.seq, answer[1], standing.seq)
+
+    async def last_changes(self, p: int, panes: Sequence[Pane]) -> list[float | None]:
         """Per pane a number that differs after each change of it; None where the pane holds nothing."""
         members = [pane_member(pane) for pane in panes]
         found: list[float | None] = await self._call(
@@ -142,22 +147,22 @@ class ReadStore:
             raise StoreUnavailableError(f"Redis did not answer within {CALL_TIMEOUT_S:.0f} s") from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(NamedTuple):
     """What one partition number told beside the answers.
 
     Attributes:
         meta: the meta hash.
-        goes_on: whether `changed` is all that has changed since it was known.
+        standing: how far it was written.
+        changed: what the writes did since it was known, the last one first; None if that is not known.
     """
 
     meta: Meta
-    goes_on: bool
-    changed: Sequence[Touched]
+    standing: Standing
+    changed: Sequence[Sequence[Change]] | None
 
-    def vouches_for(self, used: Mapping[str, Collection[Place]]) -> bool:
-        """Whether what was remembered of these places is true at the moment of the answer."""
-        return not used or (self.goes_on and not are_touched(used, self.changed))
+
+def _not_kept(_pane: str, _subject: Subject, _found: Found) -> None:
+    """What others heard meanwhile is not known: what was read may be older."""
 
 
 def _pairs(flat: Sequence[bytes]) -> Iterable[tuple[str, str]]:

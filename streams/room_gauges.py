@@ -109,8 +109,8 @@ class RoomGauges:
 
     async def _largest(self, kind: str, window: str | RangeAt, limit: int) -> list[str]:
         """The largest values by GMV, then by views. Raises WindowError."""
-        view, asked = await self._model.over(window)
-        return (await self._ranking.tally(kind, asked.panes, view.metas)).named(limit)
+        _, asked = await self._model.over(window)
+        return (await self._ranking.tally(kind, asked.panes)).named(limit)
 
     async def _stocks(self, products: Iterable[str]) -> dict[str, tuple[int, int]]:
         """(units left, units oversold) of the products whose stock is known."""

@@ -150,7 +150,7 @@ class StockList:
 
     async def _read(self, window: str) -> Shortages:
         view, asked = await self._model.over(window)
-        tally = await self._ranking.tally(PRODUCT.name, asked.panes, view.metas)
+        tally = await self._ranking.tally(PRODUCT.name, asked.panes)
         products = {*tally.most_tapped(LOOKED_AT_MAX), *tally.named(LOOKED_AT_MAX)}
         details = await read_details(self._model, DetailsPlan(products=tuple(sorted(products))))
         view, plan = await self._model.view(partial(_Plan, self._model, asked, details.products))

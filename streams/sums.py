@@ -33,6 +33,8 @@ class CellWrite:
     deltas: dict[str, int] = field(default_factory=dict)
     # Raised to this where it is lower: writing one twice changes nothing, so none needs to be known.
     highest: dict[str, int] = field(default_factory=dict)
+    # What `absolute` and `deltas` add, part by part; other panes may hold the very same parts.
+    added: list[Mapping[str, int]] = field(default_factory=list)
 
 
 def field_name(measure: str, value: str) -> str:
@@ -211,6 +213,7 @@ class Sums:
             self._add_to(write, named if kept is added else _named(kept))
 
     def _add_to(self, write: CellWrite, amounts: Mapping[str, int]) -> None:
+        write.added.append(amounts)
         key = write.kind, write.pane
         known = self._known.get(key)
         if known is None:

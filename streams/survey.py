@@ -101,10 +101,10 @@ async def read_survey(model: ReadModel, ranking: Ranking, top_k: int) -> Survey:
     """Reads it. Raises StoreUnavailableError. A window that the settings don't keep is left out."""
     top: dict[str, list[str]] = {}
     try:
-        view, asked = await model.over(RANKING_WINDOW)
+        _, asked = await model.over(RANKING_WINDOW)
         for kind in RANKED_KINDS:
             if kind in model.kinds:
-                tally = await ranking.tally(kind, asked.panes, view.metas)
+                tally = await ranking.tally(kind, asked.panes)
                 top[kind] = tally.named(top_k)
                 # What belongs to no live is told as that, not among the rest of them.
                 if kind in BOUGHT_FROM and any(UNATTRIBUTED in of_values for of_values in tally.gmv.values()):
@@ -137,10 +137,10 @@ async def _largest(
 ) -> list[str]:
     """The largest values of a kind in a window; none if that is not kept."""
     try:
-        view, asked = await model.over(over)
+        _, asked = await model.over(over)
     except WindowError:
         return []
-    return (await ranking.tally(kind, asked.panes, view.metas)).named(top_k)
+    return (await ranking.tally(kind, asked.panes)).named(top_k)
 
 
 def _last_month(moment: Moment) -> tuple[int, int]:
@@ -266,7 +266,7 @@ async def _window(
             scopes.append(ScopeTotals(kind, of, plan.totals(view, kind, of, own), KPIS))
     for kind, values in top.items():
         found = plan.found(view, kind, values)
-        tally = await ranking.tally(kind, plan.range.panes, view.metas)
+        tally = await ranking.tally(kind, plan.range.panes)
         for of, sums in found.items():
             totals = plan.totals(view, kind, of, sums)
             scopes.append(ScopeTotals(kind, of, totals, kpis_of(kind)))

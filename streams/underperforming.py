@@ -60,7 +60,7 @@ async def read_underperforming(model: ReadModel, ranking: Ranking, platform: str
         raise QuestionError("nothing is known yet of taps and orders; ask again in a moment")
     to_ms = as_of_ms - as_of_ms % DAY_MS
     view, asked = await model.over(lambda _moment: (to_ms - DAYS * DAY_MS, to_ms))
-    tally = await ranking.tally(PRODUCT.name, asked.panes, view.metas)
+    tally = await ranking.tally(PRODUCT.name, asked.panes)
     plan = _plan(model, asked, [of for of in tally.most_tapped(PRODUCTS_READ) if of != OTHER])
     view, _ = await model.view(lambda _moment: plan)
     head: dict[str, object] = {

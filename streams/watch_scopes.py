@@ -121,7 +121,7 @@ class WatchedScopes:
     async def _lives(self) -> dict[str, Live]:
         """The lives with most views of late, and what is known of their rooms."""
         view, asked = await self._model.over(RANKING_WINDOW)
-        tally = await self._ranking.tally(LIVE.name, asked.panes, view.metas)
+        tally = await self._ranking.tally(LIVE.name, asked.panes)
         largest = heapq.nsmallest(
             self._model.settings.top_k,
             (live for live in tally.views if live not in NO_NAMES),

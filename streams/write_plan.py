@@ -11,7 +11,7 @@ from msgspec.msgpack import encode
 from streams.errors import REBUILD, PulseError
 from streams.kpi import FigureSet
 from streams.ledger import LedgerWrite
-from streams.marks import CELLS_MARKED_MAX, MARKS_KEPT, pack, values_of
+from streams.marks import CELLS_MARKED_MAX, MARKS_KEPT, Change, amounts_of, pack, untold
 from streams.progress import NEVER_MS, Progress
 from streams.rooms import LIVES_KEPT_DAYS
 from streams.scopes import ROOM
@@ -178,24 +178,24 @@ def _plan_cells(operations: Operations, keys: Keys, cells: Iterable[CellWrite]) 
 
 def _plan_mark(operations: Operations, keys: Keys, write: StateWrite) -> None:
     """Every write leaves one, also of nothing: a number without one could have changed anything."""
-    panes = [*(cell.pane for cell in write.cells), *(pane for _, pane in write.outlived)]
-    changes: dict[str, dict[str, list[str] | None] | None] = dict.fromkeys(map(pane_member, panes))
-    cells = sum(len(cell.absolute) + len(cell.deltas) + len(cell.highest) for cell in write.cells)
-    if cells <= CELLS_MARKED_MAX:
-        changes |= _kinds_changed(write)
-    changes |= dict.fromkeys(map(pane_member, write.expired_panes))
-    operations.add("L", keys("marks"), [as_text(pack(changes)), MARKS_KEPT])
+    changes = _added(write.cells)
+    if sum(len(amounts) for _, _, amounts in changes) > CELLS_MARKED_MAX:
+        told = [untold(Change(panes) for panes, _, _ in changes)]
+    else:
+        told = [Change(panes, kind, amounts_of(kind, amounts)) for panes, kind, amounts in changes]
+    told += (Change([pane_member(pane)], kind) for kind, pane in write.outlived)
+    if write.expired_panes:
+        told.append(Change(list(map(pane_member, write.expired_panes))))
+    operations.add("L", keys("marks"), [as_text(pack(told)), MARKS_KEPT])
 
 
-def _kinds_changed(write: StateWrite) -> dict[str, dict[str, list[str] | None]]:
-    """Of each pane by kind the values that are told."""
-    changes: dict[str, dict[str, list[str] | None]] = {}
-    for cell in write.cells:
-        values = values_of(cell.kind, cell.absolute, cell.deltas, cell.highest)
-        changes.setdefault(pane_member(cell.pane), {})[cell.kind] = values
-    for kind, outlived in write.outlived:
-        changes.setdefault(pane_member(outlived), {})[kind] = None
-    return changes
+def _added(cells: Iterable[CellWrite]) -> list[tuple[list[str], str, Mapping[str, int]]]:
+    """(panes, kind, amounts by cell) of what writes add: one for all panes that were added the same part."""
+    parts: dict[int, tuple[list[str], str, Mapping[str, int]]] = {}
+    for cell in cells:
+        for part in (*cell.added, cell.highest) if cell.highest else cell.added:
+            parts.setdefault(id(part), ([], cell.kind, part))[0].append(pane_member(cell.pane))
+    return list(parts.values())
 
 
 def _amounts(key: str, amounts: Mapping[str, int]) -> list[Arg]:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from schemas.events import INPUT_TOPICS
 from streams.changes import Changes
+from streams.marks import amounts_of
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
 from streams.requests import Reading, Request
@@ -39,6 +40,8 @@ class Shop:
     url: str
     partitions: int = 2
     prefix: str = field(default_factory=lambda: f"t{next(_numbers)}")
+    # A worker that catches up names panes only.
+    tells_amounts: bool = True
 
     def __post_init__(self) -> None:
         self.client = redis.Redis.from_url(self.url)
@@ -51,22 +54,21 @@ class Shop:
     def book(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
         """Adds amounts to the cells of one scope, in the panes of each size; ``gmv_paid__USD`` is
         ``gmv_paid:USD``, ``events__view`` is ``events.view``, ``pay__attempts`` is ``pay.attempts``."""
-        for size, size_ms in SIZES_MS.items():
-            start_ms = time_ms - time_ms % size_ms
-            for name, amount in amounts.items():
-                self.client.hincrby(
-                    f"{self.prefix}:{{{p}}}:cells:{kind}:{size}:{start_ms}",
-                    f"{stored_name(name)}|{value}",
-                    amount,
-                )
-            self._mark(p, f"{size}:{start_ms}", kind, value)
+        cells = {f"{stored_name(name)}|{value}": amount for name, amount in amounts.items()}
+        panes = _panes(time_ms)
+        for pane in panes:
+            for cell, amount in cells.items():
+                self.client.hincrby(f"{self.prefix}:{{{p}}}:cells:{kind}:{pane}", cell, amount)
+        self._mark(p, panes, kind, cells)
 
-    def _mark(self, p: int, pane: str, kind: str, value: str | None) -> None:
-        """As a write does that changes cells of one scope in a pane, or perhaps of any."""
+    def _mark(self, p: int, panes: list[str], kind: str, cells: Mapping[str, int] | None) -> None:
+        """As a write does that adds to cells of a kind, the same in each of the panes, or deletes them."""
         tag = f"{self.prefix}:{{{p}}}"
         seq = self.client.hincrby(f"{tag}:meta", "seq", 1)
-        mark = msgspec.msgpack.encode({pane: {kind: None if value is None else [value]}})
-        self.client.zadd(f"{tag}:panes", {pane: seq})
+        amounts = None if cells is None else amounts_of(kind, cells)
+        told = [panes, kind, amounts] if self.tells_amounts else [panes]
+        mark = msgspec.msgpack.encode([told])
+        self.client.zadd(f"{tag}:panes", dict.fromkeys(panes, seq))
         self.client.lpush(f"{tag}:marks", b"%d %b" % (seq, mark))
 
     def delete(self, kind: str) -> None:
@@ -75,18 +77,19 @@ class Shop:
             head = f"{self.prefix}:{{{p}}}:cells:{kind}:"
             for key in list(self.client.scan_iter(f"{head}*")):
                 self.client.delete(key)
-                self._mark(p, key.decode().removeprefix(head), kind, None)
+                self._mark(p, [key.decode().removeprefix(head)], kind, None)
 
     def highest(self, time_ms: int, kind: str, value: str = "", p: int = 0, **amounts: int) -> None:
         """Raises cells of one scope in the panes of each size; ``max__viewers`` is ``max.viewers``."""
-        for size, size_ms in SIZES_MS.items():
-            key = f"{self.prefix}:{{{p}}}:cells:{kind}:{size}:{time_ms - time_ms % size_ms}"
-            for name, amount in amounts.items():
-                cell = f"{stored_name(name)}|{value}"
+        cells = {f"{stored_name(name)}|{value}": amount for name, amount in amounts.items()}
+        panes = _panes(time_ms)
+        for pane in panes:
+            key = f"{self.prefix}:{{{p}}}:cells:{kind}:{pane}"
+            for cell, amount in cells.items():
                 stored = self.client.hget(key, cell)
                 if stored is None or int(stored) < amount:
                     self.client.hset(key, cell, amount)
-            self._mark(p, f"{size}:{time_ms - time_ms % size_ms}", kind, value)
+        self._mark(p, panes, kind, cells)
 
     def room(self, time_ms: int, live_id: str, cells: Mapping[str, int], p: int = 0) -> None:
         """Adds to a live's own hash of the hour; cells as stored, for example ``orders:USD|m5``."""
@@ -94,7 +97,7 @@ class Shop:
         for cell, amount in cells.items():
             self.client.hincrby(f"{self.prefix}:{{{p}}}:cells:room:{live_id}:1h:{start_ms}", cell, amount)
         self.client.sadd(f"{self.prefix}:{{{p}}}:index:1h:{start_ms}", f"room:{live_id}")
-        self._mark(p, f"1h:{start_ms}", f"room:{live_id}", "m0")
+        self._mark(p, [f"1h:{start_ms}"], f"room:{live_id}", cells)
 
     def users(self, time_ms: int, step: str, kind: str, value: str, *ids: str, p: int = 0) -> None:
         """Adds users to the sketches of one step and scope, in the panes of each size that has them."""
@@ -158,6 +161,11 @@ class Shop:
         """The read service over this shop."""
         changes = Changes(client, self.prefix, lambda: now_ms)
         return build_app(self.model(client, now_ms, **changed), self.settings(**changed), changes)
+
+
+def _panes(time_ms: int) -> list[str]:
+    """The panes around a time, as the index names them."""
+    return [f"{size}:{time_ms - time_ms % size_ms}" for size, size_ms in SIZES_MS.items()]
 
 
 def stored_name(name: str) -> str:

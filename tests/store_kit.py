@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from streams.batch import PlainRecord
 from streams.local.redis import RedisServer
-from streams.marks import pack
+from streams.marks import Change, pack
 from streams.settings import Settings
 from streams.state import PartitionState, Rules, StateWrite
 from streams.store import Applied, AppliedBefore, Client, Guard, Refused, Store, WriteAnswer, connect
@@ -47,7 +47,7 @@ class Shelf:
         await self.client.hincrby(self.key(f"cells:{kind}:{pane}"), cell, amount)
         seq = await self.client.hincrby(self.key("meta"), "seq", 1)
         await self.client.zadd(self.key("panes"), {pane: seq})
-        await self.client.lpush(self.key("marks"), b"%d %b" % (seq, pack({pane: None})))
+        await self.client.lpush(self.key("marks"), b"%d %b" % (seq, pack([Change([pane])])))
 
     async def keys(self) -> list[str]:
         """Every key under the prefix."""

@@ -1,4 +1,4 @@
-"""What is remembered of panes: until a write changes them, or numbers of writes mean nothing any more."""
+"""What is remembered of panes: with what writes added since, as long as numbers of writes mean something."""
 
 from __future__ import annotations
 
@@ -7,39 +7,54 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from streams import pane_memory
-from streams.marks import Place, Standing, Touched
-from streams.pane_memory import HEARD_S, HOT_S, PARTS, TURN_S, Asked, PaneMemory, Subject
+from streams.marks import Change, Standing
+from streams.pane_memory import ADDED_MAX, PARTS, TURN_S, WRITES_HELD, Asked, PaneMemory
+from streams.subjects import Found, Subject
 
 PANE, OTHER = "1m:0", "1m:60000"
-SUBJECT = Subject(Place("live", "L1"), b"subject")
+SUBJECT = Subject("live", ("items|L1", "orders|L1"))
+MANY = Subject("live", ("items|L1", "items|L2"))
 
 
 def _standing(seq: int, takeovers: int = 1) -> Standing:
     return Standing.of({"seq": str(seq), "owner": "w", "takeovers": str(takeovers), "load": "r"})
 
 
-def _learn(memory: PaneMemory, asked: Asked, seq: int, *changed: str, takeovers: int = 1) -> bool:
-    """Told of one write that changed all of these panes."""
-    return _hear(memory, asked, seq, dict.fromkeys(changed), takeovers)
+def _hear(
+    memory: PaneMemory, asked: Asked, seq: int, *writes: Sequence[Change], takeovers: int = 1, p: int = 0
+) -> bool:
+    """Told that a partition number stands at `seq`, and what these writes did, the last one first."""
+    return memory.learn(asked, p, _standing(seq, takeovers), writes)
 
 
-def _hear(memory: PaneMemory, asked: Asked, seq: int, touched: Touched, takeovers: int = 1) -> bool:
-    return memory.learn(asked, 0, _standing(seq, takeovers), [touched], asked.at_s)
+def _add(n: int = 1, *panes: str, value: str = "L1", kind: str = "live") -> list[Change]:
+    """A write that adds to `items` of a value."""
+    return [Change(list(panes or (PANE,)), kind, {value: {"items": n}})]
 
 
-def _remembering(at_s: float = 0.0, seq: int = 5) -> PaneMemory:
+def _put(
+    memory: PaneMemory, asked: Asked, seq: int, found: Found, pane: str = PANE, *, subject: Subject = SUBJECT
+) -> None:
+    """A reading that was told `seq` brings what it found."""
+    missed = memory.missed(asked, [_standing(seq)])
+    if missed is not None:
+        memory.put(missed, pane, subject, found)
+
+
+def _remembering(seq: int = 5) -> PaneMemory:
     """A memory of one partition number that was read once: of both panes."""
     memory = PaneMemory()
-    _learn(memory, memory.ask(at_s), seq)
-    asked = memory.ask(at_s)
-    _learn(memory, asked, seq)
+    _hear(memory, memory.ask(0.0), seq)
+    asked = memory.ask(0.0)
+    _hear(memory, asked, seq)
     for pane in (PANE, OTHER):
-        memory.put(asked, at_s, pane, SUBJECT, pane.encode())
+        _put(memory, asked, seq, {0: 10}, pane)
     return memory
 
 
-def _found(memory: PaneMemory) -> list[bytes | None]:
-    return [memory.get(pane, SUBJECT) for pane in (PANE, OTHER)]
+def _items(memory: PaneMemory) -> list[int | None]:
+    found = [memory.get(pane, SUBJECT) for pane in (PANE, OTHER)]
+    return [None if each is None else each[0].get(0) for each in found]
 
 
 @pytest.mark.parametrize(
@@ -63,102 +78,113 @@ def test_numbers_tell_it_all_within_one_load(
     assert Standing.of(before).leads_to(Standing.of(after)) is leads
 
 
-def test_a_pane_is_remembered_until_a_write_changes_it() -> None:
-    """The others stay; what is not asked for by the same name is another subject."""
+def test_what_writes_add_is_added() -> None:
+    """To the panes and values that they name; cells that were absent appear."""
     memory = _remembering()
-    assert _found(memory) == [PANE.encode(), OTHER.encode()]
-    assert memory.get(PANE, SUBJECT._replace(digest=b"another")) is None
     asked = memory.ask(1.0)
     assert asked.since(0) == "5" and asked.since(1) == ""
-    assert _learn(memory, asked, 6, PANE)
-    assert _found(memory) == [None, OTHER.encode()]
+    write = [*_add(2), *_add(5, value="L2"), *_add(7, kind="creator"), *_add(1, "10s:0")]
+    assert _hear(memory, asked, 7, [Change([OTHER], "live", {"L1": {"orders": 3}})], write)
+    assert memory.get(PANE, SUBJECT) == ({0: 12}, ())
+    assert memory.get(OTHER, SUBJECT) == ({0: 10, 1: 3}, ())
+    assert memory.ask(1.0).since(0) == "7"
 
 
-def test_a_pane_that_just_changed_is_not_remembered() -> None:
-    """It will change again; after a while of quiet it is."""
+def test_a_write_is_added_once() -> None:
+    """Two readings may be told of it."""
     memory = _remembering()
-    _learn(memory, memory.ask(1.0), 6, PANE)
-    for at_s, kept in ((1.0, None), (1.0 + HOT_S - 0.1, None), (1.0 + HOT_S + 0.1, b"new")):
-        asked = memory.ask(at_s)
-        _learn(memory, asked, 6)
-        memory.put(asked, at_s, PANE, SUBJECT, b"new")
-        assert _found(memory)[0] == kept
+    first, second = memory.ask(1.0), memory.ask(1.0)
+    assert _hear(memory, first, 6, _add(1))
+    assert _hear(memory, second, 8, _add(100), _add(10), _add(1))
+    assert _items(memory) == [121, 10]
+    # Who was asked first may end last, and has nothing new to tell.
+    assert _hear(memory, first, 7, _add(10), _add(1))
+    assert _items(memory) == [121, 10] and memory.ask(1.0).since(0) == "8"
 
 
-PLACES = [Place(*each) for each in (("live", "L1"), ("live", "L2"), ("live", None), ("all", ""))]
+def test_additions_are_gathered_up_to_a_bound() -> None:
+    """However long nobody asks."""
+    memory = _remembering()
+    for seq in range(6, 6 + 3 * ADDED_MAX):
+        _hear(memory, memory.ask(1.0), seq, _add(1))
+        [entry] = memory._young[PANE]["live"]["L1"].values()
+        assert len(entry.added) < ADDED_MAX
+    assert _items(memory) == [10 + 3 * ADDED_MAX, 10]
+
+
+def test_cells_of_many_values_change_with_each_of_them() -> None:
+    """Other values have no place among them."""
+    memory = _remembering()
+    _put(memory, memory.ask(1.0), 5, {}, subject=MANY)
+    for seq, value in enumerate(("L1", "L2", "L9"), start=6):
+        _hear(memory, memory.ask(1.0), seq, _add(seq, value=value))
+    assert memory.get(PANE, MANY) == ({0: 6, 1: 7}, ())
 
 
 @pytest.mark.parametrize(
-    ("kinds", "kept"),
+    ("change", "kept"),
     [
-        (None, []),
-        ({}, [0, 1, 2, 3]),
-        ({"live": None}, [3]),
-        ({"live": ["L2"]}, [0, 3]),
-        ({"live": ["L9"]}, [0, 1, 3]),
-        ({"live": ["L1"], "all": [""]}, [1]),
-        ({"room:L1": ["m0"]}, [0, 1, 2, 3]),
+        (Change([PANE]), [None, 10]),
+        (Change([PANE, OTHER]), [None, None]),
+        (Change([PANE], "live"), [None, 10]),
+        (Change([PANE], "creator"), [10, 10]),
+        (Change(["10s:0"]), [10, 10]),
     ],
 )
-def test_what_a_write_left_alone_stays_remembered(
-    kinds: Mapping[str, Sequence[str] | None] | None, kept: list[int]
-) -> None:
-    """Of the pane the kinds and values that are not named; what was read of many values with none of them.
-    And what is named is hot: a reading that began before does not bring it back."""
-    memory = PaneMemory()
-    for at_s in (0.0, 0.0, 1.0):
-        asked = memory.ask(at_s)
-        _learn(memory, asked, 5)
-    subjects = [Subject(place, b"all") for place in PLACES]
-    for subject in subjects:
-        memory.put(asked, 1.0, PANE, subject, b"old")
-    assert all(memory.get(PANE, subject) for subject in subjects)
-    _hear(memory, memory.ask(1.1), 6, {PANE: kinds})
-    for _ in range(2):
-        found = [memory.get(PANE, subject) is not None for subject in subjects]
-        assert [at for at, is_kept in enumerate(found) if is_kept] == kept
-        for subject in subjects:
-            memory.put(asked, 1.2, PANE, subject, b"old")
+def test_what_is_not_told_is_forgotten(change: Change, kept: list[int | None]) -> None:
+    """Of the pane the kind that changed, or all of it; and a reading that began before does not bring back
+    what it was then."""
+    memory = _remembering()
+    late = memory.ask(1.0)
+    assert _hear(memory, memory.ask(1.0), 6, [change])
+    assert _items(memory) == kept
+    _put(memory, late, 5, {0: 10})
+    assert _items(memory) == kept
 
 
-def test_whoever_heard_nothing_for_a_moment_is_behind() -> None:
-    """Of any partition number; who knows nothing has nothing to ask for."""
-    memory = PaneMemory()
-    assert not memory.is_behind(9.0)
-    for p in range(2):
-        memory.learn(memory.ask(9.0), p, _standing(5), None, 9.0)
-    assert not memory.is_behind(9.0 + HEARD_S / 2)
-    memory.learn(memory.ask(9.0 + HEARD_S), 0, _standing(6), [], 9.0)
-    assert memory.is_behind(9.0 + 1.5 * HEARD_S)
+def test_what_a_reading_missed_is_added_to_what_it_found() -> None:
+    """Two readings at once: the one that was told less ends last."""
+    memory = _remembering()
+    slow, quick = memory.ask(1.0), memory.ask(1.1)
+    assert _hear(memory, quick, 8, _add(100, "1m:9"), _add(10, "1m:9"), _add(1, "1m:9"))
+    assert _hear(memory, slow, 6, _add(1, "1m:9"))
+    _put(memory, slow, 6, {0: 1}, "1m:9")
+    assert memory.get("1m:9", SUBJECT) == ({0: 111}, ())
+
+
+def test_a_reading_that_missed_too_much_remembers_nothing() -> None:
+    """What the last writes did is held of so many of them."""
+    for writes, kept in ((WRITES_HELD, True), (WRITES_HELD + 1, False)):
+        memory = _remembering()
+        slow = memory.ask(1.0)
+        _hear(memory, memory.ask(1.0), 5 + writes, *(_add(1) for _ in range(writes)))
+        _put(memory, slow, 5, {0: 0}, "1m:9")
+        assert (memory.get("1m:9", SUBJECT) is not None) is kept
+
+
+def test_other_subjects_tell_of_the_same_cells() -> None:
+    """The places that none of them has are named; what is put together is remembered as a whole."""
+    memory = _remembering()
+    _hear(memory, memory.ask(1.0), 6, _add(2))
+    wider = Subject("live", ("gmv|L1", "orders|L1", "items|L1", "views|L1"))
+    assert memory.get(PANE, wider) == ({2: 12}, (0, 3))
+    _put(memory, memory.ask(1.0), 6, {0: 7, 2: 12}, subject=wider)
+    narrow = Subject("live", ("gmv|L1", "items|L1"))
+    for seq, items in ((7, 13), (8, 14)):
+        _hear(memory, memory.ask(1.0), seq, _add(1))
+        assert memory.get(PANE, narrow) == ({0: 7, 1: items}, ())
+    assert memory.get(PANE, Subject("live", ("views|L1", "gmv|L2"))) is None
+    assert memory.get(PANE, Subject("live", ("gmv|L1", "gmv|L2"))) is None
+    assert memory.get(PANE, Subject("creator", ("items|L1",))) is None
+    assert memory.get(PANE, Subject("live", ())) is None
 
 
 def test_who_cannot_be_told_what_changed_forgets_everything() -> None:
     """Marks are kept for half a minute: after a longer pause nothing is known of what was written."""
     memory = _remembering()
-    assert not memory.learn(memory.ask(1.0), 0, _standing(900), None, 1.0)
-    assert _found(memory) == [None, None]
+    assert not memory.learn(memory.ask(1.0), 0, _standing(900), None)
+    assert _items(memory) == [None, None]
     assert memory.ask(1.0).since(0) == ""
-
-
-def test_what_another_reading_heard_meanwhile_is_not_overwritten() -> None:
-    """Two readings at once: the one that was asked first ends last, and has the older value of a pane."""
-    memory = _remembering()
-    slow, quick = memory.ask(1.0), memory.ask(1.1)
-    assert _learn(memory, quick, 7, PANE)
-    assert _learn(memory, slow, 6)
-    memory.put(slow, 1.2, PANE, SUBJECT, b"old")
-    assert _found(memory) == [None, OTHER.encode()]
-    assert memory.ask(1.3).since(0) == "7"
-
-
-def test_a_reading_that_took_long_remembers_nothing() -> None:
-    """By then a change may have been heard of, and no longer be hot."""
-    memory = PaneMemory()
-    _learn(memory, memory.ask(1.0), 5)
-    asked = memory.ask(1.0)
-    _learn(memory, asked, 5)
-    memory.put(asked, 1.0 + HOT_S, PANE, SUBJECT, b"old")
-    assert _found(memory) == [None, None]
 
 
 @pytest.mark.parametrize(("seq", "takeovers"), [(4, 1), (5, 2), (9, 2)])
@@ -166,12 +192,12 @@ def test_after_a_rollback_or_a_take_over_nothing_is_remembered(seq: int, takeove
     """Redis lost writes, or another memory writes: the same numbers may stand for other changes."""
     memory = _remembering()
     asked, late = memory.ask(1.0), memory.ask(1.0)
-    assert not _learn(memory, asked, seq, takeovers=takeovers)
-    assert _found(memory) == [None, None]
+    assert not _hear(memory, asked, seq, takeovers=takeovers)
+    assert _items(memory) == [None, None]
     # A reading from before has an answer from before: true for itself, and no base for later ones.
-    assert _learn(memory, late, 6)
-    memory.put(late, 1.1, PANE, SUBJECT, b"lost")
-    assert _found(memory) == [None, None]
+    assert _hear(memory, late, 6, _add())
+    _put(memory, late, 6, {0: 11})
+    assert _items(memory) == [None, None]
     assert memory.ask(1.2).since(0) == ""
 
 
@@ -180,21 +206,21 @@ def test_who_knew_nothing_is_vouched_for_nothing() -> None:
     be older than what the other one knows."""
     memory = PaneMemory()
     first, second = memory.ask(0.0), memory.ask(0.0)
-    assert not _learn(memory, first, 5)
-    assert not _learn(memory, second, 4)
-    for asked in (first, second):
-        memory.put(asked, 0.1, PANE, SUBJECT, b"old")
-    assert _found(memory) == [None, None]
+    assert not _hear(memory, first, 5)
+    assert not _hear(memory, second, 4)
+    for asked, seq in ((first, 5), (second, 4)):
+        _put(memory, asked, seq, {0: 1})
+    assert _items(memory) == [None, None]
     assert memory.ask(0.1).since(0) == "5"
 
 
 def test_what_nobody_asks_for_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a turn or two; what is asked for stays."""
+    """After a turn or two; what is asked for stays, and follows the writes all the while."""
     monkeypatch.setattr(pane_memory, "PARTS", 10**18)  # Nothing of it is read again.
     memory = _remembering()
     for turn in range(1, 4):
-        memory.ask(turn * TURN_S)
-        assert memory.get(PANE, SUBJECT) == PANE.encode()
+        _hear(memory, memory.ask(turn * TURN_S), 5 + turn, _add(1, PANE, OTHER))
+        assert memory.get(PANE, SUBJECT) == ({0: 10 + turn}, ())
     assert memory.get(OTHER, SUBJECT) is None
 
 
@@ -204,7 +230,7 @@ def test_everything_is_read_again_now_and_then() -> None:
     kept = []
     for turn in range(1, PARTS + 1):
         memory.ask(turn * TURN_S)
-        kept.append(sum(found is not None for found in _found(memory)))
+        kept.append(sum(found is not None for found in _items(memory)))
     assert kept == sorted(kept, reverse=True) and kept[-1] == 0
     # Not all at once: that would be a burst.
     assert len({(hash(f"1m:{minute}") % PARTS) for minute in range(200)}) == PARTS
@@ -217,8 +243,8 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     memory = _remembering()
     for number in range(100):
         asked = memory.ask(1.0)
-        _learn(memory, asked, 5)
-        memory.put(asked, 1.0, f"10s:{number}", SUBJECT, b"x")
-        assert memory.get(PANE, SUBJECT) == PANE.encode()
+        _hear(memory, asked, 5)
+        _put(memory, asked, 5, {0: 1}, f"10s:{number}")
+        assert memory.get(PANE, SUBJECT) == ({0: 10}, ())
     kept = [number for number in range(100) if memory.get(f"10s:{number}", SUBJECT) is not None]
     assert kept == list(range(kept[0], 100)) and len(kept) <= 20

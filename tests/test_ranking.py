@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import ranking
+from streams.marks import Change, Standing
 from streams.ranking import VALUES_A_PANE, Ranking, Tally, remaining
-from streams.requests import Meta
 from streams.window import Pane, pane_sizes
 
 
@@ -107,26 +107,64 @@ def test_what_is_left_is_never_negative() -> None:
     }
 
 
-class _EmptyStore:
-    """Every pane was written, and holds nothing of the kind."""
+class _Store:
+    """One partition number, whose panes hold the same cells; `happens` at each step of a walk."""
 
-    async def marks(self, _p: int, panes: Sequence[Pane]) -> list[float | None]:
-        """All the same."""
-        return [1.0] * len(panes)
+    partitions = 1
+
+    def __init__(self, cells: Mapping[str, int] | None = None) -> None:
+        self.cells = dict(cells or {})
+        self.writes: list[list[Change]] = []
+        self.happens: Callable[[], Awaitable[None]] | None = None
+
+    async def changes(
+        self, _p: int, since: Standing | None
+    ) -> tuple[Standing, list[Sequence[Change]] | None]:
+        """What was written."""
+        seq = len(self.writes)
+        return Standing(seq, ()), None if since is None else list(reversed(self.writes[since.seq :]))
 
     async def walk(self, _p: int, _kind: str, _pane: Pane) -> AsyncIterator[tuple[str, int]]:
-        """No cell."""
-        none: dict[str, int] = {}
-        for cell in none.items():
+        """All cells as they are at the beginning."""
+        for cell in list(self.cells.items()):
             yield cell
+        if self.happens is not None:
+            happens, self.happens = self.happens, None
+            await happens()
 
 
 def test_panes_without_values_are_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """A day of asking is many panes; what is remembered of them has an end even where each is empty."""
     monkeypatch.setattr(ranking, "PANES_REMEMBERED", 6)
     size = pane_sizes(1, 1, 1, 1)[0]
-    tallies = Ranking(_EmptyStore())  # type: ignore[arg-type]
+    tallies = Ranking(_Store())  # type: ignore[arg-type]
     for asked in range(10):
         panes = [Pane(size, (asked + at) * size.size_ms) for at in range(5)]
-        asyncio.run(tallies.tally("live", panes, [Meta()]))
-    assert [pane.start_ms // size.size_ms for _, _, pane in tallies._known] == list(range(8, 14))
+        asyncio.run(tallies.tally("live", panes))
+    starts = [int(pane.partition(":")[2]) for _, _, pane in tallies._known]
+    assert [start_ms // size.size_ms for start_ms in starts] == list(range(8, 14))
+
+
+@pytest.mark.parametrize("asks_again", [False, True])
+@pytest.mark.parametrize("kind", ["live", None])
+def test_what_changes_during_a_walk_is_walked_again(asks_again: bool, kind: str | None) -> None:
+    """Also if another question hears of the change before the walk ends, and walks for itself."""
+    pane = Pane(pane_sizes(1, 1, 1, 1)[0], 0)
+    store = _Store({"items|L1": 1})
+    tallies = Ranking(store)  # type: ignore[arg-type]
+
+    async def items() -> int:
+        return (await tallies.tally("live", [pane])).totals["items"]
+
+    async def happens() -> None:
+        store.cells["items|L1"] = 2
+        store.writes.append([Change(["10s:0"], kind, None if kind is None else {"L1": {"items": 1}})])
+        if asks_again:
+            assert await items() == 2
+
+    async def play() -> list[int]:
+        store.happens = happens
+        return [await items(), await items(), await items()]
+
+    assert asyncio.run(play()) == [1, 2, 2]
+    assert len(tallies._known) == 1 and not tallies._walking

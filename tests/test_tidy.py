@@ -46,7 +46,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "read": tuple(
         f"streams.{name}"
         for name in (
-            "requests pane_memory answer answer_body trust read_call read_store reading users_range "
+            "requests answer subjects pane_memory answer_body trust read_call read_store reading users_range "
             "finals statements aged virality sheet since stock details read_model series gathered "
             "shared_reading comparison past_lives room_facts room_view ranking survey samples room_gauges "
             "changes reason_view reason_gauges uplift guardrails stops redirection days returns_table "

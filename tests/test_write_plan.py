@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from msgspec import Raw
@@ -14,12 +16,12 @@ from streams.errors import PulseError
 from streams.kpi import FigureSet, Level, ScopeKind
 from streams.kpis import FIGURE_SETS
 from streams.ledger import LedgerWrite, WaitingRefund
-from streams.marks import CELLS_MARKED_MAX, CELLS_TOLD_MAX, MARKS_KEPT
+from streams.marks import CELLS_MARKED_MAX, MARKS_KEPT
 from streams.progress import NEVER_MS, Progress
 from streams.scopes import ROOM, room_kind
 from streams.settings import Settings
 from streams.state import StateWrite
-from streams.sums import CellWrite
+from streams.sums import CellWrite, Sums
 from streams.users import SketchWrite
 from streams.window import Pane
 from streams.worker import rules_of
@@ -79,7 +81,7 @@ def _read(operations: Operations) -> Iterator[tuple[object, str, list[str | byte
     return (each for each in _all_of(operations) if each[0] != "L")
 
 
-def _mark(write: StateWrite) -> object:
+def _mark(write: StateWrite) -> Any:
     """What the mark of the write tells; every write has one."""
     [(_, key, (mark, most))] = [each for each in _all_of(plan(KEYS, FIGURES, write)) if each[0] == "L"]
     assert key == "sp:{3}:marks" and most == MARKS_KEPT and isinstance(mark, bytes)
@@ -100,24 +102,52 @@ def test_an_empty_write_leaves_its_mark_alone() -> None:
     """Watermarks and offsets move without any cell: the first key is always the meta hash."""
     operations = plan(KEYS, FIGURES, _write())
     assert list(operations.keys) == ["sp:{3}:meta", "sp:{3}:marks"] and list(_read(operations)) == []
-    assert _mark(_write()) == {}
+    assert _mark(_write()) == []
 
 
-def test_a_mark_tells_all_that_changed() -> None:
-    """Of each pane and kind the values, however cells are written; what is deleted changed as a whole."""
+def test_a_mark_tells_what_is_added() -> None:
+    """Not what comes out; a part that several panes were given once for all of them. What is deleted is told
+    as such."""
+    part, other = {"items|L": 1, "orders|L": 2}, {"items|M": 3}
     cells = [
-        CellWrite("all", PANE, {"items|": 1}, {"orders|": 1}),
-        CellWrite("live", PANE, {"items|L": 1, "orders|L": 1}, {"items|M": 1}, {"max.viewers|N": 1}),
-        CellWrite("live", HOUR_PANE, {f"items|L{number}": 1 for number in range(CELLS_TOLD_MAX + 1)}, {}),
+        CellWrite("live", PANE, {"items|L": 71}, {"orders|L": 2}, {"max.viewers|N": 9}, [part]),
+        CellWrite("live", HOUR_PANE, {"items|L": 81, "orders|L": 82}, {"items|M": 3}, {}, [part, other]),
     ]
-    gone = Pane(MINUTE_PANES, 0)
-    assert _mark(_write(cells=cells, outlived=[("all", HOUR_PANE)], expired_panes=[gone])) == {
-        "1m:60000": {"all": None, "live": ["L", "M", "N"]},
-        "1h:0": {"live": None, "all": None},
-        "1m:0": None,
-    }
-    many = CellWrite("all", PANE, {f"items|{number}": 1 for number in range(CELLS_MARKED_MAX)}, {})
-    assert _mark(_write(cells=[many, cells[1]])) == {"1m:60000": None}
+    gone = [Pane(MINUTE_PANES, 0), Pane(MINUTE_PANES, 60_000)]
+    assert _mark(_write(cells=cells, outlived=[("all", HOUR_PANE)], expired_panes=gone)) == [
+        [["1m:60000", "1h:0"], "live", {"L": {"items": 1, "orders": 2}}],
+        [["1m:60000"], "live", {"N": {"max.viewers": 9}}],
+        [["1h:0"], "live", {"M": {"items": 3}}],
+        [["1h:0"], "all", None],
+        [["1m:0", "1m:60000"], None, None],
+    ]
+
+
+def test_the_mark_of_many_cells_names_panes() -> None:
+    """Who catches up has no time to spare."""
+    for cells, is_told in ((CELLS_MARKED_MAX, True), (CELLS_MARKED_MAX + 1, False)):
+        part = {f"items|{number}": 1 for number in range(cells)}
+        writes = [CellWrite("all", pane, part, added=[part]) for pane in (PANE, HOUR_PANE)]
+        [[panes, kind, _]] = _mark(_write(cells=writes, outlived=[]))
+        assert (panes, kind) == (["1m:60000", "1h:0"], "all" if is_told else None)
+
+
+def test_sums_tell_what_they_add() -> None:
+    """However a cell is written, the mark of the write tells by how much each pane's cells are raised."""
+    sums = Sums(RULES.figures, RULES.sizes)
+    sums.load_stored([PANE])
+    told: list[Counter[str]] = []
+    for amounts in ({60_000: 5, 61_000: 6, 75_000: 7}, {61_000: 2, 62_000: -3}):
+        for time_ms, amount in amounts.items():
+            sums.add("live", time_ms, "items", "L", amount)
+            sums.raise_to("live", time_ms, "max.viewers", "L", time_ms)
+        cells, _ = sums.take(75_000)
+        told.append(Counter())
+        for panes, _, amounts_of in _mark(_write(cells=cells)):
+            told[-1].update(dict.fromkeys(panes, amounts_of["L"].get("items", 0)))
+    held = {pane_member(pane) for pane in sums.stored}
+    assert told[0] == {pane: 7 if pane == "10s:70000" else 11 if pane == "10s:60000" else 18 for pane in held}
+    assert told[1] == dict.fromkeys(held - {"10s:70000"}, -1)
 
 
 def test_cells_are_decimal_strings() -> None:
@@ -162,12 +192,13 @@ def test_a_cell_beyond_64_bits_is_never_written(amount: int) -> None:
     """The largest amounts pass; one beyond them is an error that names the cell, however it is written."""
     beyond = amount + (1 if amount > 0 else -1)
     for keeping in ("absolute", "deltas", "highest"):
-        fits = CellWrite("live", PANE, **{keeping: {"a|L": amount}})
+        fits, too_large = CellWrite("live", PANE), CellWrite("live", PANE)
+        getattr(fits, keeping)["a|L"] = amount
+        getattr(too_large, keeping)["a|L"] = beyond
         written, *_ = _read(plan(KEYS, FIGURES, _write(cells=[fits])))
         assert written[2] == ["a|L", str(amount)]
-        too_large = _write(cells=[CellWrite("live", PANE, **{keeping: {"a|L": beyond}})])
         with pytest.raises(PulseError, match=rf"\(a\|L of .*cells:live:1m:60000: {beyond}\)") as raised:
-            plan(KEYS, FIGURES, too_large)
+            plan(KEYS, FIGURES, _write(cells=[too_large]))
         assert "\n" not in str(raised.value)
 
 

@@ -81,7 +81,7 @@ async def get_scopes(request: web.Request) -> web.Response:
     if window not in SCOPES_WINDOWS:
         raise QuestionError(f"window is one of {' '.join(SCOPES_WINDOWS)} here")
     view, asked = await model.over(window)
-    tally = await request.app[RANKING].tally(kind, asked.panes, view.metas)
+    tally = await request.app[RANKING].tally(kind, asked.panes)
     values = _largest(kind, tally, model.kinds)
     products = await _products(model, kind, values)
     currencies = view.moment.currencies if kind in GMV_PAID.kinds else ()
