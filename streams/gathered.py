@@ -1,8 +1,8 @@
 """Questions that come one by one, asked together: those that wait share the next reading.
 
-It stands between many askers (pages, streams) and what reads the store. One reading is on its way at a
-time; whoever asks meanwhile has a place in the next one. So the more ask, the less each of them costs, and
-many take no more places at Redis than one, which leaves room for those who ask seldom.
+It stands between many askers (pages, streams) and what reads the store. One or two readings are on their way
+at a time; whoever asks meanwhile has a place in the next one. So the more ask, the less each of them costs,
+and many take no more places at Redis than one, which leaves room for those who ask seldom.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class Pause:
 
 
 class Gathered(Generic[Q, A]):
-    """Answers single questions from shared readings: at most ``at_once`` of them, equal ones once. Each
-    reading begins when `pause` is over.
+    """Answers single questions from shared readings: at most ``at_once`` of them, equal ones once. At most
+    `readings` are on their way; each begins when `pause` is over.
 
     ``answer_all`` gives an answer for each question, in their order; what it returns as an exception fails
     one question, what it raises fails all that were asked together.
@@ -61,19 +61,24 @@ class Gathered(Generic[Q, A]):
         answer_all: Callable[[list[Q]], Awaitable[Sequence[A | Exception]]],
         at_once: int,
         pause: Pause | None = None,
+        *,
+        readings: int = 1,
     ) -> None:
         self._answer_all = answer_all
         self._at_once = at_once
+        self._readings_max = readings
         self._pause = pause or Pause()
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
-        self._reading: asyncio.Task[None] | None = None
+        self._readings: set[asyncio.Task[None]] = set()
 
     async def ask(self, question: Q) -> A:
         """The answer, shared with others and not to be changed. Raises what ``answer_all`` gives for it."""
         future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
         self._waiting.append((question, future))
-        if self._reading is None or self._reading.done():
-            self._reading = asyncio.create_task(self._read(), name="gathered questions")
+        # Not by a callback, which comes later than the end: who asked in between would wait for good.
+        self._readings = {reading for reading in self._readings if not reading.done()}
+        if len(self._readings) < self._readings_max:
+            self._readings.add(asyncio.create_task(self._read(), name="gathered questions"))
         return await future
 
     async def _read(self) -> None:
@@ -82,6 +87,8 @@ class Gathered(Generic[Q, A]):
             asked, self._waiting = self._waiting[: self._at_once], self._waiting[self._at_once :]
             wanted = [(question, future) for question, future in asked if not future.cancelled()]
             questions = list(dict.fromkeys(question for question, _ in wanted))
+            if not questions:  # Another reading took them, or nobody waits any more.
+                continue
             answers: dict[Q, A | Exception]
             try:
                 answers = dict(zip(questions, await self._answer_all(questions), strict=True))

@@ -12,6 +12,8 @@ from streams.requests import Request
 
 # Redis is held for about a millisecond a plan of a room and partition number: no writer shall wait for long.
 PLANS_A_READING = 8
+# While the answers of one are put together, Redis is asked for the other.
+READINGS_AT_ONCE = 2
 
 P = TypeVar("P", bound=Plan)
 _PlanAt: TypeAlias = Callable[[Moment], Plan]
@@ -23,7 +25,9 @@ class SharedReadings:
 
     def __init__(self, reader: Reader, pause: Pause | None = None) -> None:
         self._reader = reader
-        self._gathered: Gathered[_PlanAt, _Found] = Gathered(self._views, PLANS_A_READING, pause)
+        self._gathered: Gathered[_PlanAt, _Found] = Gathered(
+            self._views, PLANS_A_READING, pause, readings=READINGS_AT_ONCE
+        )
 
     async def view(self, plan_at: Callable[[Moment], P]) -> tuple[View, P]:
         """One reading, shared with whoever asks at the same time. Raises what `Reader.view` raises."""

@@ -16,7 +16,7 @@ from hashlib import blake2b
 
 import orjson
 
-from streams.shared_reading import PLANS_A_READING
+from streams.shared_reading import PLANS_A_READING, READINGS_AT_ONCE
 from streams.web.faults import ANSWER_TIMEOUT_S, UNEXPECTED, TooManyStreamsError, explain
 
 # At most one question asked and one message passed on in this time.
@@ -28,8 +28,8 @@ KEPT_FOR_OPERATOR = 100
 # A link may be passed on: what all hosts of one live have together.
 CLIENTS_OF_LIVE_MAX = 50
 QUESTIONS_OF_LIVE_MAX = 20
-# As many as share a reading: more would only wait for the next one, and those who ask once behind them.
-LIVES_AT_ONCE = PLANS_A_READING
+# As many as share the readings: more would only wait for the next one, and those who ask once behind them.
+LIVES_AT_ONCE = PLANS_A_READING * READINGS_AT_ONCE
 # Questions share what was found out about changes, if it is no older than this.
 MARK_AGE_S = 0.2
 # So late a message may be taken without the one after it having to wait.
