@@ -26,7 +26,7 @@ local SKETCH_HEADER, DENSE, SPARSE, DENSE_LENGTH = 16, 0, 1, 12304
 -- What each operation does, and the type its key must have.
 local TYPE_OF = {
   H = 'hash',   -- HSET field value ...
-  I = 'hash',   -- HINCRBY field amount ..., answers the new values
+  I = 'hash',   -- field amount ...: adds to fields, answers the new values
   M = 'hash',   -- field amount ...: raises fields to this where they are lower or absent
   D = 'hash',   -- HDEL field ...
   A = 'string', -- APPEND bytes
@@ -114,10 +114,18 @@ local function check_type(key, wanted)
   end
 end
 
+-- By the place of an operation's first field: what its fields hold, false for one that is absent. Read once,
+-- since every call of Redis costs more than what it does.
+local STORED = {}
+
 local function check_amounts(key, from, to, are_added)
+  local fields = {}
   for i = from, to, 2 do
-    local field, amount = ARGV[i], ARGV[i + 1]
-    local value = redis.call('HGET', key, field) or '0'
+    fields[#fields + 1] = ARGV[i]
+  end
+  STORED[from] = redis.call('HMGET', key, unpack(fields))
+  for n, field in ipairs(fields) do
+    local value, amount = STORED[from][n] or '0', ARGV[from + 2 * n - 1]
     if not is_amount(value) or not is_amount(amount) then
       return 'field ' .. field .. ' of ' .. key .. ' is no amount'
     elseif are_added and not is_sum_amount(value, amount) then
@@ -204,12 +212,25 @@ end
 local seq = redis.call('HINCRBY', META, 'seq', 1)
 local increments, left, swept = {}, {}, {}
 
--- A number from Redis arrives as a double; beyond 2^53 only the stored text is exact.
-local function exact(number, key, field)
-  if number > -9007199254740992 and number < 9007199254740992 then
-    return string.format('%.0f', number)
+-- What was stored, and is no longer than 15 characters, is far below 2^53: a double is exact. Beyond that
+-- Redis adds, whose own answer would arrive as a double.
+local function add(key, from, to)
+  local pairs_of = {}
+  for i = from, to, 2 do
+    local value, amount = STORED[from][(i - from) / 2 + 1] or '0', ARGV[i + 1]
+    if #value <= 15 and #amount <= 15 then
+      value = string.format('%.0f', tonumber(value) + tonumber(amount))
+      pairs_of[#pairs_of + 1] = ARGV[i]
+      pairs_of[#pairs_of + 1] = value
+    else
+      redis.call('HINCRBY', key, ARGV[i], amount)
+      value = redis.call('HGET', key, ARGV[i])
+    end
+    increments[#increments + 1] = value
   end
-  return redis.call('HGET', key, field)
+  if #pairs_of > 0 then
+    redis.call('HSET', key, unpack(pairs_of))
+  end
 end
 
 local function day_of(time_ms)
@@ -229,7 +250,7 @@ end
 
 local function raise(key, from, to)
   for i = from, to, 2 do
-    local before = redis.call('HGET', key, ARGV[i])
+    local before = STORED[from][(i - from) / 2 + 1]
     if not before or is_less(before, ARGV[i + 1]) then
       redis.call('HSET', key, ARGV[i], ARGV[i + 1])
     end
@@ -265,11 +286,7 @@ end
 
 local RUN = {
   H = function(key, from, to) redis.call('HSET', key, unpack(ARGV, from, to)) end,
-  I = function(key, from, to)
-    for i = from, to, 2 do
-      increments[#increments + 1] = exact(redis.call('HINCRBY', key, ARGV[i], ARGV[i + 1]), key, ARGV[i])
-    end
-  end,
+  I = add,
   M = raise,
   D = function(key, from, to) redis.call('HDEL', key, unpack(ARGV, from, to)) end,
   A = function(key, from) redis.call('APPEND', key, ARGV[from]) end,

@@ -84,8 +84,8 @@ BUGS: tuple[Bug, ...] = (
         "answers_as_doubles",
         "What the script answers of increments goes through a Lua number: wrong above 2^53.",
         LUA,
-        "  return redis.call('HGET', key, field)\nend\n\nlocal function day_of",
-        "  return string.format('%.0f', number)\nend\n\nlocal function day_of",
+        "    if #value <= 15 and #amount <= 15 then\n",
+        "    if true then\n",
         WRITES,
     ),
     bug(
