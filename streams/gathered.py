@@ -2,7 +2,7 @@
 
 It stands between many askers (pages, streams) and what reads the store. One or two readings are on their way
 at a time; whoever asks meanwhile has a place in the next one. So the more ask, the less each of them costs,
-and many take no more places at Redis than one, which leaves room for those who ask seldom.
+and many take no more places at Redis than two, which leaves room for those who ask seldom.
 """
 
 from __future__ import annotations

@@ -95,27 +95,21 @@ class ReadStore:
         ]
 
     def _told(self, p: int, asked: Asked, answer: Sequence[Any]) -> _Told:
-        meta = Meta(dict(_pairs(answer[0])))
-        found, before = Standing.of(meta.fields), asked.standings.get(p)
-        changed = None if before is None else told_since(before.seq, answer[1], found.seq)
-        goes_on = self._memory.learn(asked, p, found, changed)
-        return _Told(meta, found, changed if goes_on else None)
+        told = _Told.of(answer, asked.standings.get(p))
+        self._memory.learn(asked, p, told.standing, told.changed)
+        return told
 
     async def meta(self, p: int) -> Meta:
         """The meta of one partition number."""
-        plan = ReadingPlan((), self.partitions, self._memory, remembers=False)
         asked = self._memory.ask(time.monotonic())
-        [answer] = await self._ask(p, asked.since(p), plan.calls)
+        [answer] = await self._ask(p, asked.since(p), [Call()])
         return self._told(p, asked, answer).meta
 
     async def changes(self, p: int, since: Standing | None) -> tuple[Standing, list[Sequence[Change]] | None]:
         """Where a partition number stands, and what writes did since it stood there; None if not known."""
-        plan = ReadingPlan((), self.partitions, self._memory, remembers=False)
-        [answer] = await self._ask(p, "" if since is None else str(since.seq), plan.calls)
-        standing = Standing.of(dict(_pairs(answer[0])))
-        if since is None or not since.leads_to(standing):
-            return standing, None
-        return standing, told_since(since.seq, answer[1], standing.seq)
+        [answer] = await self._ask(p, "" if since is None else str(since.seq), [Call()])
+        told = _Told.of(answer, since)
+        return told.standing, told.changed
 
     async def last_changes(self, p: int, panes: Sequence[Pane]) -> list[float | None]:
         """Per pane a number that differs after each change of it; None where the pane holds nothing."""
@@ -158,7 +152,16 @@ class _Told(NamedTuple):
 
     meta: Meta
     standing: Standing
-    changed: Sequence[Sequence[Change]] | None
+    changed: list[Sequence[Change]] | None
+
+    @classmethod
+    def of(cls, answer: Sequence[Any], before: Standing | None) -> _Told:
+        """By the script's answer to who knew that it stood at `before`; None: who knew nothing."""
+        meta = Meta(dict(_pairs(answer[0])))
+        standing = Standing.of(meta.fields)
+        if before is None or not before.leads_to(standing):
+            return cls(meta, standing, None)
+        return cls(meta, standing, told_since(before.seq, answer[1], standing.seq))
 
 
 def _not_kept(_pane: str, _subject: Subject, _found: Found) -> None:

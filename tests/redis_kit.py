@@ -17,7 +17,6 @@ from aiohttp import web
 
 from schemas.events import INPUT_TOPICS
 from streams.changes import Changes
-from streams.marks import amounts_of
 from streams.read_model import ReadModel
 from streams.read_store import ReadStore
 from streams.requests import Reading, Request
@@ -65,7 +64,7 @@ class Shop:
         """As a write does that adds to cells of a kind, the same in each of the panes, or deletes them."""
         tag = f"{self.prefix}:{{{p}}}"
         seq = self.client.hincrby(f"{tag}:meta", "seq", 1)
-        amounts = None if cells is None else amounts_of(kind, cells)
+        amounts = None if cells is None else _amounts(kind, cells)
         told = [panes, kind, amounts] if self.tells_amounts else [panes]
         mark = msgspec.msgpack.encode([told])
         self.client.zadd(f"{tag}:panes", dict.fromkeys(panes, seq))
@@ -161,6 +160,18 @@ class Shop:
         """The read service over this shop."""
         changes = Changes(client, self.prefix, lambda: now_ms)
         return build_app(self.model(client, now_ms, **changed), self.settings(**changed), changes)
+
+
+def _amounts(kind: str, cells: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """By value and measure; of products of a live by live, then ``measure|product``."""
+    amounts: dict[str, dict[str, int]] = {}
+    for cell, amount in cells.items():
+        measure, _, value = cell.partition("|")
+        length, _, ids = value.partition(":")
+        if kind == "live,product" and length.isdigit():
+            value, measure = ids[: int(length)], f"{measure}|{ids[int(length) :]}"
+        amounts.setdefault(value, {})[measure] = amount
+    return amounts
 
 
 def _panes(time_ms: int) -> list[str]:

@@ -20,11 +20,9 @@ def _standing(seq: int, takeovers: int = 1) -> Standing:
     return Standing.of({"seq": str(seq), "owner": "w", "takeovers": str(takeovers), "load": "r"})
 
 
-def _hear(
-    memory: PaneMemory, asked: Asked, seq: int, *writes: Sequence[Change], takeovers: int = 1, p: int = 0
-) -> bool:
+def _hear(memory: PaneMemory, asked: Asked, seq: int, *writes: Sequence[Change], takeovers: int = 1) -> bool:
     """Told that a partition number stands at `seq`, and what these writes did, the last one first."""
-    return memory.learn(asked, p, _standing(seq, takeovers), writes)
+    return memory.learn(asked, 0, _standing(seq, takeovers), writes)
 
 
 def _add(n: int = 1, *panes: str, value: str = "L1", kind: str = "live") -> list[Change]:
