@@ -11,22 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import aiokafka
 from aiokafka import TopicPartition
-from aiokafka.consumer.fetcher import READ_COMMITTED, FetchError, FetchResult, PartitionRecords
+from aiokafka.consumer.fetcher import FetchError, FetchResult
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import ConsumerStoppedError, CorruptRecordException, IllegalStateError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from schemas.events import INPUT_TOPICS
 from streams.batch import Batch, LogRecord
-from streams.kafka_log import stop
 from streams.log_check import Bounds
+from streams.raw_records import REQUEST_TIMEOUT_MS
 from streams.settings import Settings
 
 # Records handed over per poll, and of these per topic-partition: large enough that a fetch is folded while
@@ -41,43 +41,6 @@ FETCH_WAIT_MS = 100
 # A broker that answered no fetch for so long is not known to have nothing new.
 UNHEARD_MS = 5_000
 HEARTBEATS_PER_SESSION = 3
-# A connection whose other end vanished is told by nothing else: reading stands still for so long.
-REQUEST_TIMEOUT_MS = 10_000
-
-
-class RawPartitionRecords(PartitionRecords):  # type: ignore[misc]
-    """A fetch as lists of raw records, one list per Kafka batch.
-
-    aiokafka hands out record by record, each copied into a dataclass: more than all the rest of the way of
-    an event costs. What it does with aborted transactions, control batches and CRCs is kept.
-    """
-
-    next_fetch_offset: int
-
-    def _unpack_records(self) -> Iterator[list[LogRecord]]:
-        while self._records.has_next():
-            batch = self._records.next_batch()
-            if self._check_crcs and not batch.validate_crc():
-                raise CorruptRecordException(f"Invalid CRC - {self._tp}")
-            if self._is_readable(batch):
-                records = list(batch)
-                if records and records[0].offset < self.next_fetch_offset:
-                    # A seek into a batch brings the whole batch.
-                    records = [record for record in records if record.offset >= self.next_fetch_offset]
-                self.next_fetch_offset = batch.next_offset
-                yield records
-            else:
-                self.next_fetch_offset = batch.next_offset
-
-    def _is_readable(self, batch: Any) -> bool:
-        """False for control batches and what belongs to an aborted transaction."""
-        if self._isolation_level == READ_COMMITTED and batch.producer_id is not None:
-            self._consume_aborted_up_to(batch.base_offset)
-            if batch.is_control_batch and self._contains_abort_marker(batch):
-                self._aborted_producers.discard(batch.producer_id)
-            if batch.is_transactional and batch.producer_id in self._aborted_producers:
-                return False
-        return not batch.is_control_batch
 
 
 class Remembered(dict[Any, Any]):
@@ -131,6 +94,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=settings.session_timeout_ms,
             heartbeat_interval_ms=settings.session_timeout_ms // HEARTBEATS_PER_SESSION,
         )
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Nothing is handed over until the owners have opened what they are assigned next."""
+        self.epochs.clear()
+        await super().on_partitions_revoked(revoked)
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
         """Reads a partition number's topics from `offsets` on; what was fetched before is discarded."""
@@ -368,31 +336,3 @@ def transport_for(
     callbacks = {"Thread": thread, "on_assigned": staticmethod(on_assigned)}
     consumer = type("SettledConsumer", (Consumer,), callbacks)
     return type("SettledTransport", (driver.Transport,), {"Consumer": consumer})
-
-
-async def record_at(settings: Settings, topic: str, partition: int, offset: int) -> LogRecord | None:
-    """Reads one record by a consumer of its own; None if the log holds none at this offset."""
-    consumer = aiokafka.AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        isolation_level="read_committed",
-    )
-    tp = TopicPartition(settings.topic_prefix + topic, partition)
-    try:
-        await consumer.start()
-        consumer.assign([tp])
-        consumer.seek(tp, offset)
-        # With raw records, what comes is one list of records per batch.
-        fetched = await consumer.getmany(tp, timeout_ms=REQUEST_TIMEOUT_MS, max_records=1)
-        found = [record for records in fetched.get(tp, []) for record in records]
-        if not found and await consumer.position(tp) == offset:
-            raise TimeoutError(f"no answer for {tp.topic} within {REQUEST_TIMEOUT_MS} ms")
-        return found[0] if found and found[0].offset == offset else None
-    finally:
-        await stop(consumer)
-
-
-def use_raw_records() -> None:
-    """Makes aiokafka's fetcher hand out raw records in this process."""
-    aiokafka.consumer.fetcher.PartitionRecords = RawPartitionRecords

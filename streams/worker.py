@@ -33,10 +33,11 @@ from streams.kafka_log import partition_counts
 from streams.kpis import FIGURE_SETS
 from streams.log_check import Bounds, CountCheck, LogUnavailableError, check_counts
 from streams.outlet import Outlet
+from streams.raw_records import REQUEST_TIMEOUT_MS, record_at, use_raw_records
 from streams.settings import Settings
 from streams.state import Rules
 from streams.store import Store, StoreUnavailableError, connect
-from streams.transport import REQUEST_TIMEOUT_MS, Consumer, ConsumerThread, record_at, use_raw_records
+from streams.transport import Consumer, ConsumerThread
 from streams.window import DAY_MS, pane_sizes
 from streams.work import Work
 

@@ -25,6 +25,7 @@ from streams.settings import PREFIX, Settings
 from streams.worker import Worker, prepare_process
 
 TICK_S = 0.1
+WORKER = (sys.executable, "-m", "streams", "worker")
 
 
 @click.command()
@@ -57,11 +58,15 @@ def command(processes: int) -> None:
 class Workers:
     """Several workers as children of this process, which only passes signals on and waits."""
 
-    def __init__(self, settings: Settings, count: int) -> None:
+    def __init__(self, settings: Settings, count: int, program: Sequence[str] = WORKER) -> None:
         self._settings = settings
         self._count = count
+        self._program = program
         self._children: list[subprocess.Popen[bytes]] = []
         self._told = False
+        # Told to end, each once: one that has saved everything and is on its way out heeds no signal any
+        # more, so a second one would kill it.
+        self._ending: set[int] = set()
 
     def run(self) -> None:
         """Returns once all have ended after a signal.
@@ -86,15 +91,14 @@ class Workers:
                 f"worker {ended + 1} of {self._count} ended by itself ({_how(codes[ended])}), so the others "
                 "were ended, too; start them again"
             )
-        if any(codes):
+        # One that was told before it heeds signals is killed by them: it had not begun, so all is in order.
+        if any(code not in {0, -signal.SIGTERM} for code in codes):
             raise PulseError("not every worker ended in order; what each of them said stands above")
 
     def _start(self, place: int) -> subprocess.Popen[bytes]:
         name = self._settings.instance_id
         own = {f"{PREFIX}INSTANCE_ID": f"{name}-{place}"} if name else {}
-        return spawn(
-            [sys.executable, "-m", "streams", "worker"], stdout=sys.stderr.fileno(), env=os.environ | own
-        )
+        return spawn(self._program, stdout=sys.stderr.fileno(), env=os.environ | own)
 
     def _tell(self, _number: int, _frame: FrameType | None) -> None:
         self._told = True
@@ -102,7 +106,8 @@ class Workers:
 
     def _end(self) -> None:
         for child in self._children:
-            if child.poll() is None:
+            if child.pid not in self._ending and child.poll() is None:
+                self._ending.add(child.pid)
                 child.terminate()
 
 

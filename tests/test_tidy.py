@@ -42,7 +42,13 @@ GROUPS: dict[str, tuple[str, ...]] = {
         f"streams.{name}" for name in "marks write_plan stored_meta together store generations".split()
     ),
     "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
-    "worker": ("streams.transport", "streams.fleet", "streams.agents", "streams.worker"),
+    "worker": (
+        "streams.raw_records",
+        "streams.transport",
+        "streams.fleet",
+        "streams.agents",
+        "streams.worker",
+    ),
     "read": tuple(
         f"streams.{name}"
         for name in (

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from typing import Any
+from unittest.mock import create_autospec
 
 from aiokafka import TopicPartition
+from aiokafka.consumer.fetcher import FetchError
+from aiokafka.errors import NoOffsetForPartitionError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from schemas.events import INPUT_TOPICS
@@ -80,6 +84,8 @@ class Thread(ConsumerThread):
 
     def __init__(self) -> None:
         self.epochs = {}
+        self.thread_loop = create_autospec(asyncio.AbstractEventLoop, instance=True)
+        self.consumer = create_autospec(driver.Consumer, instance=True)
         self.held = frozenset()
         self._ahead = Counter()
         self._room = asyncio.Event()
@@ -93,6 +99,9 @@ class Thread(ConsumerThread):
 
     def _ensure_consumer(self) -> Any:
         return self.kafka
+
+    def _lose_position(self, tp: TopicPartition, fetched: FetchError) -> None:
+        raise AssertionError(f"{tp} is looked for in the log: {fetched._error!r}")
 
     def drain(self) -> list[Batch]:
         """What one poll hands over."""
@@ -127,6 +136,16 @@ def test_partitions_that_moved_away_take_no_room() -> None:
     thread.own([0], epoch=2)
     assert len(drained(thread)) == ALL_BATCHES_AHEAD_MAX
     assert thread.epochs == {0: 2}
+
+
+def test_nothing_is_handed_over_between_two_assignments() -> None:
+    """A partition has no place until its owner opens it: what Kafka's client says of it means nothing."""
+    thread = Thread()
+    thread.own([0, 1], epoch=1)
+    asyncio.run(thread.on_partitions_revoked({TP(*tp) for tp in thread.kafka.tps}))
+    fetched = thread.kafka._fetcher._records
+    fetched.update((tp, FetchError(error=NoOffsetForPartitionError(tp), backoff=0)) for tp in fetched)
+    assert drained(thread) == []
 
 
 def test_an_opening_that_was_overtaken_opens_nothing() -> None:

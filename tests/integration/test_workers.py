@@ -61,6 +61,52 @@ def test_several_workers_share_the_partition_numbers_and_end_together(pipeline: 
     assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
 
 
+TWO = """
+import sys
+from streams import settings
+from streams.workers import Workers
+Workers(settings.load(), 2, [sys.executable, "-c", sys.argv[1]]).run()
+"""
+# The second has the command end once both are there; neither heeds the signal.
+BEGINS = """
+import os, signal, time
+if os.environ["SHOP_PULSE_INSTANCE_ID"].endswith("-2"):
+    os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(60)
+"""
+# As above, but the second takes longer than a look for its way out, on which it heeds no signal any more.
+LEAVES = """
+import os, signal, time
+def leave(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    time.sleep(1.0)
+    print("left in order", flush=True)
+    os._exit(0)
+if os.environ["SHOP_PULSE_INSTANCE_ID"].endswith("-2"):
+    signal.signal(signal.SIGTERM, leave)
+    os.kill(os.getppid(), signal.SIGTERM)
+time.sleep(60)
+"""
+
+
+def ended(pipeline: Pipeline, program: str) -> str:
+    """What two workers of this program say, which are told to end."""
+    pipeline.settings["SHOP_PULSE_INSTANCE_ID"] = "host"
+    done = pipeline.run_program("-c", TWO, program)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_worker_that_just_begins_may_be_ended(pipeline: Pipeline) -> None:
+    """It heeds no signal yet, and has nothing to save: it ends by SIGTERM, and that is in order."""
+    assert ended(pipeline, BEGINS) == ""
+
+
+def test_a_worker_on_its_way_out_is_not_told_again(pipeline: Pipeline) -> None:
+    """A second SIGTERM would kill it, and what it had to say last would be lost."""
+    assert ended(pipeline, LEAVES) == "left in order\n"
+
+
 def test_where_one_worker_ends_all_end(pipeline: Pipeline) -> None:
     """One line says which one, and how; whoever starts services again starts all of them."""
     child = started(pipeline)
