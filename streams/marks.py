@@ -7,6 +7,7 @@ number Redis was read asks for the marks since, and adds what they tell to what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -20,6 +21,8 @@ MARKS_KEPT = 160
 # all panes around it: who catches up has no time to spare, and nobody reads for long what it counts then.
 MARK_BYTES_MAX = 131_072
 CELLS_MARKED_MAX = 4_000
+# Readings that overtake each other are told of the same writes: each mark is unpacked once for them.
+MARKS_SHARED = 64
 
 
 class Change(msgspec.Struct, array_like=True, frozen=True):
@@ -118,7 +121,12 @@ def told_since(seq: int, entries: Sequence[bytes], later: int) -> list[Sequence[
         if found != b"%d" % number:
             return None
         try:
-            told.append(_CHANGES.decode(mark))
+            told.append(_unpack(mark))
         except msgspec.DecodeError:
             return None
     return told
+
+
+@lru_cache(MARKS_SHARED)
+def _unpack(mark: bytes) -> Sequence[Change]:
+    return _CHANGES.decode(mark)

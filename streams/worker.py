@@ -7,7 +7,6 @@ same worker, told which generation to fill, is the engine of a rebuild.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import secrets
 import signal
@@ -25,6 +24,7 @@ from aiokafka.errors import KafkaError
 from schemas.events import INPUT_TOPICS
 from streams.agents import create_app
 from streams.batch import Batch, LogRecord
+from streams.collector import OF_RECORDS, collect_seldom
 from streams.commission import Settlement
 from streams.errors import PulseError
 from streams.fleet import Fleet
@@ -50,7 +50,6 @@ STOP_S = 10.0
 ANSWER_S = 30.0
 # Kafka's client looks for added partitions every five minutes only: till then moved keys are counted apart.
 COUNTS_EVERY_S = 10.0
-GC_THRESHOLDS = (100_000, 20, 100)
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -312,7 +311,4 @@ def prepare_process(level: int) -> None:
     # What aiokafka says once a second while a broker is away, the worker says once, and what to do.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     use_raw_records()
-    # Batches are thousands of short-lived objects without cycles: with Python's default every 700 of them
-    # have the collector walk the others, which doubles the cost of a record.
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    collect_seldom(OF_RECORDS)

@@ -64,6 +64,13 @@ def test_marks_tell_every_write_between_two_numbers() -> None:
     assert told_since(9, [], 7) == []
 
 
+def test_a_mark_is_unpacked_once_for_readings_that_overlap() -> None:
+    """Each of them is told of it anew; what it tells is large."""
+    [first], [again] = (told_since(0, [b"1 " + bytes(pack(LATE))], 1) or [] for _ in range(2))
+    assert first == LATE
+    assert first is again
+
+
 @pytest.mark.parametrize(
     "entries",
     [

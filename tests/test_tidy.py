@@ -25,7 +25,7 @@ MAX_FUNCTION_LINES = 60
 # Each module's place, in words of the module names; a name with a dot at its end stands for a package.
 GROUPS: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas", "schemas."),
-    "base": ("streams", "streams.errors", "streams.options", "streams.settings"),
+    "base": ("streams", "streams.collector", "streams.errors", "streams.options", "streams.settings"),
     "kpi": ("streams.kpi", "streams.formula", "streams.scopes"),
     "catalogue": ("streams.catalogue", "streams.figures", "streams.figures.", "streams.kpis"),
     "core": tuple(

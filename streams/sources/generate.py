@@ -6,7 +6,6 @@ It stands at the very beginning of the way of an event, in place of a real shop.
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import math
 import signal
@@ -21,6 +20,7 @@ import click
 
 from schemas.events import INPUT_TOPICS
 from streams import settings as settings_module
+from streams.collector import OF_RECORDS, collect_seldom
 from streams.errors import PulseError
 from streams.options import Number
 from streams.settings import Settings
@@ -207,8 +207,7 @@ def command(as_json: bool, **options: Any) -> None:
     """
     settings = settings_module.load()
     run = plan(options, settings)
-    # Millions of short-lived records without cycles: looking for cycles among them only costs time.
-    gc.set_threshold(100_000, 20, 100)
+    collect_seldom(OF_RECORDS)
     if run.length is not None and sys.stderr.isatty():
         with click.progressbar(length=run.length, label="sending", file=sys.stderr) as progress:
             summary = asyncio.run(feed(run, settings, progress))

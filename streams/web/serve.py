@@ -24,6 +24,7 @@ import uvloop
 from aiohttp import web
 
 from streams.changes import Changes
+from streams.collector import OF_ANSWERS, collect_seldom
 from streams.errors import PulseError
 from streams.generations import POLL_S, Generations
 from streams.read_model import ReadModel
@@ -59,6 +60,7 @@ def command() -> None:
     # own are logged in `streams.web.app`.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     allow_open_files()
+    collect_seldom(OF_ANSWERS)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, listening))
 

@@ -28,6 +28,7 @@ from schemas.partitioning import partition_of
 from streams import state as state_module
 from streams import verdict
 from streams.batch import Batch, PlainRecord, chunks
+from streams.collector import OF_RECORDS
 from streams.fold import EventCounter
 from streams.funnel import SessionBook
 from streams.identity import IdWindow
@@ -38,7 +39,7 @@ from streams.settings import Settings
 from streams.state import PartitionState, Rules
 from streams.transport import BATCH_RECORDS_MAX
 from streams.users import UserSketches
-from streams.worker import GC_THRESHOLDS, rules_of
+from streams.worker import rules_of
 from streams.write_plan import Keys, plan
 from tests.bench.data import PRODUCTS, ROOMS, SPAN_MS, Shop
 from tests.bench.machine import described
@@ -204,7 +205,7 @@ def measure(figures: str, events: int, flush_records: int, size: Size = Size()) 
     gc.collect()
     gc.freeze()
     before = gc.get_threshold()
-    gc.set_threshold(*GC_THRESHOLDS)
+    gc.set_threshold(*OF_RECORDS)
     try:
         with clock.watching():
             for batch in records:
