@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TypeAlias
 
 from streams.marks import Change, Standing
@@ -157,7 +158,7 @@ class PaneMemory:
             writes = self._standings[p].seq - standing.seq
             if writes > len(self._writes[p]):
                 return None
-            changes += (change for write in list(self._writes[p])[:writes] for change in write)
+            changes += (change for write in islice(self._writes[p], writes) for change in write)
         return changes
 
     def put(self, missed: Sequence[Change], pane: str, subject: Subject, found: Found) -> None:

@@ -96,8 +96,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         )
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Nothing is handed over until the owners have opened what they are assigned next."""
+        """Nothing is handed over until the owners have opened what they are assigned next.
+
+        Batches on their way are dropped, in Faust's queues or by their epoch: they take no room any more.
+        """
         self.epochs.clear()
+        self._ahead.clear()
         await super().on_partitions_revoked(revoked)
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
@@ -108,7 +112,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         if epoch < self.epochs.get(partition, 0):
             return  # overtaken by a later opening: its batches would be of an epoch that is over
         consumer = self._ensure_consumer()
-        self._forget_lost(consumer)
         try:
             for topic, offset in offsets.items():
                 tp = TopicPartition(self.settings.topic_prefix + topic, partition)
@@ -120,14 +123,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             return
         self.epochs[partition] = epoch
         self._room.set()
-
-    def _forget_lost(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Batches of partitions that moved away were dropped in Faust's queues: they take no room here."""
-        mine = {tp.partition for tp in consumer.assignment()}
-        for tp in [tp for tp in self._ahead if tp.partition not in mine]:
-            del self._ahead[tp]
-        for partition in set(self.epochs) - mine:
-            del self.epochs[partition]
 
     def folded(self, batch: Batch) -> None:
         """A batch is done with: there is room for another one. Called in Faust's loop."""

@@ -68,10 +68,6 @@ class Kafka:
         self.tps = [TopicPartition(f"shop.{topic}", p) for p in partitions for topic in INPUT_TOPICS]
         self._fetcher = Fetcher(self.tps)
 
-    def assignment(self) -> set[TopicPartition]:
-        """All that is assigned."""
-        return set(self.tps)
-
     def seek(self, tp: TopicPartition, offset: int) -> None:
         """Reading goes on from there."""
         self._fetcher.positions[tp]._position = offset
@@ -92,7 +88,8 @@ class Thread(ConsumerThread):
         self._base_of = {f"shop.{topic}": topic for topic in INPUT_TOPICS}
 
     def own(self, partitions: list[int], epoch: int) -> None:
-        """A rebalance ended: the partitions are assigned and opened."""
+        """A rebalance: what was assigned is revoked, the partitions are assigned and opened."""
+        asyncio.run(self.on_partitions_revoked(set()))
         self.kafka = Kafka(partitions)
         for partition in partitions:
             asyncio.run(self._open(partition, dict.fromkeys(INPUT_TOPICS, 0), epoch))
@@ -142,7 +139,7 @@ def test_nothing_is_handed_over_between_two_assignments() -> None:
     """A partition has no place until its owner opens it: what Kafka's client says of it means nothing."""
     thread = Thread()
     thread.own([0, 1], epoch=1)
-    asyncio.run(thread.on_partitions_revoked({TP(*tp) for tp in thread.kafka.tps}))
+    asyncio.run(thread.on_partitions_revoked(set()))
     fetched = thread.kafka._fetcher._records
     fetched.update((tp, FetchError(error=NoOffsetForPartitionError(tp), backoff=0)) for tp in fetched)
     assert drained(thread) == []

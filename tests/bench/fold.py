@@ -28,7 +28,7 @@ from schemas.partitioning import partition_of
 from streams import state as state_module
 from streams import verdict
 from streams.batch import Batch, PlainRecord, chunks
-from streams.collector import OF_RECORDS
+from streams.collector import OF_RECORDS, collect_seldom
 from streams.fold import EventCounter
 from streams.funnel import SessionBook
 from streams.identity import IdWindow
@@ -203,9 +203,8 @@ def measure(figures: str, events: int, flush_records: int, size: Size = Size()) 
     records = batches(events, size)
     clock = Clock()
     gc.collect()
-    gc.freeze()
     before = gc.get_threshold()
-    gc.set_threshold(*OF_RECORDS)
+    collect_seldom(OF_RECORDS)
     try:
         with clock.watching():
             for batch in records:
