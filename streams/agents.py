@@ -61,6 +61,6 @@ def _add_agent(app: faust.App, topic: str, fleet: Callable[[], Fleet]) -> None:
 
     async def hand_over(stream: StreamT[Batch]) -> None:
         async for batch in stream:
-            await fleet().apply(batch)
+            fleet().hand_over(batch)
 
     app.agent(channel, name=f"streams.agents.{topic}", concurrency=1)(hand_over)

@@ -22,7 +22,6 @@ AHEAD_MAX_MS = 10 * 60 * 1000
 LAST_FLUSH_S = 5.0
 
 Hold = Callable[[frozenset[tuple[str, int]]], None]
-Folded = Callable[[Batch], None]
 Hint = Callable[[Mapping[tuple[str, int], int]], Awaitable[None]]
 
 
@@ -30,16 +29,15 @@ class Fleet:
     """The owners of the partition numbers that are assigned to this worker.
 
     `hold(topic partitions)` tells the consumer which of them wait; `hint(next offsets)` tells Kafka, for lag
-    tools, how far Redis is; `folded(batch)` makes room for the next one.
+    tools, how far Redis is.
     """
 
-    def __init__(self, work: Work, watchdog_ms: int, hold: Hold, hint: Hint, folded: Folded) -> None:
+    def __init__(self, work: Work, watchdog_ms: int, hold: Hold, hint: Hint) -> None:
         self.owners: dict[int, Owner] = {}
         self._work = work
         self._watchdog_ms = watchdog_ms
         self._hold = hold
         self._hint = hint
-        self._folded = folded
         self._assigned: tuple[frozenset[int], int] | None = None
         self._rebalances = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,14 +103,15 @@ class Fleet:
             logger.warning("partition %d: %s", partition, why)
             self._spawn(owner.take_over())
 
-    async def apply(self, batch: Batch) -> None:
-        """Hands a batch to its owner; returns when it is folded, so that reading never runs ahead."""
+    def hand_over(self, batch: Batch) -> None:
+        """Puts a batch into its owner's inbox. Nobody waits: what holds one up holds up no other."""
         owner = self.owners.get(batch.partition)
-        try:
-            if owner is not None:
-                await owner.apply(batch)
-        finally:
-            self._folded(batch)
+        if owner is None:
+            self._work.reader.folded(batch)
+            return
+        owner.inbox.append(batch)
+        if not owner.is_folding:
+            self._spawn(owner.work_off())
 
     async def stop(self) -> None:
         """Saves what is in memory, for a few seconds at most, and stops the timers."""
@@ -177,7 +176,7 @@ class Fleet:
 
     def _check_answers(self, owner: Owner) -> None:
         """Clients give up by themselves, sooner: one that does not has lost its own answer, or its task."""
-        for question in owner.questions:
+        for question in owner.asking.questions:
             question.looks += 1
             if question.looks * SUPERVISE_S * 1000 > self._watchdog_ms:
                 self._work.on_fatal(
@@ -189,7 +188,7 @@ class Fleet:
 
     def _check_memory(self, owner: Owner) -> None:
         """An owner without memory is building one: it asks for something, or waits to ask again."""
-        is_at_rest = owner.state is None and not owner.questions and not owner.trouble
+        is_at_rest = owner.state is None and not owner.asking.questions and not owner.asking.trouble
         owner.looks_without_memory = owner.looks_without_memory + 1 if is_at_rest else 0
         if owner.looks_without_memory * SUPERVISE_S * 1000 > self._watchdog_ms:
             self._work.on_fatal(
@@ -200,7 +199,7 @@ class Fleet:
             )
 
     def _check_progress(self, owner: Owner) -> None:
-        waiting = owner.trouble or owner.state is None
+        waiting = owner.asking.trouble or owner.state is None
         reading = [t for t, lag in owner.lags().items() if lag and (t, owner.partition) not in self._held]
         if not reading or waiting:
             # The clock starts when there is something to read.

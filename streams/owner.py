@@ -1,9 +1,9 @@
 """The owner of one partition number: the only task that folds its batches and writes its keys.
 
-It takes batches of all topics from the agents, folds them into memory, and every flush interval saves
-what changed in one guarded write. Memory is a cache of what Redis holds plus what is not saved: whenever
-Redis refuses a write, or a batch does not start where the memory ends, all memory of the partition is
-dropped, loaded again, and its topics are read again from the offsets that Redis holds.
+It works off its inbox, into which the agents put batches of all topics, folds them into memory, and every
+flush interval saves what changed in one guarded write. Memory is a cache of what Redis holds plus what is
+not saved: whenever Redis refuses a write, or a batch does not start where the memory ends, all memory of the
+partition is dropped, loaded again, and its topics are read again from the offsets that Redis holds.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
+from streams.asking import Asking
 from streams.batch import Batch, LogRecord, chunks
 from streams.errors import PulseError
 from streams.ledger import trim
-from streams.log_check import LogUnavailableError, start_offsets
-from streams.outlet import OutletUnavailableError
+from streams.log_check import start_offsets
 from streams.state import Missing, PartitionState, StateWrite
-from streams.store import Applied, AppliedBefore, Guard, Refused, StoreUnavailableError
+from streams.store import Applied, AppliedBefore, Guard, Refused
 from streams.verdict import Refusal
 from streams.watermark import Quiet, watermark_ms
 from streams.window import Pane
@@ -37,7 +37,6 @@ IDLE_WRITE_MS = 1_000
 # too, and while Redis or Kafka is away nothing else would make the folding wait.
 UNSAVED_RECORDS_MAX = 100_000
 REFUSED_BYTES_MAX = 8 * 1024 * 1024
-BACKOFF_S = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 T = TypeVar("T")
 Records = dict[str, dict[str, bytes | None]]
 CellNames = dict[tuple[str, Pane], list[str]]
@@ -50,20 +49,6 @@ def died_of(task: asyncio.Task[None]) -> BaseException | None:
     return asyncio.CancelledError() if task.cancelled() else task.exception()
 
 
-def _gist(trouble: str) -> str:
-    """What is wrong and what to do, without the client's own words: these differ from call to call."""
-    return trouble.partition(" (")[0]
-
-
-class Question:
-    """Something asked of Redis or Kafka that has no answer yet; `looks`: how often the watchdog saw it open.
-
-    Not a time: a process that was stopped for an hour, or whose clock was set, has waited for nobody.
-    """
-
-    looks = 0
-
-
 class Owner:
     """One partition number. `epoch` rises with every take-over: batches read before it are dropped."""
 
@@ -74,10 +59,13 @@ class Owner:
         self.progress_at_ms = work.now_ms()
         # Partition numbers of this worker: its memory is shared by so many.
         self.sharing = 1
-        self.trouble = ""
-        self.questions: set[Question] = set()
+        self.asking = Asking(partition, self.made_progress)
         # How often the watchdog saw no memory, and nobody asking for what it is built from.
         self.looks_without_memory = 0
+        # Batches as they came; the transport bounds how many.
+        self.inbox: deque[Batch] = deque()
+        # One task at a time works them off.
+        self.is_folding = False
         self._work = work
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
@@ -90,7 +78,6 @@ class Owner:
         self._quiet: dict[str, Quiet] = {}
         self._flushing: asyncio.Task[None] | None = None
         self._written_at_ms = 0
-        self._lock = asyncio.Lock()
 
     @property
     def state(self) -> PartitionState | None:
@@ -138,7 +125,7 @@ class Owner:
         self.counters.taken_over()
         self._quiet = {topic: Quiet() for topic in offsets}
         self.made_progress()
-        with self._asked():
+        with self.asking.open_question():
             await self._work.reader.open(self.partition, offsets, epoch)
 
     async def _offsets(self, state: PartitionState, may_begin_late: bool) -> dict[str, int]:
@@ -148,18 +135,31 @@ class Owner:
             self._work.log, self.partition, state.topics, may_begin_late=may_begin_late
         )
 
-    async def apply(self, batch: Batch) -> None:
-        """Folds a batch, unless it was read before the last take-over. Raises nothing: see agents.py."""
-        async with self._lock:
-            try:
-                await self._apply(batch)
-            except PulseError as error:
-                self._fail(error)
-            except Exception as error:
-                where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
-                self._fail(
-                    PulseError(f"records of {where} could not be counted: {error!r}; please report this")
-                )
+    def work_off(self) -> Coroutine[None, None, None]:
+        """Folds what is in the inbox, until it is empty; drops what was read before the last take-over.
+
+        Raises nothing: what cannot be counted ends the worker. `is_folding` from this call on, not from the
+        first step of its task.
+        """
+        self.is_folding = True
+        return self._work_off()
+
+    async def _work_off(self) -> None:
+        try:
+            while self.inbox:
+                batch = self.inbox.popleft()
+                try:
+                    await self._apply(batch)
+                except PulseError as error:
+                    self._fail(error)
+                except Exception as error:
+                    where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
+                    self._fail(
+                        PulseError(f"records of {where} could not be counted: {error!r}; please report this")
+                    )
+                self._work.reader.folded(batch)
+        finally:
+            self.is_folding = False
 
     def _fail(self, error: PulseError) -> None:
         """Ends the worker. Memory that may lack something, or hold it twice, must not be saved at the end."""
@@ -334,33 +334,7 @@ class Owner:
 
     async def _retry(self, ask: Callable[[], Awaitable[T]], epoch: int) -> T | None:
         """Asks until there is an answer; None once the partition was released or taken over anew."""
-        attempt = 0
-        while epoch == self.epoch:
-            try:
-                with self._asked():
-                    answer = await ask()
-            except (StoreUnavailableError, OutletUnavailableError, LogUnavailableError) as error:
-                if _gist(str(error)) != _gist(self.trouble):
-                    logger.error("partition %d waits: %s", self.partition, error)
-                self.trouble = str(error)
-                await asyncio.sleep(BACKOFF_S[min(attempt, len(BACKOFF_S) - 1)])
-                attempt += 1
-                continue
-            if self.trouble:
-                logger.warning("partition %d goes on", self.partition)
-                self.trouble = ""
-                self.made_progress()
-            return answer if epoch == self.epoch else None
-        return None
-
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
-        question = Question()
-        self.questions.add(question)
-        try:
-            yield
-        finally:
-            self.questions.discard(question)
+        return await self.asking.until_answered(ask, lambda: epoch == self.epoch)
 
     def made_progress(self) -> None:
         """The watchdog's clock starts anew."""

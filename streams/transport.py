@@ -33,10 +33,12 @@ from streams.settings import Settings
 # the next one is on its way, small enough that the partitions of a topic take turns.
 POLL_RECORDS_MAX = 10_000
 BATCH_RECORDS_MAX = 2_500
-# Batches handed over and not yet folded, of a topic-partition and in all. Faust's own back-pressure lets a
-# partition starve as long as others keep the queue of their topic filled.
+# Batches handed over and not yet folded: of a topic-partition; of all partition numbers, which share them
+# evenly, but get one each; and in all, of however many numbers. Faust's own back-pressure lets a partition
+# starve as long as others keep the queue of their topic filled.
 BATCHES_AHEAD_MAX = 2
-ALL_BATCHES_AHEAD_MAX = 16
+SHARED_BATCHES_AHEAD_MAX = 16
+ALL_BATCHES_AHEAD_MAX = 64
 FETCH_WAIT_MS = 100
 # A broker that answered no fetch for so long is not known to have nothing new.
 UNHEARD_MS = 5_000
@@ -174,6 +176,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         drained: dict[TP, list[Batch]] = {}
         room = POLL_RECORDS_MAX
         in_all = ALL_BATCHES_AHEAD_MAX - self._ahead.total()
+        share = max(1, SHARED_BATCHES_AHEAD_MAX // max(1, len(self.epochs)))
+        of_number: Counter[int] = Counter()
+        for tp, ahead in self._ahead.items():
+            of_number[tp.partition] += ahead
         for tp in list(fetcher._records):
             if not fetcher._subscriptions.is_assigned(tp):
                 del fetcher._records[tp]
@@ -182,7 +188,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             held = (self._base_of[tp.topic], tp.partition) in self.held
             if epoch is None or held or TP(*tp) not in active or room <= 0:
                 continue
-            if in_all <= 0 or self._ahead[tp] >= BATCHES_AHEAD_MAX:
+            if in_all <= 0 or of_number[tp.partition] >= share or self._ahead[tp] >= BATCHES_AHEAD_MAX:
                 continue
             fetched = fetcher._records[tp]
             if isinstance(fetched, FetchError):
@@ -195,6 +201,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
                 drained[TP(*tp)] = [batch]
                 room -= len(batch.records)
                 self._ahead[tp] += 1
+                of_number[tp.partition] += 1
                 in_all -= 1
         return drained
 

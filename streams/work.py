@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
+from streams.batch import Batch
 from streams.errors import PulseError
 from streams.log_check import CountCheck, Log
 from streams.state import Rules
@@ -26,6 +27,9 @@ class Reader(Protocol):
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
         """Reads the partition's topics from these offsets; batches carry `epoch` from now on."""
+
+    def folded(self, batch: Batch) -> None:
+        """A batch is done with, counted or dropped: there is room for another one."""
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
         """Records between `next_offset` and the last stable offset; None if not known."""

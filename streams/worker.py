@@ -154,7 +154,7 @@ class Worker:
             name=self._name,
         )
         self._store = work.store
-        self._fleet = Fleet(work, settings.watchdog_ms, self._hold, self._hint, self._folded)
+        self._fleet = Fleet(work, settings.watchdog_ms, self._hold, self._hint)
         self._folder = tempfile.TemporaryDirectory(prefix="shop-pulse-faust-")
         self._app = create_app(settings, self._name, Path(self._folder.name), lambda: self._fleet)
 
@@ -257,6 +257,10 @@ class Worker:
         """See `work.Reader`."""
         await self._thread.open(partition, offsets, epoch)
 
+    def folded(self, batch: Batch) -> None:
+        """See `work.Reader`."""
+        self._thread.folded(batch)
+
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
         """See `work.Reader`."""
         return self._thread.lag(topic, partition, next_offset)
@@ -284,9 +288,6 @@ class Worker:
     async def record_at(self, topic: str, partition: int, offset: int) -> LogRecord | None:
         """See `log_check.Log`."""
         return await answered(record_at(self._settings, topic, partition, offset))
-
-    def _folded(self, batch: Batch) -> None:
-        self._thread.folded(batch)
 
     def _hold(self, held: frozenset[tuple[str, int]]) -> None:
         self._thread.held = held

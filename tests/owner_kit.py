@@ -84,12 +84,17 @@ class Consumer:
         self._epoch = 0
         self.positions: dict[str, int] = {}
         self.opened: list[dict[str, int]] = []
+        self.done: list[Batch] = []
 
     async def open(self, partition: int, offsets: Mapping[str, int], epoch: int) -> None:
         """See `work.Reader`."""
         self.positions = dict(offsets)
         self._epoch = epoch
         self.opened.append({topic: offset for topic, offset in offsets.items() if offset})
+
+    def folded(self, batch: Batch) -> None:
+        """See `work.Reader`."""
+        self.done.append(batch)
 
     def lag(self, topic: str, partition: int, next_offset: int) -> int | None:
         """See `work.Reader`."""
@@ -195,7 +200,14 @@ class Station:
 
     async def read(self, topic: str, count: int = 1_000_000) -> None:
         """Hands the owner the next records of a topic."""
-        await self.owner.apply(self.consumer.fetch(topic, count))
+        await self.fold(self.consumer.fetch(topic, count))
+
+    async def fold(self, batch: Batch) -> None:
+        """Hands the owner a batch, and waits until it is done with."""
+        self.owner.inbox.append(batch)
+        if not self.owner.is_folding:
+            await self.owner.work_off()
+        await eventually(lambda: any(each is batch for each in self.consumer.done))
 
     @property
     def is_done(self) -> bool:

@@ -41,7 +41,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "store": tuple(
         f"streams.{name}" for name in "marks write_plan stored_meta together store generations".split()
     ),
-    "owner": ("streams.log_check", "streams.watermark", "streams.outlet", "streams.work", "streams.owner"),
+    "owner": tuple(f"streams.{name}" for name in "log_check watermark outlet work asking owner".split()),
     "worker": (
         "streams.raw_records",
         "streams.transport",

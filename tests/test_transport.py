@@ -16,7 +16,12 @@ from faust.types import TP
 from schemas.events import INPUT_TOPICS
 from streams.batch import Batch, PlainRecord
 from streams.settings import Settings
-from streams.transport import ALL_BATCHES_AHEAD_MAX, BATCHES_AHEAD_MAX, ConsumerThread
+from streams.transport import (
+    ALL_BATCHES_AHEAD_MAX,
+    BATCHES_AHEAD_MAX,
+    SHARED_BATCHES_AHEAD_MAX,
+    ConsumerThread,
+)
 
 BATCH = 2_500
 
@@ -119,19 +124,43 @@ def test_reading_stops_ahead_of_the_fold_and_every_partition_gets_its_turn() -> 
     thread = Thread()
     thread.own([0], epoch=1)
     batches = drained(thread)
-    assert len(batches) == ALL_BATCHES_AHEAD_MAX
+    assert len(batches) == SHARED_BATCHES_AHEAD_MAX
     assert max(Counter(batch.topic for batch in batches).values()) == BATCHES_AHEAD_MAX
     thread._folded(batches[0])
     assert len(drained(thread)) == 1
+
+
+def test_partition_numbers_share_the_room_ahead_evenly() -> None:
+    """One whose batches are not folded takes none of the others' room: they read on."""
+    thread = Thread()
+    thread.own([0, 1, 2, 3], epoch=1)
+    for _ in range(20):
+        batches = drained(thread)
+        for batch in batches:
+            if batch.partition != 2:
+                thread._folded(batch)
+        assert {batch.partition for batch in batches} >= {0, 1, 3}
+    assert (
+        sum(each for tp, each in thread._ahead.items() if tp.partition == 2) == SHARED_BATCHES_AHEAD_MAX // 4
+    )
+
+
+def test_of_many_partition_numbers_each_is_one_batch_ahead() -> None:
+    """As long as they are no more than may be ahead in all, which bounds what a worker's memory holds."""
+    for partitions, ahead in ((40, 40), (100, ALL_BATCHES_AHEAD_MAX)):
+        thread = Thread()
+        thread.own(list(range(partitions)), epoch=1)
+        batches = drained(thread)
+        assert len({batch.partition for batch in batches}) == len(batches) == ahead
 
 
 def test_partitions_that_moved_away_take_no_room() -> None:
     """Batches that a rebalance drops are never folded: what is left to this worker reads on."""
     thread = Thread()
     thread.own([0, 1], epoch=1)
-    assert len(drained(thread)) == ALL_BATCHES_AHEAD_MAX
+    assert len(drained(thread)) == SHARED_BATCHES_AHEAD_MAX
     thread.own([0], epoch=2)
-    assert len(drained(thread)) == ALL_BATCHES_AHEAD_MAX
+    assert len(drained(thread)) == SHARED_BATCHES_AHEAD_MAX
     assert thread.epochs == {0: 2}
 
 

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
+from unittest.mock import patch
 
 import pytest
 
+from schemas.events import INPUT_TOPICS
 from streams import fleet as module
 from streams.fleet import AHEAD_MAX_MS, Fleet
+from streams.log_check import CountCheck
+from streams.owner import Owner
+from streams.store import Store
 from tests.owner_kit import PlainKafka, Station, eventually
 from tests.scenario_kit import MINUTE, NOON, Sent, step, view
 from tests.store_kit import Shelf, on_redis
@@ -32,7 +39,7 @@ async def _watched(station: Station, watchdog_ms: int = WATCHDOG_MS) -> AsyncIte
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "SUPERVISE_S", LOOK_S)
-        fleet = Fleet(station.work, watchdog_ms, held.append, _no_hint, lambda _batch: None)
+        fleet = Fleet(station.work, watchdog_ms, held.append, _no_hint)
         fleet.owners[0] = station.owner
         fleet.start()
         try:
@@ -124,7 +131,7 @@ async def test_a_take_over_that_ends_without_a_word_is_told(shelf: Shelf) -> Non
     """What a client cancels ends the worker, which takes over anew when it is started again; so does a
     partition that is assigned, and that for whatever reason nobody takes over."""
     station = Station(shelf, PlainKafka())
-    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint, lambda _batch: None)
+    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint)
     station.line.trouble = asyncio.CancelledError()
     fleet.on_assigned(frozenset({0}), 1)
     await eventually(partial(bool, station.fatal))
@@ -139,9 +146,53 @@ async def test_a_take_over_that_ends_without_a_word_is_told(shelf: Shelf) -> Non
 async def test_partition_numbers_share_the_memory_of_their_worker(shelf: Shelf) -> None:
     """Who gets more of them remembers less of each, and more again when others take some over."""
     station = Station(shelf, PlainKafka())
-    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint, lambda _batch: None)
+    fleet = Fleet(station.work, WATCHDOG_MS, lambda _held: None, _no_hint)
     fleet.on_assigned(frozenset({0, 1, 2}), 1)
     assert [owner.sharing for owner in fleet.owners.values()] == [3, 3, 3]
     fleet.on_assigned(frozenset({1}), 2)
     assert fleet.owners[1].sharing == 1
+    await fleet.stop()
+
+
+@on_redis()
+async def test_an_owner_that_waits_for_redis_holds_no_other_up(shelf: Shelf) -> None:
+    """Batches of one topic come by one agent: what is meant for another partition number does not stand
+    behind them. Behind those of its own it waits for its turn, whatever the topic."""
+    kafka = PlainKafka()
+    kafka.append(view("e1", NOON, session_id="s"), view("e2", NOON, session_id="s"))
+    kafka.append(step("tag_tap", "t1", NOON))
+    kafka.partitions = 2
+    station = Station(shelf, kafka)
+    work = replace(station.work, counts=CountCheck(kafka, INPUT_TOPICS, 2, time.monotonic))
+    fleet = Fleet(work, WATCHDOG_MS, lambda _held: None, _no_hint)
+    fleet.owners = {0: Owner(0, work), 1: Owner(1, work)}
+    for owner in fleet.owners.values():
+        await owner.take_over()
+    station.consumer.positions = dict.fromkeys(station.consumer.positions, 0)
+    read = Store.read_records
+    may_answer = asyncio.Event()
+
+    async def read_slowly(store: Store, partition: int, ids: Mapping[str, Sequence[str]]) -> object:
+        if partition == 0:
+            await may_answer.wait()
+        return await read(store, partition, ids)
+
+    def at(partition: int, topic: str) -> int | None:
+        state = fleet.owners[partition].state
+        assert state is not None
+        return state.topics[topic].next_offset
+
+    with patch.object(Store, "read_records", read_slowly):
+        for topic in ("views", "views", "tag-taps"):
+            batch = station.consumer.fetch(topic, 1)
+            for partition, owner in fleet.owners.items():
+                fleet.hand_over(replace(batch, partition=partition, epoch=owner.epoch))
+        await eventually(lambda: (at(1, "views"), at(1, "tag-taps")) == (2, 1))
+        assert (at(0, "views"), at(0, "tag-taps")) == (0, 0)
+        assert {batch.partition for batch in station.consumer.done} == {1}
+        may_answer.set()
+        await eventually(lambda: (at(0, "views"), at(0, "tag-taps")) == (2, 1))
+    assert len(station.consumer.done) == 6
+    assert len(station.consumer.opened) == 2
+    assert station.fatal == []
     await fleet.stop()

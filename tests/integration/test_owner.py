@@ -109,12 +109,12 @@ async def test_batches_in_the_buffer_are_dropped_after_a_refusal(shelf: Shelf) -
     await other.read("views", 4)
     await other.owner.flush()
     buffered = [ours.consumer.fetch("views", 4) for _ in range(3)]
-    await ours.owner.apply(buffered[0])
+    await ours.fold(buffered[0])
     await ours.owner.flush()
     await eventually(lambda: ours.owner.state is not None and len(ours.consumer.opened) == 2)
     assert [batch.before for batch in buffered] == [0, 4, 8]
-    await ours.owner.apply(buffered[2])
-    await ours.owner.apply(buffered[1])
+    await ours.fold(buffered[2])
+    await ours.fold(buffered[1])
     assert ours.owner.state is not None and ours.owner.state.topics["views"].next_offset == 4
     assert len(ours.consumer.opened) == 2
     await ours.finish()
@@ -147,8 +147,8 @@ async def test_positions_move_without_records(shelf: Shelf) -> None:
     station = Station(shelf, kafka)
     await station.owner.take_over()
     first = replace(station.consumer.fetch("views", 1), after=5)
-    await station.owner.apply(first)
-    await station.owner.apply(replace(first, before=5, after=9, records=[]))
+    await station.fold(first)
+    await station.fold(replace(first, before=5, after=9, records=[]))
     await station.owner.flush()
     assert station.owner.saved_offsets["off:views"] == "9"
     assert (await shelf.meta())["off:views"] == "9"

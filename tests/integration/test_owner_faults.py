@@ -44,14 +44,14 @@ def test_redis_goes_and_comes_back_in_mid_flush(
         await station.read("views", 2)
         server.stop()
         flush = asyncio.create_task(station.owner.flush())
-        await eventually(lambda: station.owner.trouble)
-        assert "Redis does not answer" in station.owner.trouble
-        await eventually(lambda: "Error 111" in station.owner.trouble)
+        await eventually(lambda: station.owner.asking.trouble)
+        assert "Redis does not answer" in station.owner.asking.trouble
+        await eventually(lambda: "Error 111" in station.owner.asking.trouble)
         await station.read("views", 2)
         server.start()
         await flush
         assert len(set(station.line.tokens)) == 1 < len(station.line.tokens)
-        assert station.owner.trouble == ""
+        assert station.owner.asking.trouble == ""
         said = [record.getMessage() for record in caplog.records if "waits: Redis does not" in record.message]
         assert len(said) == 1
         assert station.owner.saved_offsets["off:views"] == "2"
@@ -113,7 +113,7 @@ async def test_dead_letters_go_before_the_write(shelf: Shelf) -> None:
     await station.read("views")
     flush = asyncio.create_task(station.owner.flush())
     await eventually(lambda: station.letters.tries >= 3)
-    assert station.owner.trouble == "no broker"
+    assert station.owner.asking.trouble == "no broker"
     assert await shelf.keys() == [] and station.line.tokens == []
     station.letters.trouble = ""
     await flush
@@ -217,7 +217,7 @@ def test_released_while_redis_is_away(new_redis: Callable[..., RedisServer]) -> 
         await station.read("views")
         server.stop()
         waits = [asyncio.create_task(each) for each in (station.read("purchases"), station.owner.flush())]
-        await eventually(lambda: station.owner.trouble)
+        await eventually(lambda: station.owner.asking.trouble)
         station.owner.release()
         waits.append(asyncio.create_task(station.owner.take_over()))
         await asyncio.sleep(0.02)
@@ -244,7 +244,7 @@ def test_folding_waits_for_a_redis_that_is_away(
         await station.read("views", 1)
         server.stop()
         flush = asyncio.create_task(station.owner.flush())
-        await eventually(lambda: station.owner.trouble)
+        await eventually(lambda: station.owner.asking.trouble)
         reading = asyncio.create_task(station.read(topic))
         state = station.owner.state
         assert state is not None

@@ -118,7 +118,7 @@ async def test_a_number_that_a_broker_does_not_know_of_yet(shelf: Shelf) -> None
     station = Station(shelf, kafka)
     owner = Owner(1, station.work)
     taking = asyncio.ensure_future(owner.take_over())
-    await eventually(lambda: "Kafka assigned partition 1" in owner.trouble)
+    await eventually(lambda: "Kafka assigned partition 1" in owner.asking.trouble)
     kafka.partitions = 2
     await taking
     assert "has 2 partitions" in str(station.fatal[0])

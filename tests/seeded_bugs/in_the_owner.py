@@ -150,6 +150,22 @@ BUGS: tuple[Bug, ...] = (
         ITS_TESTS,
     ),
     bug(
+        "two_fold_at_once",
+        "Each batch is folded as it comes, beside those of its partition number that wait for Redis.",
+        "streams/fleet.py",
+        "        if not owner.is_folding:\n",
+        "        if True:\n",
+        "tests/integration/test_fleet.py",
+    ),
+    bug(
+        "room_not_shared",
+        "A partition number whose batches are not folded takes all the room ahead: the others starve.",
+        TRANSPORT,
+        "in_all <= 0 or of_number[tp.partition] >= share or ",
+        "in_all <= 0 or ",
+        "tests/test_transport.py",
+    ),
+    bug(
         "two_flushes",
         "A second flush of a partition number starts while one is on its way.",
         OWNER,
@@ -169,8 +185,8 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "answer_of_an_older_life",
         "The answer to a write of an earlier take-over is used for the memory of the present one.",
-        OWNER,
-        "            return answer if epoch == self.epoch else None\n",
+        "streams/asking.py",
+        "            return answer if is_wanted() else None\n",
         "            return answer\n",
         ITS_FAULTS,
     ),

@@ -62,9 +62,7 @@ class Process:
         self._epoch: int | None = None
         self._positions: dict[str, int] = {}
         self._held: frozenset[tuple[str, int]] = frozenset()
-        self._queues: dict[str, deque[Batch]] = {topic: deque() for topic in INPUT_TOPICS}
         self._ahead = dict.fromkeys(INPUT_TOPICS, 0)
-        self._busy: set[str] = set()
         self.client = Client(around.redis, self._die_of)
         self.brokers = Brokers(around.kafka, around.redis.delay_s, around.happened)
         work = Work(
@@ -81,7 +79,7 @@ class Process:
             max_dirty_cells=around.max_dirty_cells,
             name=name,
         )
-        self.fleet = Fleet(work, around.watchdog_ms, self._hold, self._hint, self._folded)
+        self.fleet = Fleet(work, around.watchdog_ms, self._hold, self._hint)
 
     def start(self) -> None:
         """Starts its timers and its consumer. Needs a running loop."""
@@ -187,7 +185,8 @@ class Process:
     async def _hint(self, offsets: Mapping[tuple[str, int], int]) -> None:
         """Nobody reads Kafka's group offsets."""
 
-    def _folded(self, batch: Batch) -> None:
+    def folded(self, batch: Batch) -> None:
+        """See `work.Reader`."""
         if batch.epoch == self._epoch:
             self._ahead[batch.topic] -= 1
 
@@ -206,18 +205,9 @@ class Process:
             self.hand_over(Batch(topic, 0, epoch, before, after, records))
 
     def hand_over(self, batch: Batch) -> None:
-        """Gives a batch to the agent of its topic, behind those that wait."""
+        """Gives a batch to the agent of its topic, which hands it on."""
         self.recent.append(batch)
-        # One that is handed over again may be of an older opening, and takes no room: see `_folded`.
+        # One that is handed over again may be of an older opening, and takes no room: see `folded`.
         if batch.epoch == self._epoch:
             self._ahead[batch.topic] += 1
-        self._queues[batch.topic].append(batch)
-        if batch.topic not in self._busy:
-            self._busy.add(batch.topic)
-            self.context.copy().run(lambda: get_running_loop().create_task(self._agent(batch.topic)))
-
-    async def _agent(self, topic: str) -> None:
-        queue = self._queues[topic]
-        while queue:
-            await self.fleet.apply(queue.popleft())
-        self._busy.discard(topic)
+        self.context.copy().run(self.fleet.hand_over, batch)

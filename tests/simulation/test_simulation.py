@@ -21,7 +21,7 @@ PORTION = 100
 FOUND_SOON = ("guard_off", "vector_first", "letters_last", "positions_unchecked")
 SEEDS_ALLOWED = 100
 # What a seed once showed, and what another shows that was found by trying hundreds.
-SHOWN_BY = {seed: of.mutant for seed, of in REGRESSIONS.items()} | {454: "copies_forgotten_on_their_way"}
+SHOWN_BY = {seed: of.mutant for seed, of in REGRESSIONS.items()} | {208: "copies_forgotten_on_their_way"}
 PRINT_STORIES = (
     "from tests.simulation.seeds import run_story, story_of\n"
     "for seed in (0, 1, 9730): o = run_story(story_of(seed)); print(seed, o.steps, o.contents, o.told)"
