@@ -14,7 +14,8 @@ from streams.work import Work
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.05
+# How often owners are asked whether a flush is due: it comes late by up to as much.
+TICK_S = 0.02
 SUPERVISE_S = 1.0
 HINT_S = 5.0
 # In catch-up a topic this far ahead of the slowest one with lag waits for it.

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from random import Random
+from unittest.mock import patch
 
-from streams import batch, identity, memory_bounds, owner, sums, users, write_plan
+from streams import batch, fleet, identity, memory_bounds, owner, sums, users, write_plan
 from streams.settings import Settings
 from streams.state import Rules
 from streams.worker import rules_of
@@ -20,6 +21,8 @@ from tests.simulation.records import draw_records
 from tests.simulation.world import FAULTS_WANTED, Outcome, Story, World
 
 FAULTS_DRAWN = 120
+# Owners are asked less often than in production whether a flush is due: a story takes fewer steps.
+TICK_S = 0.05
 # Limits of memory and of writes that small stories would never reach: as they are, or small.
 LIMITS: dict[str, tuple[object, int]] = {
     "COPIES_MAX": (memory_bounds, 3),
@@ -113,7 +116,7 @@ def run_story(story: Story) -> Outcome:
     collects = gc.isenabled()
     gc.disable()
     try:
-        with _limited(story.limits):
+        with _limited(story.limits), patch.object(fleet, "TICK_S", TICK_S):
             return World(story, _rules(story.scope_values_max)).run()
     finally:
         logging.disable(disabled)
