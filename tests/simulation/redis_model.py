@@ -61,8 +61,10 @@ class RedisModel:
         self.data: dict[str, Any] = {}
         # Keys whose values no snapshot shares.
         self._own: set[str] = set()
-        # Which names a sweep takes first, where it does not take all: any choice is right.
-        self.chosen: Callable[[set[bytes], int], list[bytes]] = lambda names, limit: sorted(names)[:limit]
+        # Which names a sweep of an index takes first, where it does not take all: any choice is right.
+        self.chosen: Callable[[str, set[bytes], int], list[bytes]] = lambda _, names, limit: sorted(names)[
+            :limit
+        ]
 
     def snapshot(self) -> dict[str, Any]:
         """All that it holds; costs a copy of the names only."""
@@ -216,7 +218,7 @@ class RedisModel:
     def _sweep(self, key: str, zset: str, args: list[bytes]) -> int:
         member, prefix, suffix, limit = args[0], args[1].decode(), args[2].decode(), int(args[3])
         names: set[bytes] = self.data.get(key, set())
-        for name in self.chosen(names, limit) if names else ():
+        for name in self.chosen(key, names, limit) if names else ():
             self.data.pop(prefix + name.decode() + suffix, None)
             self._remove(key, [name])
         left = len(self.data.get(key, ()))
