@@ -54,6 +54,10 @@ def unpacked(packed: bytes) -> list[bytes]:
     return found
 
 
+def _first(_index: str, names: set[bytes], limit: int) -> list[bytes]:
+    return sorted(names)[:limit]
+
+
 class RedisModel:
     """One Redis without a network."""
 
@@ -62,9 +66,7 @@ class RedisModel:
         # Keys whose values no snapshot shares.
         self._own: set[str] = set()
         # Which names a sweep of an index takes first, where it does not take all: any choice is right.
-        self.chosen: Callable[[str, set[bytes], int], list[bytes]] = lambda _, names, limit: sorted(names)[
-            :limit
-        ]
+        self.chosen: Callable[[str, set[bytes], int], list[bytes]] = _first
 
     def snapshot(self) -> dict[str, Any]:
         """All that it holds; costs a copy of the names only."""
