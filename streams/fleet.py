@@ -111,7 +111,7 @@ class Fleet:
             self._work.reader.folded(batch)
             return
         owner.inbox.append(batch)
-        if not owner.is_folding:
+        if len(owner.inbox) == 1:
             self._spawn(owner.work_off())
 
     async def stop(self) -> None:

@@ -62,10 +62,8 @@ class Owner:
         self.asking = Asking(partition, self.made_progress)
         # How often the watchdog saw no memory, and nobody asking for what it is built from.
         self.looks_without_memory = 0
-        # Batches as they came; the transport bounds how many.
+        # Batches as they came, of which the first is being folded; the transport bounds how many.
         self.inbox: deque[Batch] = deque()
-        # One task at a time works them off.
-        self.is_folding = False
         self._work = work
         self._state: PartitionState | None = None
         self._guard = Guard("", {})
@@ -135,31 +133,24 @@ class Owner:
             self._work.log, self.partition, state.topics, may_begin_late=may_begin_late
         )
 
-    def work_off(self) -> Coroutine[None, None, None]:
+    async def work_off(self) -> None:
         """Folds what is in the inbox, until it is empty; drops what was read before the last take-over.
 
-        Raises nothing: what cannot be counted ends the worker. `is_folding` from this call on, not from the
-        first step of its task.
+        To be called when a batch came into an empty inbox: one task at a time works it off. Raises nothing:
+        what cannot be counted ends the worker.
         """
-        self.is_folding = True
-        return self._work_off()
-
-    async def _work_off(self) -> None:
-        try:
-            while self.inbox:
-                batch = self.inbox.popleft()
-                try:
-                    await self._apply(batch)
-                except PulseError as error:
-                    self._fail(error)
-                except Exception as error:
-                    where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
-                    self._fail(
-                        PulseError(f"records of {where} could not be counted: {error!r}; please report this")
-                    )
-                self._work.reader.folded(batch)
-        finally:
-            self.is_folding = False
+        while self.inbox:
+            batch = self.inbox[0]
+            try:
+                await self._apply(batch)
+            except PulseError as error:
+                self._fail(error)
+            except Exception as error:
+                where = f"{batch.topic} partition {batch.partition} from offset {batch.before}"
+                self._fail(
+                    PulseError(f"records of {where} could not be counted: {error!r}; please report this")
+                )
+            self._work.reader.folded(self.inbox.popleft())
 
     def _fail(self, error: PulseError) -> None:
         """Ends the worker. Memory that may lack something, or hold it twice, must not be saved at the end."""

@@ -205,7 +205,7 @@ class Station:
     async def fold(self, batch: Batch) -> None:
         """Hands the owner a batch, and waits until it is done with."""
         self.owner.inbox.append(batch)
-        if not self.owner.is_folding:
+        if len(self.owner.inbox) == 1:
             await self.owner.work_off()
         await eventually(lambda: any(each is batch for each in self.consumer.done))
 
