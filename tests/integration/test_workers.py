@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,9 +35,14 @@ def owners(pipeline: Pipeline) -> list[str]:
 
 
 def started(pipeline: Pipeline) -> Child:
-    """The command, once both of its workers own partition numbers."""
+    """The command, once each partition number was written, half of them by either worker."""
+
+    def shared() -> bool:
+        written = Counter(owners(pipeline))
+        return "None" not in written and list(written.values()) == [PARTITIONS // 2] * 2
+
     child = pipeline.start("workers", "worker", "--processes", "2")
-    wait_until(lambda: len(set(owners(pipeline)) - {"None"}) == 2, "both workers to write")
+    wait_until(shared, "each worker to write its half")
     return child
 
 
