@@ -132,8 +132,9 @@ def app_arm_value(app: str, rule_id: str, arm: str) -> str:
 
 def split_pair(stored: str) -> tuple[str, str]:
     """The two values of a stored pair. Raises ValueError for what `pair_value` did not make."""
-    length, _, rest = stored.partition(":")
+    length, colon, rest = stored.partition(":")
     at = int(length)
-    if len(rest) < at:
+    # Numbers have more than one spelling, of which one is written.
+    if not colon or not 0 <= at <= len(rest) or str(at) != length:
         raise ValueError(f"{stored!r} is no pair")
     return rest[:at], rest[at:]

@@ -82,7 +82,7 @@ def test_a_pair_comes_back_as_it_was_stored(pair: tuple[str, str]) -> None:
 
 def test_what_is_no_pair_is_refused() -> None:
     """A stored value that `pair_value` did not make raises, it never becomes another pair."""
-    for text in ("9:ab", "ab", ":ab"):
+    for text in ("9:ab", "ab", ":ab", "0", "-1:ab", "+1:ab", "01:ab", " 1:ab", "1_0:abcdefghij", "\u0661:ab"):
         with pytest.raises(ValueError, match=r"pair|invalid literal"):
             scopes.split_pair(text)
 

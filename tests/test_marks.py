@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.msgpack import decode, encode
 
@@ -18,6 +18,7 @@ LATE = [
 texts = st.text(max_size=5)
 
 
+@example("live,product", "items", "0")
 @given(st.sampled_from(["live", "live,product", "all", "room:L1"]), st.sampled_from(["items", "a:b"]), texts)
 def test_a_cell_comes_back_from_its_parts(kind: str, measure: str, value: str) -> None:
     """Whatever a value holds, be it the signs that part them."""

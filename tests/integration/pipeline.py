@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -133,3 +134,9 @@ def wait_until(fact: Callable[[], bool], what: str, patience_s: float = PATIENCE
     while not fact():
         assert time.monotonic() < until, f"waited {patience_s:.0f} s in vain for: {what}"
         time.sleep(0.1)
+
+
+def stand_still(program: Program) -> None:
+    """SIGSTOP. Returns once it stands: on a busy machine it would answer for a moment more."""
+    program.send(signal.SIGSTOP)
+    os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)

@@ -22,6 +22,7 @@ from streams.outlet import Outlet, OutletUnavailableError
 from streams.settings import Settings
 from streams.topics import create
 from streams.verdict import Refusal
+from tests.integration.pipeline import stand_still
 
 
 def refuse(offset: int) -> Refusal:
@@ -90,7 +91,7 @@ def test_a_silent_broker_is_told_and_what_is_on_its_way_is_not_sent_again(tmp_pa
         outlet = Outlet(settings)
         await outlet.send("views", 0, [refuse(1)])
         refusals = [refuse(2)]
-        server.send(signal.SIGSTOP)
+        stand_still(server)
         with patch.object(module, "PATIENCE_S", 0.5):
             for _ in range(3):
                 with pytest.raises(OutletUnavailableError, match="no answer"):

@@ -13,6 +13,7 @@ from streams import owner as module
 from streams import store
 from streams.local.redis import RedisServer
 from streams.state import PartitionState
+from tests.integration.pipeline import stand_still
 from tests.owner_kit import PlainKafka, Station, eventually
 from tests.scenario_kit import DAY, MINUTE, NOON, SECOND, Sent, line, purchase, refund, tick, view
 from tests.store_kit import Shelf, on_redis, on_shelf
@@ -381,7 +382,7 @@ def test_redis_that_stands_still(
         await station.read("views", 3)
         await station.owner.flush()
         await station.read("views", 2)
-        server.send(signal.SIGSTOP)
+        stand_still(server)
         flush = asyncio.create_task(station.owner.flush())
         await eventually(lambda: len(station.line.tokens) >= 4)
         server.send(signal.SIGCONT)
