@@ -21,7 +21,7 @@ typecheck: setup
 	$(PYTHON) -m mypy
 
 unit: setup ## unit, property and integration tests; they start their own servers on free ports
-	$(PYTHON) -m pytest -n 2 --durations=20 --cov --cov-report=term
+	$(PYTHON) -m pytest -n 3 --durations=20 --cov --cov-report=term
 
 long: setup ## what takes too long for CI, which shows the same in small: a year of real baskets, 5 000 model stories, an upgrade
 	$(PYTHON) -m pytest -m long

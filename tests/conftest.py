@@ -1,4 +1,4 @@
-"""Which tests share a process, and which begin first, when `make test` runs them in two processes.
+"""Which tests share a process, and which begin first, when `make test` runs them in three processes.
 
 pytest-xdist has groups of its own (`--dist loadgroup`): with pytest 9.2 they silently have no effect, every
 test goes wherever there is room, and each process starts the servers of all files. So the groups are here.
@@ -26,8 +26,10 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 # What mostly waits: faults have to heal, alerts to last before they page, a browser has to see a pulse stand
-# still. One group, so that they do not disturb each other; the other process keeps the processors busy.
-WAITING = ("tests/chaos/test_chaos.py", "tests/integration/test_alerting.py", "tests/browser/")
+# still. Two groups, which take about as long; the third process keeps the processors busy.
+FAULTS_AND_ALERTS = ("tests/chaos/test_chaos.py", "tests/integration/test_alerting.py")
+BROWSER = ("tests/browser/",)
+WAITING = (*FAULTS_AND_ALERTS, *BROWSER)
 # Folders whose tests run the parts together.
 SYSTEM = ("tests/browser/", "tests/integration/", "tests/simulation/", "tests/chaos/")
 # What takes minutes begins first, so that at the end no process waits long for the other.
@@ -43,7 +45,20 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
 
 def group_of(nodeid: str) -> str:
     """The name of the group of a test: its file, but for those that mostly wait."""
-    return "waiting" if nodeid.startswith(WAITING) else nodeid.partition("::")[0]
+    for name, starts in (("faults and alerts", FAULTS_AND_ALERTS), ("browser", BROWSER)):
+        if nodeid.startswith(starts):
+            return name
+    return nodeid.partition("::")[0]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Stops the first of two tracers that pytest-cov 7 starts in a process of xdist.
+
+    Where a test is marked `no_cover` it stops the second one only: every example would be traced.
+    """
+    cov = config.pluginmanager.getplugin("_cov")
+    if hasattr(config, "workerinput") and cov is not None and cov.cov_controller is not None:
+        cov.cov_controller.pause()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Together:
