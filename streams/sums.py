@@ -101,6 +101,8 @@ class Sums:
         self._complete: set[CellKey] = set()
         # Panes of which Redis may hold cells that `_known` does not.
         self._uncertain: set[Pane] = set()
+        # What `_panes` found for this write, by what kinds have in common: nearly all have the same panes.
+        self._around: dict[tuple[str, int], tuple[Pane, ...]] = {}
 
     def load_stored(self, panes: Iterable[Pane]) -> None:
         """The panes that Redis holds already: a pane not among them is known to be empty."""
@@ -148,13 +150,14 @@ class Sums:
             self._roll_up(writes, kind, start_ms, added, high_ms)
         for key, added in self._of_one_size.items():
             if (named := _named(added)) and key[1].size.is_written(key[1].start_ms, high_ms):
-                self._add_to(writes.setdefault(key, CellWrite(*key)), named)
+                self._add_to(key, writes.setdefault(key, CellWrite(*key)), named)
         for (kind, start_ms), found in self._highest.items():
             for pane in self._panes(kind, start_ms, high_ms):
                 highest = writes.setdefault((kind, pane), CellWrite(kind, pane)).highest
                 for name, amount in found.items():
                     highest[field_name(*name)] = max(amount, highest.get(field_name(*name), amount))
         self.stored.update(pane for _, pane in writes)
+        self._around.clear()
         self._forget_old(high_ms)
         self.admission.end_turn(self.stored, expired)
         self._new.clear()
@@ -162,15 +165,21 @@ class Sums:
         self._highest.clear()
         return list(writes.values()), expired
 
-    def _panes(self, kind: str, start_ms: int, high_ms: int) -> Iterator[Pane]:
+    def _panes(self, kind: str, start_ms: int, high_ms: int) -> tuple[Pane, ...]:
         """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up."""
-        kept_ms = self._kept_ms.get(kind)
-        for size in self._sizes_of.get(kind.partition(":")[0], self.sizes):
-            pane = Pane(size, size.start_of(start_ms))
-            if size.is_written(pane.start_ms, high_ms) and (
-                kept_ms is None or not has_outlived(pane, kept_ms, high_ms)
-            ):
-                yield pane
+        base = kind.partition(":")[0]
+        alike = base if base in self._sizes_of or base in self._kept_ms else ""
+        around = self._around.get((alike, start_ms))
+        if around is None:
+            panes = [Pane(size, size.start_of(start_ms)) for size in self._sizes_of.get(alike, self.sizes)]
+            kept_ms = self._kept_ms.get(alike)
+            around = self._around[alike, start_ms] = tuple(
+                pane
+                for pane in panes
+                if pane.size.is_written(pane.start_ms, high_ms)
+                and (kept_ms is None or not has_outlived(pane, kept_ms, high_ms))
+            )
+        return around
 
     def take_outlived(self, high_ms: int) -> list[CellKey]:
         """Hashes of cells that go now although their pane stays; the youngest first, as others may be gone.
@@ -207,14 +216,14 @@ class Sums:
         named = _named(added)
         for pane in self._panes(kind, start_ms, high_ms) if named else ():
             kept = self.admission.resolved(kind, pane, added)
-            write = writes.get((kind, pane))
+            key = kind, pane
+            write = writes.get(key)
             if write is None:
-                write = writes[kind, pane] = CellWrite(kind, pane)
-            self._add_to(write, named if kept is added else _named(kept))
+                write = writes[key] = CellWrite(kind, pane)
+            self._add_to(key, write, named if kept is added else _named(kept))
 
-    def _add_to(self, write: CellWrite, amounts: Mapping[str, int]) -> None:
+    def _add_to(self, key: CellKey, write: CellWrite, amounts: Mapping[str, int]) -> None:
         write.added.append(amounts)
-        key = write.kind, write.pane
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = {}

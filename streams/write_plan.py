@@ -46,11 +46,12 @@ class Keys:
 
     def cells(self, kind: str, pane: Pane) -> str:
         """Hash of a pane's cells for one kind of scope."""
-        return self("cells", kind, pane.size.name, pane.start_ms)
+        # As a call does; thousands of names are made for each write.
+        return f"{self.prefix}:{{{self.partition}}}:cells:{kind}:{pane.size.name}:{pane.start_ms}"
 
     def sketch(self, pane: Pane, name: str) -> str:
         """Sketch of a pane's users; `name` is ``step:kind:value``."""
-        return self("users", pane.size.name, pane.start_ms, name)
+        return f"{self.prefix}:{{{self.partition}}}:users:{pane.size.name}:{pane.start_ms}:{name}"
 
 
 def as_text(data: bytes) -> Raw:

@@ -9,6 +9,7 @@ import json
 import pstats
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -28,6 +29,7 @@ NAMES = tuple(contestant.NAME for contestant in CONTESTANTS)
 # They need so long for each event that they get fewer.
 SLOW = frozenset({"plain_faust", "quix_streams"})
 PROFILE_LINES = 40
+PARTITIONS = 4
 
 
 def say(line: str) -> None:
@@ -35,10 +37,12 @@ def say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def fill(started: Servers, topic_prefix: str, events: int, seed: int) -> Dataset:
+def fill(
+    started: Servers, topic_prefix: str, events: int, seed: int, partitions: int = PARTITIONS
+) -> Dataset:
     """Records for contestants."""
     say(f"sending {events:,} events to {topic_prefix}*")
-    settings = started.settings(topic_prefix)
+    settings = replace(started.settings(topic_prefix), partitions=partitions)
     if not sys.stderr.isatty():
         return load(settings, events, seed, lambda _sent: None)
     with click.progressbar(length=events, label="sending", file=sys.stderr) as progress:
@@ -46,14 +50,21 @@ def fill(started: Servers, topic_prefix: str, events: int, seed: int) -> Dataset
 
 
 def measure(
-    folder: Path, contestants: Sequence[Contestant], *, events: int, plain_events: int, runs: int, seed: int
+    folder: Path,
+    contestants: Sequence[Contestant],
+    *,
+    events: int,
+    plain_events: int,
+    runs: int,
+    seed: int,
+    partitions: int = PARTITIONS,
 ) -> dict[str, object]:
     """All runs, contestants by turns; what `--json` prints. Raises PulseError if a total is wrong."""
     with servers(folder) as started:
         info = cast("Mapping[str, object]", started.client().info("server"))
         machine = described(str(info["redis_version"]))
-        many = fill(started, "many.", events, seed)
-        few = fill(started, "few.", plain_events, seed + 1)
+        many = fill(started, "many.", events, seed, partitions)
+        few = fill(started, "few.", plain_events, seed + 1, partitions)
         timings: dict[str, list[Timing]] = {contestant.NAME: [] for contestant in contestants}
         for number in range(1, runs + 1):
             for contestant in contestants:
@@ -63,17 +74,24 @@ def measure(
                 speed = timing.events_per_s
                 shown = "too short to be timed" if speed is None else f"{speed:,.0f} events/s"
                 say(f"run {number} of {runs}: {contestant.NAME:<14} {shown}, totals right")
-    frame = {"mean_bytes": round(many.mean_bytes, 1), "seed": seed, "machine": machine}
+    frame = {
+        "mean_bytes": round(many.mean_bytes, 1),
+        "seed": seed,
+        "partitions": partitions,
+        "machine": machine,
+    }
     return as_json(timings, frame)
 
 
-def profile(folder: Path, target: Path, contestant: Contestant, events: int, seed: int) -> None:
+def profile(
+    folder: Path, target: Path, contestant: Contestant, *, events: int, seed: int, partitions: int
+) -> None:
     """One run of the production worker under cProfile; its functions by own time go to standard output.
 
     The time of `epoll` and of whatever stands in its place is time in which there was nothing to do.
     """
     with servers(folder) as started:
-        dataset = fill(started, "many.", events, seed)
+        dataset = fill(started, "many.", events, seed, partitions)
         compete(contestant, Place(started, dataset, "profiled", folder, profile=target))
     pstats.Stats(str(target)).sort_stats("tottime").print_stats(PROFILE_LINES)
 
@@ -90,6 +108,13 @@ def profile(folder: Path, target: Path, contestant: Contestant, events: int, see
     help="For the slow ones: plain Faust, Quix Streams.",
 )
 @click.option("--runs", type=click.IntRange(1), default=5, show_default=True, help="Of each contestant.")
+@click.option(
+    "--partitions",
+    type=click.IntRange(1),
+    default=PARTITIONS,
+    show_default=True,
+    help="Of each topic: partition numbers.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="Of the records.")
 @click.option(
     "--only",
@@ -113,7 +138,8 @@ def command(only: tuple[str, ...], peers: bool, json_wanted: bool, target: Path 
         if target is not None and contestants[0] not in (shop_pulse, shop_pulse_all):
             raise PulseError("--profile is for the worker of Shop Pulse: name it with --only")
         if target is not None:
-            profile(folder, target, contestants[0], sizes["events"], sizes["seed"])
+            del sizes["plain_events"], sizes["runs"]
+            profile(folder, target, contestants[0], **sizes)
             return
         result = measure(folder, contestants, **sizes)
     click.echo(json.dumps(result) if json_wanted else as_table(result))

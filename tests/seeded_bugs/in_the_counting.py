@@ -184,6 +184,15 @@ BUGS: tuple[Bug, ...] = (
         PROPERTY,
     ),
     bug(
+        "panes_of_the_last_write",
+        "Which panes are kept is remembered from one write to the next, although time moves on.",
+        SUMS,
+        "        self._around.clear()\n",
+        "",
+        "tests/test_sums_deleted.py",
+        PROPERTY,
+    ),
+    bug(
         "copies_forgotten_too_soon",
         "A record is read from Redis again before the write that changed it is there.",
         "streams/ledger.py",
