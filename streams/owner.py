@@ -236,7 +236,7 @@ class Owner:
             return
         waited_ms = self._work.now_ms() - self._written_at_ms
         if 0 <= waited_ms < min(self._work.flush_interval_ms, IDLE_WRITE_MS):
-            return
+            return  # What changed is not counted before it matters: this is asked fifty times a second.
         changed = self._state.dirty or self._refusals
         # Below 0: the clock was set back, perhaps by hours, for which nothing would be saved.
         if waited_ms < 0 or waited_ms >= (self._work.flush_interval_ms if changed else IDLE_WRITE_MS):
