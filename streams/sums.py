@@ -8,9 +8,10 @@ makes its value known. So no cell has to be read before it is added to.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import TypeAlias
 
 from streams.admission import SCOPE_VALUES_MAX, Admission, CellKey
 from streams.kpi import FigureSet
@@ -21,6 +22,8 @@ from streams.window import HOUR_MS, MINUTE_MS, Pane, PaneSize
 KNOWN_BEHIND_MS = 2 * MINUTE_MS
 # Panes deleted with one write, at most: bounds how long Redis is held; the rest go with the next.
 EXPIRED_PANES_MAX = 500
+# Panes that hold a finest one, by what kinds have in common and its start: nearly all kinds have the same.
+PanesAround: TypeAlias = dict[tuple[str, int], tuple[Pane, ...]]
 
 
 @dataclass(slots=True)
@@ -101,8 +104,6 @@ class Sums:
         self._complete: set[CellKey] = set()
         # Panes of which Redis may hold cells that `_known` does not.
         self._uncertain: set[Pane] = set()
-        # What `_panes` found for this write, by what kinds have in common: nearly all have the same panes.
-        self._around: dict[tuple[str, int], tuple[Pane, ...]] = {}
 
     def load_stored(self, panes: Iterable[Pane]) -> None:
         """The panes that Redis holds already: a pane not among them is known to be empty."""
@@ -146,18 +147,18 @@ class Sums:
             self.stored.discard(pane)
             self._uncertain.discard(pane)
         writes: dict[CellKey, CellWrite] = {}
+        around: PanesAround = {}
         for (kind, start_ms), added in self._new.items():
-            self._roll_up(writes, kind, start_ms, added, high_ms)
+            self._roll_up(writes, kind, self._panes(around, kind, start_ms, high_ms), added)
         for key, added in self._of_one_size.items():
             if (named := _named(added)) and key[1].size.is_written(key[1].start_ms, high_ms):
                 self._add_to(key, writes.setdefault(key, CellWrite(*key)), named)
         for (kind, start_ms), found in self._highest.items():
-            for pane in self._panes(kind, start_ms, high_ms):
+            for pane in self._panes(around, kind, start_ms, high_ms):
                 highest = writes.setdefault((kind, pane), CellWrite(kind, pane)).highest
                 for name, amount in found.items():
                     highest[field_name(*name)] = max(amount, highest.get(field_name(*name), amount))
         self.stored.update(pane for _, pane in writes)
-        self._around.clear()
         self._forget_old(high_ms)
         self.admission.end_turn(self.stored, expired)
         self._new.clear()
@@ -165,21 +166,23 @@ class Sums:
         self._highest.clear()
         return list(writes.values()), expired
 
-    def _panes(self, kind: str, start_ms: int, high_ms: int) -> tuple[Pane, ...]:
-        """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up."""
+    def _panes(self, around: PanesAround, kind: str, start_ms: int, high_ms: int) -> tuple[Pane, ...]:
+        """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up.
+
+        `around` holds those that were found with the same `high_ms`.
+        """
         base = kind.partition(":")[0]
         alike = base if base in self._sizes_of or base in self._kept_ms else ""
-        around = self._around.get((alike, start_ms))
-        if around is None:
-            panes = [Pane(size, size.start_of(start_ms)) for size in self._sizes_of.get(alike, self.sizes)]
-            kept_ms = self._kept_ms.get(alike)
-            around = self._around[alike, start_ms] = tuple(
+        panes = around.get((alike, start_ms))
+        if panes is None:
+            sizes, kept_ms = self._sizes_of.get(alike, self.sizes), self._kept_ms.get(alike)
+            panes = around[alike, start_ms] = tuple(
                 pane
-                for pane in panes
+                for pane in (Pane(size, size.start_of(start_ms)) for size in sizes)
                 if pane.size.is_written(pane.start_ms, high_ms)
                 and (kept_ms is None or not has_outlived(pane, kept_ms, high_ms))
             )
-        return around
+        return panes
 
     def take_outlived(self, high_ms: int) -> list[CellKey]:
         """Hashes of cells that go now although their pane stays; the youngest first, as others may be gone.
@@ -208,13 +211,12 @@ class Sums:
         self,
         writes: dict[CellKey, CellWrite],
         kind: str,
-        start_ms: int,
+        panes: Sequence[Pane],
         added: Mapping[tuple[str, str], int],
-        high_ms: int,
     ) -> None:
         """Adds the sums of a finest pane to the writes of the panes of each size around it."""
         named = _named(added)
-        for pane in self._panes(kind, start_ms, high_ms) if named else ():
+        for pane in panes if named else ():
             kept = self.admission.resolved(kind, pane, added)
             key = kind, pane
             write = writes.get(key)

@@ -41,17 +41,21 @@ class Keys:
     prefix: str
     partition: int
 
+    @property
+    def _tagged(self) -> str:
+        return f"{self.prefix}:{{{self.partition}}}"
+
     def __call__(self, *parts: object) -> str:
-        return ":".join((f"{self.prefix}:{{{self.partition}}}", *map(str, parts)))
+        return ":".join((self._tagged, *map(str, parts)))
 
     def cells(self, kind: str, pane: Pane) -> str:
         """Hash of a pane's cells for one kind of scope."""
         # As a call does; thousands of names are made for each write.
-        return f"{self.prefix}:{{{self.partition}}}:cells:{kind}:{pane.size.name}:{pane.start_ms}"
+        return f"{self._tagged}:cells:{kind}:{pane.size.name}:{pane.start_ms}"
 
     def sketch(self, pane: Pane, name: str) -> str:
         """Sketch of a pane's users; `name` is ``step:kind:value``."""
-        return f"{self.prefix}:{{{self.partition}}}:users:{pane.size.name}:{pane.start_ms}:{name}"
+        return f"{self._tagged}:users:{pane.size.name}:{pane.start_ms}:{name}"
 
 
 def as_text(data: bytes) -> Raw:

@@ -138,8 +138,8 @@ def command(only: tuple[str, ...], peers: bool, json_wanted: bool, target: Path 
         if target is not None and contestants[0] not in (shop_pulse, shop_pulse_all):
             raise PulseError("--profile is for the worker of Shop Pulse: name it with --only")
         if target is not None:
-            del sizes["plain_events"], sizes["runs"]
-            profile(folder, target, contestants[0], **sizes)
+            wanted = {name: sizes[name] for name in ("events", "seed", "partitions")}
+            profile(folder, target, contestants[0], **wanted)
             return
         result = measure(folder, contestants, **sizes)
     click.echo(json.dumps(result) if json_wanted else as_table(result))
