@@ -1,7 +1,7 @@
 """Many 64-bit hashes to which none is added any more, in a sixth of the memory of a set of integers.
 
 It stands behind the window of ids (`identity`), which asks for thousands at once. Most of what is asked is
-not there: a filter of 32 bits a hash says so of 31 in 32, and only the others are looked for.
+not there: a filter of 16 bits a hash or more says so of 15 in 16, and only the others are looked for.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 HASH_BYTES = 8
-FILTER_BITS = 32
+FILTER_BITS = 16
 _STORED = "<u8"
 
 
 class PackedIds:
-    """A fixed set of hashes, 12 to 16 bytes each."""
+    """A fixed set of hashes, 10 to 12 bytes each."""
 
     def __init__(self, packed: bytes) -> None:
         """`packed` are the hashes as they are stored: 8 bytes each, little-endian, at least one."""

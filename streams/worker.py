@@ -23,6 +23,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.events import INPUT_TOPICS
 from streams.agents import create_app
+from streams.allocator import give_back_freed
 from streams.batch import Batch, LogRecord
 from streams.collector import OF_RECORDS, collect_seldom
 from streams.commission import Settlement
@@ -313,3 +314,4 @@ def prepare_process(level: int) -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     use_raw_records()
     collect_seldom(OF_RECORDS)
+    give_back_freed()

@@ -178,7 +178,7 @@ def _hold_to_the_plain_rule(chunks: list[tuple[list[tuple[str, int, int]], str]]
 
 
 def test_ids_take_little_memory() -> None:
-    """20 bytes an id at most, while its minute goes on and when it is over, but for those that are not a part
+    """16 bytes an id at most, while its minute goes on and when it is over, but for those that are not a part
     yet; a set of integers takes 70. Each id is still known, while of 20 000 others none is."""
     ids = [f"e{number}" for number in range(100_000)]
     others = [f"f{number}" for number in range(20_000)]
@@ -199,8 +199,8 @@ def test_ids_take_little_memory() -> None:
         of_packed = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
-    assert of_packed < 20 * len(ids) < 70 * len(ids) < of_set
-    assert of_open < 20 * len(ids) + 150 * (identity.PART_IDS + batch)
+    assert of_packed < 16 * len(ids) < 70 * len(ids) < of_set
+    assert of_open < 16 * len(ids) + 150 * (identity.PART_IDS + batch)
     again = [*random.Random(1).sample(ids, 20_000), *others]
     assert window.admit(again, later * 2, later * 2) == list(range(20_001, 40_000))
     assert len(window) == len(ids) + len(others)

@@ -27,12 +27,21 @@ from tests.bench.data import CURRENCY, MINUTE_MS, Dataset
 from tests.bench.data import Totals as NoTotals
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.machine import described, rss_mib
-from tests.bench.sessions import MIB, PARTITIONS, Running, Shoppers, spread_over, stored, used_memory
+from tests.bench.sessions import (
+    MIB,
+    PARTITIONS,
+    PRODUCTS,
+    Running,
+    Shoppers,
+    impressions,
+    spread_over,
+    stored,
+    used_memory,
+)
 
 # Event times of each part run over so long, beginning so long ago.
 PART_MS: Final = 2 * MINUTE_MS
 SINCE_MS: Final = 12 * MINUTE_MS
-PRODUCTS: Final = 500
 HEARTBEATS: Final = 6
 
 
@@ -92,15 +101,6 @@ def _lives(starts_ms: Iterator[int]) -> Iterator[Record]:
         yield _record("purchase", time_ms, shopper, f"mlo{number}", order)
 
 
-def _ids(starts_ms: Iterator[int]) -> Iterator[Record]:
-    """Impressions of few products by few users: only the ids are new."""
-    for number, time_ms in enumerate(starts_ms):
-        shopper = f"shower-{number % 5_000:04d}"
-        product = f'"product_id":"product-{number % PRODUCTS:03d}"'
-        fields = f'"user_id":"{shopper}","session_id":"shown",{product}'
-        yield _record("product_impression", time_ms, shopper, f"id{number:09d}", fields)
-
-
 def _orders(starts_ms: Iterator[int]) -> Iterator[Record]:
     """One line each, a third of them bought through a creator's link; every second buyer is new."""
     for number, time_ms in enumerate(starts_ms):
@@ -124,7 +124,7 @@ def parts(seed: int, share: float) -> tuple[Part, ...]:
         Part("10 000 products", 10_000, _products),
         Part("1 000 lives", 1_000, _lives),
         Part("100 000 sessions", 100_000, shoppers.records),
-        Part("1 M ids", 1_000_000, _ids),
+        Part("1 M ids", 1_000_000, impressions),
         Part("1 M orders", 1_000_000, _orders),
     )
 

@@ -2,8 +2,9 @@
 
 Live sessions, whose events come out of order, go through the production worker in three equal parts. After
 each part Redis is asked for the size of every key, and the worker's memory is read: its copies of sessions
-are bounded, so it must not grow with them for ever. The funnels have to be what was sent, or no figure is
-told. These sessions are short and of one live each; a session in many lives costs more.
+are bounded, so it must not grow with them for ever. Ids that came before the first part are remembered
+meanwhile. The funnels have to be what was sent, or no figure is told. These sessions are short and of one
+live each; a session in many lives costs more.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ PART_MS: Final = 3 * MINUTE_MS
 GAP_MS: Final = (1_000, 6_000)
 DELAY_MS: Final = 5_000
 SESSION_MS: Final = MINUTE_MS
+IDS_MS: Final = 2 * MINUTE_MS
 BUYING: Final = 0.3
 ROOMS: Final = 100
 CREATORS: Final = 50
@@ -159,6 +161,20 @@ class Shoppers:
         return f"product-{int(self._rng.random() ** 2 * self._products):03d}"
 
 
+def impressions(starts_ms: Iterable[int]) -> Iterator[Record]:
+    """Impressions of few products by few users, without a step of a session: only their ids are new."""
+    for number, time_ms in enumerate(starts_ms):
+        shopper = f"shower-{number % 5_000:04d}"
+        yield Record(
+            time_ms,
+            "views",
+            shopper.encode(),
+            f'{{"event_id":"id{number:09d}","event_type":"product_impression","event_time_ms":{time_ms},'
+            f'"platform":"tiktok","user_id":"{shopper}","session_id":"shown",'
+            f'"product_id":"product-{number % PRODUCTS:03d}"}}'.encode(),
+        )
+
+
 def spread_over(start_ms: int, span_ms: int, number: int) -> Iterator[int]:
     """So many times, evenly spread over the span."""
     return (start_ms + span_ms * each // number for each in range(number))
@@ -265,8 +281,11 @@ def check(running: Running, totals: Totals, since_ms: int, sent: int) -> None:
     expect_equal("sessions", "verdicts", verdicts, {"accepted": sent})
 
 
-def measure(folder: Path, sessions: int, seed: int = 1) -> dict[str, Any]:
-    """Three parts of so many sessions; what `--json` prints. Raises PulseError if a total is wrong."""
+def measure(folder: Path, sessions: int, ids: int = 0, seed: int = 1) -> dict[str, Any]:
+    """Three parts of so many sessions, after so many ids; what `--json` prints.
+
+    Raises PulseError if a total is wrong.
+    """
     with servers(folder) as started:
         client = started.client()
         machine = described(str(cast("Mapping[str, object]", client.info("server"))["redis_version"]))
@@ -279,8 +298,11 @@ def measure(folder: Path, sessions: int, seed: int = 1) -> dict[str, Any]:
             running.wait_saved(0)
             shoppers = Shoppers(seed, users=max(1, sessions // 2))
             since_ms = time.time_ns() // 1_000_000 - PARTS * PART_MS
-            sent, empty = 0, used_memory(client)
-            readings = [_reading(running, 0, 0, empty)]
+            empty = used_memory(client)
+            # Within the horizon of ids as long as the first part of sessions lasts.
+            sent = running.send(impressions(spread_over(since_ms - IDS_MS, IDS_MS, ids)))
+            running.wait_saved(sent)
+            readings = [_reading(running, 0, sent, empty)]
             for part in range(PARTS):
                 starts_ms = spread_over(since_ms + part * PART_MS, PART_MS - SESSION_MS, sessions)
                 sent += running.send(shoppers.records(starts_ms))
@@ -340,11 +362,12 @@ def as_table(result: Mapping[str, Any]) -> str:
 @click.option(
     "--sessions", type=click.IntRange(1), default=100_000, show_default=True, help="In each of three parts."
 )
+@click.option("--ids", type=click.IntRange(0), default=0, show_default=True, help="Impressions before them.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one line of JSON, not a table.")
-def command(sessions: int, json_wanted: bool) -> None:
+def command(sessions: int, ids: int, json_wanted: bool) -> None:
     """Measure what sessions cost in memory, on servers started for it, funnels verified."""
     with bench_folder() as folder:
-        result = measure(folder, sessions)
+        result = measure(folder, sessions, ids)
     click.echo(json.dumps(result) if json_wanted else as_table(result))
 
 

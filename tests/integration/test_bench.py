@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import PulseError
+from streams.packed_ids import HASH_BYTES
 from tests.bench import memory, rebuild, sessions, taps
 from tests.bench.columns import WAYS, measure
 from tests.bench.harness import expect_equal
@@ -69,9 +70,11 @@ def test_all_ways_to_fold_come_to_the_same_cells() -> None:
 
 
 def test_sessions_in_small(tmp_path: Path) -> None:
-    """Every funnel is what was sent, or the bench fails; every reading has its row."""
-    result = sessions.measure(tmp_path, 300)
+    """Every funnel is what was sent, or the bench fails; every reading has its row, and ids come before."""
+    result = sessions.measure(tmp_path, 300, ids=500)
     assert sessions.as_table(result).count("\n|") == 5
+    assert result["readings"][0]["records"] == 500
+    assert result["readings"][0]["redis"]["ids"]["bytes"] >= 500 * HASH_BYTES
 
 
 def test_memory_in_small(tmp_path: Path) -> None:
