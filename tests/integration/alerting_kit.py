@@ -23,8 +23,8 @@ from tests.integration.pipeline import Child, Pipeline, wait_until
 
 GRAFANA = "https://grafana.example"
 ENV = "test"
-# Events a second, and how long the two parts of the past are.
-RATE = 60
+# Events a second where nothing is judged, and how long the two parts of the past are.
+RATE = 20
 QUIET_S, BUSY_S = 7_200, 1_200
 
 
@@ -97,8 +97,11 @@ class Webhook:
 class Watched:
     """One shop: its past at full speed, then traffic as it comes; a worker, a read service and the canary."""
 
-    def __init__(self, name: str, kafka: KafkaServer, redis: RedisServer, folder: Path) -> None:
+    def __init__(
+        self, name: str, kafka: KafkaServer, redis: RedisServer, folder: Path, *, rate: int = RATE
+    ) -> None:
         self.name = name
+        self._rate = rate
         self.port = free_port()
         home = folder / f"shop-{name}"
         home.mkdir()
@@ -124,23 +127,23 @@ class Watched:
     def quiet_past(self) -> Child:
         """Sends two hours at full speed, of which whole hours are over that say what is usual."""
         start_ms = time.time_ns() // 1_000_000 - (QUIET_S + BUSY_S) * 1_000
-        return self._generate("quiet", RATE // 5, QUIET_S, "--start-ms", str(start_ms), "--max-speed")
+        return self._generate("quiet", self._rate // 5, QUIET_S, "--start-ms", str(start_ms), "--max-speed")
 
     def busy_past(self, *incidents: str) -> Child:
         """Sends what came after that, until now; incidents are at times of these twenty minutes."""
         wrong = ("--unreadable", "0.001", "--late", "0.002")  # as everywhere, and too few to page
-        return self._generate("busy", RATE, BUSY_S, "--max-speed", *wrong, *incidents)
+        return self._generate("busy", self._rate, BUSY_S, "--max-speed", *wrong, *incidents)
 
     def open(self, *incidents: str) -> None:
         """From now on traffic comes as it happens, and canaries with it."""
-        self._live = self._generate("live", RATE, 3_600, *incidents)
+        self._live = self._generate("live", self._rate, 3_600, *incidents)
         self.pipeline.start("canary", "canary")
 
     def suffer(self, *incidents: str) -> None:
         """From now on traffic goes on with these incidents."""
         assert self._live is not None
         self._live.stop()
-        self._live = self._generate("suffering", RATE, 3_600, *incidents)
+        self._live = self._generate("suffering", self._rate, 3_600, *incidents)
 
     def _generate(self, name: str, rate: int, seconds: int, *options: str) -> Child:
         fixed = ["--flat", "--rate", str(rate), "--for", str(seconds), "--seed", str(sum(name.encode()))]

@@ -51,8 +51,10 @@ def watch(
 ) -> Iterator[Watch]:
     """One shop whose gateway is down, one whose worker stops, one whose orders fall silent for a while."""
     folder = tmp_path_factory.mktemp("alerting")
-    shops = [Watched(name, kafka, redis_server, folder) for name in ("gateway", "stopped", "silent")]
-    gateway, stopped, silent = shops
+    # What falls has to fall among enough carts and attempts to be told from chance.
+    gateway = Watched("gateway", kafka, redis_server, folder, rate=60)
+    stopped, silent = (Watched(name, kafka, redis_server, folder) for name in ("stopped", "silent"))
+    shops = [gateway, stopped, silent]
     watched = Watch(shops, folder)
     try:
         for shop in shops:
