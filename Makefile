@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 CODE := schemas streams verify dashboards backtest tests
 
-# Tests start hundreds of processes, and each would compile all our modules anew.
+# Where it is set, each of hundreds of processes that tests start would compile all our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: setup run test lint typecheck unit long simulate seeded-bugs bench chaos soak screenshots lock

@@ -1,4 +1,4 @@
-"""Many 64-bit hashes to which none is added any more, in a sixth of the memory of a set of integers.
+"""Many 64-bit hashes to which none is added any more, in an eighth of the memory of a set of integers.
 
 It stands behind the window of ids (`identity`), which asks for thousands at once. Most of what is asked is
 not there: a filter of 16 bits a hash or more says so of 15 in 16, and only the others are looked for.
