@@ -77,6 +77,7 @@ class Place:
         name: fresh for each run; consumer group and first part of all Redis keys.
         folder: for its log.
         profile: where a profile of the worker goes; None for none.
+        proved: whether `verify` recomputes everything after the run, where it can.
     """
 
     servers: Servers
@@ -84,6 +85,7 @@ class Place:
     name: str
     folder: Path
     profile: Path | None = None
+    proved: bool = False
 
     def environment(self, **settings: str) -> Mapping[str, str]:
         """The environment of a Shop Pulse command in this place, free of what the caller's shell sets."""
@@ -154,7 +156,10 @@ class Contestant(Protocol):
         """Starts it and returns when all events of the place are in Redis."""
 
     def check(self, place: Place) -> None:
-        """Raises PulseError if what Redis holds differs from the totals of the place's records."""
+        """Raises PulseError if what Redis holds differs from the totals of the place's records.
+
+        In a place that is `proved`, Shop Pulse's own recompute everything (`proof`).
+        """
 
 
 def timed(place: Place, program: Program, done: Callable[[], int], interval_s: float) -> Timing:

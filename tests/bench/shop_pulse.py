@@ -15,6 +15,7 @@ from streams.local.commands import Command
 from streams.local.processes import Program
 from tests.bench.data import CURRENCY
 from tests.bench.harness import Place, Timing, expect_equal, timed
+from tests.bench.proof import prove
 
 NAME = "shop_pulse"
 POLL_S = 0.02
@@ -65,8 +66,8 @@ def run(place: Place, program: Program) -> Timing:
     return timed(place, program, done, POLL_S)
 
 
-def check(place: Place) -> None:
-    """Every cell of every live, and that all records were accepted."""
+def check(place: Place, figures: str = "funnel-gmv") -> None:
+    """Every cell of every live, and that all were accepted; every figure in a place that is proved."""
     totals = place.dataset.totals
     counts, gmv = Counter[Any](), Counter[Any]()
     for minute_ms in totals.minutes:
@@ -83,6 +84,8 @@ def check(place: Place) -> None:
         for field, amount in cells(place, "pipeline", minute_ms).items():
             pipeline[field.split("|")[0]] += amount
     expect_equal(NAME, "verdicts", pipeline, {"accepted": totals.events})
+    if place.proved:
+        prove(place, figures)
 
 
 def cells(place: Place, kind: str, minute_ms: int) -> Counter[str]:

@@ -26,7 +26,7 @@ def run(place: Place, program: Program) -> Timing:
 
 def check(place: Place) -> None:
     """What the task asks for, and the same events once more in the scope `all`."""
-    shop_pulse.check(place)
+    shop_pulse.check(place, figures="all")
     counts, wanted = Counter[tuple[str, int]](), Counter[tuple[str, int]]()
     for (_, event_type, minute_ms), count in place.dataset.totals.counts.items():
         wanted[event_type, minute_ms] += count
