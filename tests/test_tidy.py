@@ -25,8 +25,9 @@ MAX_FUNCTION_LINES = 60
 # Each module's place, in words of the module names; a name with a dot at its end stands for a package.
 GROUPS: dict[str, tuple[str, ...]] = {
     "schemas": ("schemas", "schemas."),
-    "base": tuple(
-        ["streams", *(f"streams.{name}" for name in "allocator collector errors options settings".split())]
+    "base": (
+        "streams",
+        *(f"streams.{name}" for name in "allocator collector errors options settings".split()),
     ),
     "kpi": ("streams.kpi", "streams.formula", "streams.scopes"),
     "catalogue": ("streams.catalogue", "streams.figures", "streams.figures.", "streams.kpis"),

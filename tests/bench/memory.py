@@ -18,7 +18,6 @@ from typing import Any, Final, cast
 
 import click
 
-from schemas.events import TYPES_OF_TOPIC, SourceHeartbeat, event_type
 from streams.local.commands import Command
 from streams.local.processes import end
 from streams.sources.record import Record
@@ -34,6 +33,7 @@ from tests.bench.sessions import (
     Running,
     Shoppers,
     impressions,
+    record,
     spread_over,
     stored,
     used_memory,
@@ -60,16 +60,6 @@ class Part:
     records: Callable[[Iterator[int]], Iterator[Record]]
 
 
-_TOPIC: Final = {
-    event_type(cls): topic for topic, types in TYPES_OF_TOPIC.items() for cls in types - {SourceHeartbeat}
-}
-
-
-def _record(kind: str, time_ms: int, key: str, event_id: str, fields: str) -> Record:
-    head = f'{{"event_id":"{event_id}","event_type":"{kind}","event_time_ms":{time_ms},"platform":"tiktok"'
-    return Record(time_ms, _TOPIC[kind], key.encode(), f"{head},{fields}}}".encode())
-
-
 def _products(starts_ms: Iterator[int]) -> Iterator[Record]:
     """Listed, with a stock, and shown once."""
     for number, time_ms in enumerate(starts_ms):
@@ -77,10 +67,10 @@ def _products(starts_ms: Iterator[int]) -> Iterator[Record]:
         key, shopper = f"memory-product-{number:06d}", f"shower-{number % 5_000:04d}"
         price = f'"unit_price_minor":{500 + number % 20_000},"currency":"{CURRENCY}"'
         listed = f'{product},"title":"A product of some name {number}","category":"c{number % 40}",{price}'
-        yield _record("product_listed", time_ms, key, f"ml{number}", listed)
-        yield _record("stock_set", time_ms, key, f"ms{number}", f'{product},"units":{number % 500}')
+        yield record("product_listed", time_ms, key, f"ml{number}", listed)
+        yield record("stock_set", time_ms, key, f"ms{number}", f'{product},"units":{number % 500}')
         shown = f'"user_id":"{shopper}","session_id":"shown",{product}'
-        yield _record("product_impression", time_ms, shopper, f"mi{number}", shown)
+        yield record("product_impression", time_ms, shopper, f"mi{number}", shown)
 
 
 def _lives(starts_ms: Iterator[int]) -> Iterator[Record]:
@@ -90,15 +80,15 @@ def _lives(starts_ms: Iterator[int]) -> Iterator[Record]:
         room = f'"live_id":"{live}","creator_id":"memory-creator-{number % 500:03d}"'
         of = f'"user_id":"{shopper}","session_id":"live-{number}",{room}'
         line = f'"product_id":"product-{number % PRODUCTS:03d}","quantity":1,"unit_price_minor":900'
-        yield _record("live_start", time_ms, live, f"mls{number}", room)
+        yield record("live_start", time_ms, live, f"mls{number}", room)
         for beat in range(HEARTBEATS):
             fields = f'{room},"concurrent_viewers":{beat}'
-            yield _record("live_heartbeat", time_ms, live, f"mlh{number}-{beat}", fields)
+            yield record("live_heartbeat", time_ms, live, f"mlh{number}-{beat}", fields)
         pin = f'{room},"product_id":"product-{number % PRODUCTS:03d}"'
-        yield _record("product_pin", time_ms, live, f"mlp{number}", pin)
-        yield _record("live_join", time_ms, shopper, f"mlj{number}", of)
+        yield record("product_pin", time_ms, live, f"mlp{number}", pin)
+        yield record("live_join", time_ms, shopper, f"mlj{number}", of)
         order = f"{of},{_order(f'ml{number}', line)}"
-        yield _record("purchase", time_ms, shopper, f"mlo{number}", order)
+        yield record("purchase", time_ms, shopper, f"mlo{number}", order)
 
 
 def _orders(starts_ms: Iterator[int]) -> Iterator[Record]:
@@ -109,7 +99,7 @@ def _orders(starts_ms: Iterator[int]) -> Iterator[Record]:
         if number % 3 == 0:
             line += f',"affiliate_id":"affiliate-{number % 200:03d}","commission_bps":1000'
         fields = f'"user_id":"{user}",{_order(f"mo{number:09d}", line)}'
-        yield _record("purchase", time_ms, user, f"mo{number}", fields)
+        yield record("purchase", time_ms, user, f"mo{number}", fields)
 
 
 def _order(order_id: str, line: str) -> str:

@@ -25,7 +25,7 @@ from typing import Any, Final, cast
 import click
 from redis import Redis
 
-from schemas.events import INPUT_TOPICS
+from schemas.events import INPUT_TOPICS, TYPES_OF_TOPIC, SourceHeartbeat, event_type
 from streams.errors import PulseError
 from streams.local.commands import Command
 from streams.local.processes import Program, end
@@ -60,6 +60,11 @@ MIB: Final = 1_048_576
 VIEWED: Final = ("view", "tag_tap")
 BOUGHT: Final = ("add_to_cart", "purchase")
 CHECKOUT: Final = ("begin_checkout", "payment_started", "payment_authorised", "purchase")
+
+
+_TOPIC: Final = {
+    event_type(cls): topic for topic, types in TYPES_OF_TOPIC.items() for cls in types - {SourceHeartbeat}
+}
 
 
 @dataclass
@@ -161,18 +166,19 @@ class Shoppers:
         return f"product-{int(self._rng.random() ** 2 * self._products):03d}"
 
 
+def record(kind: str, time_ms: int, key: str, event_id: str, fields: str) -> Record:
+    """An event of this type; `fields` are what it has beside the envelope, as JSON without braces."""
+    head = f'{{"event_id":"{event_id}","event_type":"{kind}","event_time_ms":{time_ms},"platform":"tiktok"'
+    return Record(time_ms, _TOPIC[kind], key.encode(), f"{head},{fields}}}".encode())
+
+
 def impressions(starts_ms: Iterable[int]) -> Iterator[Record]:
     """Impressions of few products by few users, without a step of a session: only their ids are new."""
     for number, time_ms in enumerate(starts_ms):
         shopper = f"shower-{number % 5_000:04d}"
-        yield Record(
-            time_ms,
-            "views",
-            shopper.encode(),
-            f'{{"event_id":"id{number:09d}","event_type":"product_impression","event_time_ms":{time_ms},'
-            f'"platform":"tiktok","user_id":"{shopper}","session_id":"shown",'
-            f'"product_id":"product-{number % PRODUCTS:03d}"}}'.encode(),
-        )
+        product = f'"product_id":"product-{number % PRODUCTS:03d}"'
+        fields = f'"user_id":"{shopper}","session_id":"shown",{product}'
+        yield record("product_impression", time_ms, shopper, f"id{number:09d}", fields)
 
 
 def spread_over(start_ms: int, span_ms: int, number: int) -> Iterator[int]:
