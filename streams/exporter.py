@@ -25,6 +25,7 @@ from streams.gathered import Pause
 from streams.kpi import FigureSet, Kpi, is_kept
 from streams.kpis import KPIS
 from streams.ranking import Ranking
+from streams.read_ahead import ReadAhead
 from streams.read_model import ReadModel
 from streams.reading import NoFiguresError
 from streams.requests import Meta
@@ -36,8 +37,6 @@ from streams.trust import State
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 PREFIX = "shop_pulse_"
-# Several Prometheus servers, or an impatient reader, cost one reading a second.
-CACHED_S = 1.0
 # The figures of a day are read anew so often.
 DAY_CACHED_S = 60.0
 
@@ -64,7 +63,7 @@ TOPIC_FACTS = (
 
 
 class Exporter:
-    """Renders the text of `/metrics`; at most one reading of Redis a second.
+    """Renders the text of `/metrics`: when it is asked for, and ahead for who comes regularly.
 
     Attributes:
         pause: held while it reads; streams of answers wait for it.
@@ -76,8 +75,7 @@ class Exporter:
         self._top_k = top_k
         # Who pages goes first: without figures no alert fires, while a live's page can wait for a moment.
         self.pause = Pause()
-        self._one_at_a_time = asyncio.Lock()
-        self._rendered: tuple[float, bytes] | None = None
+        self._texts = ReadAhead(self._read)
         self._day: tuple[float, WindowSurvey | None] | None = None
         self._sources: list[Callable[[], Iterable[Metric]]] = []
         self._readings: list[Callable[[], Awaitable[Iterable[Samples]]]] = []
@@ -90,13 +88,13 @@ class Exporter:
         """Exposes what `reading` reads for each text; nothing of it while that fails."""
         self._readings.append(reading)
 
-    async def render(self) -> bytes:
-        """The exposition text (CONTENT_TYPE), never older than a second."""
-        async with self._one_at_a_time:
-            if self._rendered is None or time.monotonic() - self._rendered[0] > CACHED_S:
-                text = await self._read()
-                self._rendered = (time.monotonic(), text)
-            return self._rendered[1]
+    async def render(self, scraper: str | None = None) -> bytes:
+        """The exposition text (CONTENT_TYPE); how old, see `ReadAhead.get`. `scraper` names a Prometheus."""
+        return await self._texts.get(scraper)
+
+    async def close(self) -> None:
+        """Ends readings ahead."""
+        await self._texts.close()
 
     async def _read(self) -> bytes:
         with self.pause.held():

@@ -69,7 +69,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
             "watch_tables"
         ).split()
     ),
-    "shown": ("streams.exporter", "streams.web", "streams.web."),
+    "shown": ("streams.exporter", "streams.read_ahead", "streams.web", "streams.web."),
     "rebuild": ("streams.catch_up", "streams.rebuild"),
     "log": ("streams.kafka_log", "streams.topics"),
     "sources": ("streams.sources", "streams.sources.", "streams.canary"),

@@ -84,11 +84,8 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
     app[routes.RANKING] = ranking
     app[routes.ROOMS] = rooms
     app[routes.EXPORTER] = exporter
-    exporter.add_reading(RoomGauges(model, ranking, settings.top_k).families)
-    exporter.add_reading(RedirectGauges(model, settings.top_k).families)
-    exporter.add_reading(RefundGauges(model).families)
+    _add_gauges(exporter, model, ranking, settings.top_k)
     exporter.add_reading(changes.families)
-    exporter.add_reading(ReasonGauges(model).families)
     app[stock_routes.STOCK] = stock = StockList(model, ranking)
     exporter.add_reading(stock.families)
     app[creator_routes.CREATORS] = creators = Creators(model)
@@ -125,7 +122,16 @@ def build_app(model: ReadModel, settings: Settings, changes: Changes) -> web.App
         _install_watch(app, Watch(model, ranking, changes), exporter)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(lambda _app: hub.close())
+    app.on_cleanup.append(lambda _app: exporter.close())
     return app
+
+
+def _add_gauges(exporter: Exporter, model: ReadModel, ranking: Ranking, top_k: int) -> None:
+    """Gauges of stories that nothing but `/metrics` tells in this shape."""
+    exporter.add_reading(RoomGauges(model, ranking, top_k).families)
+    exporter.add_reading(RedirectGauges(model, top_k).families)
+    exporter.add_reading(RefundGauges(model).families)
+    exporter.add_reading(ReasonGauges(model).families)
 
 
 def _install_watch(app: web.Application, watch: Watch, exporter: Exporter) -> None:

@@ -30,6 +30,8 @@ RANKING = web.AppKey("ranking", Ranking)
 ROOMS = web.AppKey("rooms", RoomViews)
 EXPORTER = web.AppKey("exporter", Exporter)
 
+# Of every request of a Prometheus server.
+PROMETHEUS_HEADER = "X-Prometheus-Scrape-Timeout-Seconds"
 SCOPES_MAX = 100
 # Walking the panes of a whole day for a list of names is more than one request may cost.
 SCOPES_WINDOWS = tuple(name for name in NAMED_WINDOWS if name != "24h")
@@ -121,8 +123,9 @@ def _largest(kind: str, tally: Tally, kinds: Collection[str]) -> list[str]:
 
 
 async def get_metrics(request: web.Request) -> web.Response:
-    """``/metrics`` for Prometheus."""
-    text = await request.app[EXPORTER].render()
+    """``/metrics`` for Prometheus, which comes regularly and says so in a header; others may ask too."""
+    scraper = request.remote if PROMETHEUS_HEADER in request.headers else None
+    text = await request.app[EXPORTER].render(scraper)
     return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE})
 
 

@@ -3,8 +3,8 @@
 Each page is a stream of server-sent events about one live, as its host has it open. All lives have been on
 air for a while, with events in every minute, and a steady load runs. Now and then a comment, of which the
 load has none, goes into one of them: it is pushed when a message to the page of this live counts it. The
-clock starts before the comment is handed to the producer. At the end `/metrics` is scraped a few times, with
-everything still open.
+clock starts before the comment is handed to the producer. At the end `/metrics` is scraped with everything
+still open: a few times as somebody does who comes once, then regularly, as our own Prometheus does.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from streams.local.ports import free_port
 from streams.local.processes import Program, end
 from streams.options import Number
 from streams.topics import create
+from streams.web.routes import PROMETHEUS_HEADER
 from tests.bench.data import Dataset, Shop, Totals, send_all
 from tests.bench.harness import Place, bench_folder, servers
 from tests.bench.latency import Load, summary
@@ -48,7 +49,12 @@ PROBE_S: Final = 0.02
 PATIENCE_S: Final = 60.0
 SCRAPES: Final = 5
 # Each scrape is a reading of its own: nothing is remembered for so long.
-SCRAPE_EVERY_S: Final = 1.5
+SCRAPE_AGAIN_S: Final = 1.5
+# As in `deploy/prometheus.yml`. The first ones say the pace: they are read for when they come.
+SCRAPE_EVERY_S: Final = 10.0
+SCRAPE_TIMEOUT_S: Final = 5.0
+PACE_SCRAPES: Final = 3
+REGULAR_SCRAPES: Final = 10
 LOOK_S: Final = 0.05
 
 
@@ -230,23 +236,49 @@ async def play(place: Place, url: str, size: Size, seconds: float) -> dict[str, 
 
 async def _scraped(url: str) -> dict[str, Any]:
     """How long each scrape took, how many were refused, and the series that the last one had."""
-    took_s: list[float] = []
-    series = 0
+    loop = asyncio.get_running_loop()
     async with aiohttp.ClientSession() as session:
+        once = []
         for _ in range(SCRAPES):
-            await asyncio.sleep(SCRAPE_EVERY_S)
-            began_s = time.perf_counter()
-            async with session.get(f"{url}/metrics") as response:
-                text = await response.text()
-            if response.status == HTTPStatus.OK:
-                took_s.append(time.perf_counter() - began_s)
-                series = sum(not line.startswith("#") for line in text.splitlines())
+            await asyncio.sleep(SCRAPE_AGAIN_S)
+            once.append(await _scrape(session, url))
+        regular, began_s = [], loop.time() + SCRAPE_AGAIN_S
+        for number in range(PACE_SCRAPES + REGULAR_SCRAPES):
+            await asyncio.sleep(max(0.0, began_s + number * SCRAPE_EVERY_S - loop.time()))
+            regular.append(await _scrape(session, url, SCRAPE_TIMEOUT_S))
+    regular = regular[PACE_SCRAPES:]
     return {
-        "scrape_ms_median": round(median(took_s) * 1000) if took_s else None,
-        "scrape_ms": [round(each * 1000) for each in took_s],
-        "scrapes_refused": SCRAPES - len(took_s),
-        "series": series,
+        "scrape_ms": _taken_ms(once),
+        "scrape_ms_of_prometheus": _taken_ms(regular),
+        "scrapes_refused": sum(each is None for each in once + regular),
+        "series": next((each[1] for each in reversed(once + regular) if each is not None), 0),
     }
+
+
+async def _scrape(
+    session: aiohttp.ClientSession, url: str, timeout_s: float | None = None
+) -> tuple[float, int] | None:
+    """(seconds, series), None if it was refused. With a time-out as Prometheus scrapes."""
+    headers = {} if timeout_s is None else {PROMETHEUS_HEADER: str(timeout_s)}
+    began_s = time.perf_counter()
+    try:
+        timeout = aiohttp.ClientTimeout(timeout_s or PATIENCE_S)
+        async with session.get(f"{url}/metrics", headers=headers, timeout=timeout) as response:
+            text = await response.text()
+    except TimeoutError:
+        return None
+    took_s = time.perf_counter() - began_s
+    series = sum(not line.startswith("#") for line in text.splitlines())
+    return (took_s, series) if response.status == HTTPStatus.OK else None
+
+
+def _taken_ms(scrapes: Sequence[tuple[float, int] | None]) -> dict[str, Any] | None:
+    took_s = sorted(each[0] for each in scrapes if each is not None)
+    return (
+        {"median": round(median(took_s) * 1000), "all": [round(each * 1000) for each in took_s]}
+        if took_s
+        else None
+    )
 
 
 def measure(folder: Path, size: Size, seconds: float) -> dict[str, Any]:

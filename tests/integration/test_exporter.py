@@ -1,21 +1,27 @@
-"""/metrics over a real Redis: bounded series, `other`, one reading a second."""
+"""/metrics over a real Redis: bounded series, `other`, one reading a second, or ahead."""
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams import ranking
+from streams import ranking, read_ahead
 from streams.exporter import Exporter
 from streams.local.redis import RedisServer
 from streams.ranking import Ranking
 from streams.read_model import ReadModel
 from streams.rooms import Heartbeat, Room
+from streams.samples import Samples
 from streams.scopes import OTHER, UNATTRIBUTED
+from streams.store import connect
+from streams.web.routes import EXPORTER, PROMETHEUS_HEADER
 from tests.redis_kit import NOON_MS, Shop, before_each_read
 
 MINUTE_MS = 60_000
@@ -184,6 +190,40 @@ def test_two_scrapes_within_a_second_cost_one_reading(shop: Shop) -> None:
     assert first == second
 
 
+@pytest.mark.parametrize("headers", [{}, {PROMETHEUS_HEADER: "5"}])
+def test_who_scrapes_regularly_is_read_for_ahead(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    """After the third scrape of a Prometheus a reading begins before it asks; others are not expected."""
+    monkeypatch.setattr(read_ahead, "GOOD_S", 0.0)
+    monkeypatch.setattr(read_ahead, "PACE_MIN_S", 0.0)
+
+    async def run() -> int:
+        redis = connect(shop.url)
+        app = shop.app(redis)
+        readings = 0
+        ahead = asyncio.Event()
+
+        async def read() -> Iterable[Samples]:
+            nonlocal readings
+            readings += 1
+            if readings == 4:
+                ahead.set()
+            return ()
+
+        app[EXPORTER].add_reading(read)
+        async with TestClient(TestServer(app)) as client:
+            for _ in range(3):
+                assert (await client.get("/metrics", headers=headers)).status == 200
+            with suppress(TimeoutError):
+                async with asyncio.timeout(30.0 if headers else 0.5):
+                    await ahead.wait()
+        await redis.aclose()
+        return readings
+
+    assert asyncio.run(run()) == (4 if headers else 3)
+
+
 def test_a_scrape_goes_before_pages(shop: Shop) -> None:
     """Pages wait while it reads, and only then."""
 
@@ -231,7 +271,7 @@ def test_a_day_is_told_of_the_shop_and_its_platforms(shop: Shop, monkeypatch: py
     shop.book(NOON_MS - 10 * HOUR_MS, "all", "", gmv_paid__USD=7)
     shop.book(NOON_MS - 10 * HOUR_MS, "platform", "tiktok", gmv_paid__USD=7)
     shop.book(NOON_MS - 10 * HOUR_MS, "live", "L1", gmv_paid__USD=7)
-    monkeypatch.setattr("streams.exporter.CACHED_S", 0.0)
+    monkeypatch.setattr(read_ahead, "GOOD_S", 0.0)
 
     async def ask(model: ReadModel) -> list[bytes]:
         exporter = Exporter(model, Ranking(model.store), 2)
