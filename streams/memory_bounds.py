@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 # Copies of records, of all ledgers together: ≈ 0.8 KB each.
-COPIES_MAX = 150_000
+COPIES_MAX = 60_000
 # Values of cells that Redis is known to hold: ≈ 75 bytes each.
-KNOWN_CELLS_MAX = 1_000_000
+KNOWN_CELLS_MAX = 350_000
 # Values of panes in which nothing is counted at the moment: ≈ 0.1 KB each.
 IDLE_VALUES_MAX = 200_000
 # Users offered to sketches of one size of pane: up to twice as many, ≈ 0.1 KB each.
-RECENT_MAX = 100_000
+RECENT_MAX = 40_000
 
 
 @dataclass(slots=True)

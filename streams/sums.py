@@ -18,8 +18,9 @@ from streams.kpi import FigureSet
 from streams.memory_bounds import ALONE, MemoryBounds
 from streams.window import HOUR_MS, MINUTE_MS, Pane, PaneSize
 
-# Values of panes that end this far behind the highest event time are forgotten: few events still come.
-KNOWN_BEHIND_MS = 2 * MINUTE_MS
+# Values of panes that ended so long before the highest event time are forgotten: few events still come, and
+# otherwise they would take the room of values that are needed with every write.
+KNOWN_BEHIND_MS = MINUTE_MS // 2
 # Panes deleted with one write, at most: bounds how long Redis is held; the rest go with the next.
 EXPIRED_PANES_MAX = 500
 # Panes that hold a finest one, by what kinds have in common and its start: nearly all kinds have the same.
