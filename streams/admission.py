@@ -78,6 +78,8 @@ class Admission:
         # Starts of panes of which Redis may know more than `_panes`.
         self._uncertain: defaultdict[PaneSize, set[int]] = defaultdict(set)
         self._turn = 0
+        # Values of all panes together.
+        self._count = 0
 
     def load_stored(self, panes: Iterable[Pane]) -> None:
         """The panes that Redis holds: what they admitted must be read before anything is counted in them."""
@@ -178,9 +180,10 @@ class Admission:
 
     def _add(self, places: _Places, topic: str, kind: str, pane: Pane, values: set[str]) -> None:
         admitted = places.values[topic, kind]
-        places.count -= len(admitted)
+        before = len(admitted)
         admitted |= values
-        places.count += len(admitted)
+        places.count += len(admitted) - before
+        self._count += len(admitted) - before
         if len(admitted) >= self._values_max:
             self._full.setdefault((kind, pane), {})[topic] = admitted
 
@@ -245,7 +248,10 @@ class Admission:
         for pane in expired:
             self._forget(pane)
             self._uncertain[pane.size].discard(pane.start_ms)
-        idle = [(pane, places) for pane, places in self._panes.items() if places.touched < self._turn - 1]
+        self._turn += 1
+        if self._count <= self._bounds.idle_values:
+            return
+        idle = [(pane, places) for pane, places in self._panes.items() if places.touched < self._turn - 2]
         # The longest idle go first; they are read from Redis if events still come.
         too_many = sum(places.count for _, places in idle) - self._bounds.idle_values
         for pane, places in sorted(idle, key=lambda each: each[1].touched) if too_many > 0 else ():
@@ -255,9 +261,10 @@ class Admission:
             too_many -= places.count
             if too_many <= 0:
                 break
-        self._turn += 1
 
     def _forget(self, pane: Pane) -> None:
-        if self._panes.pop(pane, None) is not None:
+        places = self._panes.pop(pane, None)
+        if places is not None:
+            self._count -= places.count
             for kind in self.kinds:
                 self._full.pop((kind, pane), None)

@@ -97,6 +97,11 @@ class Sums:
             lambda: defaultdict(int)
         )
         self.stored: set[Pane] = set()
+        # The finest pane of the highest event time at which nothing of `stored` was past its retention: so
+        # thousands of panes need not be looked at with every write.
+        self._none_expired_at_ms: int | None = None
+        # The one at which old values were forgotten.
+        self._forgotten_at_ms: int | None = None
         self._new: defaultdict[tuple[str, int], defaultdict[tuple[str, str], int]] = defaultdict(
             lambda: defaultdict(int)
         )
@@ -142,11 +147,7 @@ class Sums:
         `high_ms` is the partition's highest accepted event time: panes past their retention go, and
         sums that fall into them are dropped.
         """
-        gone = (pane for pane in self.stored if not pane.size.is_written(pane.start_ms, high_ms))
-        expired = sorted(gone, key=_age)[:EXPIRED_PANES_MAX]
-        for pane in expired:
-            self.stored.discard(pane)
-            self._uncertain.discard(pane)
+        expired = self._take_expired(high_ms)
         writes: dict[CellKey, CellWrite] = {}
         around: PanesAround = {}
         for (kind, start_ms), added in self._new.items():
@@ -166,6 +167,21 @@ class Sums:
         self._of_one_size.clear()
         self._highest.clear()
         return list(writes.values()), expired
+
+    def _take_expired(self, high_ms: int) -> list[Pane]:
+        """Panes past their retention, the oldest first; looked for once in the time of a finest pane."""
+        # At its border a pane is kept, just behind it is not.
+        now_ms = self.finest.start_of(high_ms - 1)
+        if now_ms == self._none_expired_at_ms:
+            return []
+        gone = (pane for pane in self.stored if not pane.size.is_written(pane.start_ms, high_ms))
+        expired = sorted(gone, key=_age)[:EXPIRED_PANES_MAX]
+        if len(expired) < EXPIRED_PANES_MAX:
+            self._none_expired_at_ms = now_ms
+        for pane in expired:
+            self.stored.discard(pane)
+            self._uncertain.discard(pane)
+        return expired
 
     def _panes(self, around: PanesAround, kind: str, start_ms: int, high_ms: int) -> tuple[Pane, ...]:
         """The panes, kept at `high_ms`, into which the finest pane at `start_ms` is rolled up.
@@ -246,6 +262,7 @@ class Sums:
     def expire_again(self, panes: Iterable[Pane]) -> None:
         """Panes past their retention of which Redis still holds something: the next write deletes more."""
         self.stored.update(panes)
+        self._none_expired_at_ms = None
 
     def learn(self, writes: Iterable[CellWrite], results: Iterator[int]) -> None:
         """Values that Redis answered for the deltas of `writes`, in their order."""
@@ -257,9 +274,12 @@ class Sums:
                     known[name] = value
 
     def _forget_old(self, high_ms: int) -> None:
-        for key in list(self._known):
-            if key[1].start_ms + key[1].size.size_ms < high_ms - KNOWN_BEHIND_MS:
-                self._forget(key)
+        now_ms = self.finest.start_of(high_ms - 1)
+        if now_ms != self._forgotten_at_ms:
+            self._forgotten_at_ms = now_ms
+            for key in list(self._known):
+                if key[1].start_ms + key[1].size.size_ms < high_ms - KNOWN_BEHIND_MS:
+                    self._forget(key)
         left = sum(map(len, self._known.values()))
         if left <= self._bounds.known_cells:
             return

@@ -115,6 +115,8 @@ class UserSketches:
         # Those who come one by one, by (step, kind, start of a minute): offered together, when taken.
         self._single: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
         self._stored: dict[Pane, None] = {}
+        # The finest pane of the highest event time at which nothing of `_stored` was past its retention.
+        self._none_gone_at_ms: int | None = None
         # Users that the next write adds to sketches, at most.
         self.dirty = 0
 
@@ -212,8 +214,19 @@ class UserSketches:
                     members[pane, f"{step}:{kind}:{value}"] = list(users)
         self._waiting.clear()
         self.dirty = 0
-        gone = (pane for pane in self._stored if not pane.size.is_written(pane.start_ms, high_ms))
-        return SketchWrite(members, list(islice(gone, SWEPT_PANES_MAX)))
+        return SketchWrite(members, self._gone(high_ms))
+
+    def _gone(self, high_ms: int) -> list[Pane]:
+        """Panes past their retention; where there are none, looked for once a minute of event time."""
+        # At its border a pane is kept, just behind it is not.
+        now_ms = self.sizes[0].start_of(high_ms - 1)
+        if now_ms == self._none_gone_at_ms:
+            return []
+        past = (pane for pane in self._stored if not pane.size.is_written(pane.start_ms, high_ms))
+        gone = list(islice(past, SWEPT_PANES_MAX))
+        if not gone:
+            self._none_gone_at_ms = now_ms
+        return gone
 
 
 class _Recent:

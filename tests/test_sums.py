@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -139,7 +140,7 @@ def test_another_kind_in_a_pane_of_ones_own_is_complete() -> None:
 
 
 def test_values_far_behind_are_forgotten() -> None:
-    """Two minutes behind the highest event time a pane's values leave the memory; its sums stay right."""
+    """So far behind the highest event time a pane's values leave the memory; its sums stay right."""
     stored = Stored()
     sums = stored.next_owner()
     _add(sums, 2)
@@ -193,6 +194,26 @@ def test_panes_go_at_their_retention_a_few_at_a_time() -> None:
     # The last one ends on the border, and so is kept.
     assert sizes == [12, 4, 1, 1]
     assert sum(pane.size == COARSE for pane in stored.panes) == 4
+
+
+def test_stored_panes_are_looked_through_once_in_the_time_of_the_finest() -> None:
+    """There are thousands of them, and a partition number may be written five times a second."""
+    sums = Stored().next_owner()
+    sums.load_stored(Pane(FINE, START + number * FINE.size_ms) for number in range(30))
+    looked = 0
+
+    def looked_at(size: PaneSize, start_ms: int, high_ms: int) -> bool:
+        nonlocal looked
+        looked += 1
+        return is_written(size, start_ms, high_ms)
+
+    is_written = PaneSize.is_written
+    with patch.object(PaneSize, "is_written", looked_at):
+        for high_ms in (START + 1, START + 2, START + FINE.size_ms):
+            sums.take(high_ms)
+        assert looked == 30
+        sums.take(START + FINE.size_ms + 1)
+        assert looked == 60
 
 
 def test_sums_into_gone_panes_are_dropped_where_they_are_gone() -> None:
