@@ -92,13 +92,14 @@ class ReadAhead:
             return (await self._asked_for()).text
         finally:
             # Only now: how long this one took says how early the next has to begin.
-            self._expect(known)
+            self._expect(regular, known)
 
     async def close(self) -> None:
         """Nobody is expected any more."""
         readings = [each.reading for each in self._regulars.values() if each.reading is not None]
         for regular in self._regulars.values():
             regular.leave()
+        self._regulars.clear()
         await asyncio.gather(*readings, return_exceptions=True)
 
     def _known(self, name: str) -> _Regular:
@@ -108,11 +109,12 @@ class ReadAhead:
             self._regulars.pop(next(iter(self._regulars))).leave()
         return regular
 
-    def _expect(self, regular: _Regular) -> None:
+    def _expect(self, name: str, regular: _Regular) -> None:
         if regular.timer is not None:
             regular.timer.cancel()
         pace_s = regular.pace_s
-        if pace_s is not None:
+        # Whoever was forgotten while the answer was read is not expected either.
+        if pace_s is not None and self._regulars.get(name) is regular:
             longest_s = max(self._took_s, default=0.0)
             lead_s = min(longest_s * (1 + MARGIN) + MARGIN_S, OLDEST_S - JITTER_S, pace_s)
             at_s = regular.came_s[-1] + pace_s - lead_s

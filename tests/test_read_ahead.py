@@ -225,17 +225,19 @@ def test_names_are_not_kept_for_ever() -> None:
 
 
 def test_once_closed_nobody_is_expected() -> None:
-    """Neither who is read for at the moment, nor who will be."""
+    """Neither who is read for at the moment, nor who will be, nor who still waits for an answer."""
 
     async def story() -> None:
-        for wait_s in (0.0, PACE_S - TOOK_S / 2):
-            redis = Redis()
+        for wait_s in (0.0, PACE_S - TOOK_S / 2, PACE_S + TOOK_S / 2):
+            redis = Redis([TOOK_S] * 3 + [2 * TOOK_S])
             texts = ReadAhead(redis.read)
             began_s = asyncio.get_running_loop().time()
             for number in range(1, 4):
                 await _ask(texts, began_s + PACE_S * number)
+            fourth = asyncio.create_task(_ask(texts, began_s + PACE_S * 4))
             await asyncio.sleep(began_s + PACE_S * 3 + wait_s - asyncio.get_running_loop().time())
             await texts.close()
+            fourth.cancel()
             before = len(redis.began_s)
             await asyncio.sleep(PACE_S * 2)
             assert len(redis.began_s) == before
