@@ -182,8 +182,9 @@ class Admission:
         admitted = places.values[topic, kind]
         before = len(admitted)
         admitted |= values
-        places.count += len(admitted) - before
-        self._count += len(admitted) - before
+        added = len(admitted) - before
+        places.count += added
+        self._count += added
         if len(admitted) >= self._values_max:
             self._full.setdefault((kind, pane), {})[topic] = admitted
 

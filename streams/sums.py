@@ -97,10 +97,10 @@ class Sums:
             lambda: defaultdict(int)
         )
         self.stored: set[Pane] = set()
-        # The finest pane of the highest event time at which nothing of `stored` was past its retention: so
-        # thousands of panes need not be looked at with every write.
+        # The border of the finest panes after which nothing of `stored` was past its retention: so thousands
+        # of panes need not be looked at with every write.
         self._none_expired_at_ms: int | None = None
-        # The one at which old values were forgotten.
+        # The one after which old values were forgotten.
         self._forgotten_at_ms: int | None = None
         self._new: defaultdict[tuple[str, int], defaultdict[tuple[str, str], int]] = defaultdict(
             lambda: defaultdict(int)
@@ -170,14 +170,13 @@ class Sums:
 
     def _take_expired(self, high_ms: int) -> list[Pane]:
         """Panes past their retention, the oldest first; looked for once in the time of a finest pane."""
-        # At its border a pane is kept, just behind it is not.
-        now_ms = self.finest.start_of(high_ms - 1)
-        if now_ms == self._none_expired_at_ms:
+        border_ms = self.finest.border_before(high_ms)
+        if border_ms == self._none_expired_at_ms:
             return []
         gone = (pane for pane in self.stored if not pane.size.is_written(pane.start_ms, high_ms))
         expired = sorted(gone, key=_age)[:EXPIRED_PANES_MAX]
         if len(expired) < EXPIRED_PANES_MAX:
-            self._none_expired_at_ms = now_ms
+            self._none_expired_at_ms = border_ms
         for pane in expired:
             self.stored.discard(pane)
             self._uncertain.discard(pane)
@@ -274,9 +273,9 @@ class Sums:
                     known[name] = value
 
     def _forget_old(self, high_ms: int) -> None:
-        now_ms = self.finest.start_of(high_ms - 1)
-        if now_ms != self._forgotten_at_ms:
-            self._forgotten_at_ms = now_ms
+        border_ms = self.finest.border_before(high_ms)
+        if border_ms != self._forgotten_at_ms:
+            self._forgotten_at_ms = border_ms
             for key in list(self._known):
                 if key[1].start_ms + key[1].size.size_ms < high_ms - KNOWN_BEHIND_MS:
                     self._forget(key)

@@ -115,7 +115,7 @@ class UserSketches:
         # Those who come one by one, by (step, kind, start of a minute): offered together, when taken.
         self._single: defaultdict[tuple[str, str, int], list[Row]] = defaultdict(list)
         self._stored: dict[Pane, None] = {}
-        # The finest pane of the highest event time at which nothing of `_stored` was past its retention.
+        # The border of the finest panes after which nothing of `_stored` was past its retention.
         self._none_gone_at_ms: int | None = None
         # Users that the next write adds to sketches, at most.
         self.dirty = 0
@@ -218,14 +218,13 @@ class UserSketches:
 
     def _gone(self, high_ms: int) -> list[Pane]:
         """Panes past their retention; where there are none, looked for once a minute of event time."""
-        # At its border a pane is kept, just behind it is not.
-        now_ms = self.sizes[0].start_of(high_ms - 1)
-        if now_ms == self._none_gone_at_ms:
+        border_ms = self.sizes[0].border_before(high_ms)
+        if border_ms == self._none_gone_at_ms:
             return []
         past = (pane for pane in self._stored if not pane.size.is_written(pane.start_ms, high_ms))
         gone = list(islice(past, SWEPT_PANES_MAX))
         if not gone:
-            self._none_gone_at_ms = now_ms
+            self._none_gone_at_ms = border_ms
         return gone
 
 

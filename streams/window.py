@@ -45,6 +45,11 @@ class PaneSize:
         """Whether a partition with this highest event time still keeps the pane."""
         return start_ms + self.size_ms >= partition_high_ms - self.retention_ms
 
+    def border_before(self, high_ms: int) -> int:
+        """The latest border of this size before `high_ms`: until the next one is passed, no further pane of
+        this size or a multiple of it goes (`is_written`), since at its border a pane is still kept."""
+        return self.start_of(high_ms - 1)
+
     def is_answerable(self, start_ms: int, high_ms: int) -> bool:
         """Whether an answer may rest on the pane, given the highest event time of all partitions."""
         return start_ms >= high_ms - self.retention_ms

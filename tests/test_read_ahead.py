@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -39,14 +39,10 @@ class Redis:
         return b"%f" % at_s
 
 
-def play(story: Callable[[], Awaitable[None]]) -> None:
+def play(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Runs it without a clock."""
     loop = SimLoop(Random(1))  # type: ignore[abstract]
-
-    async def run() -> None:
-        await story()
-
-    task = loop.create_task(run())
+    task = loop.create_task(story())
     loop.run(task.done, lambda: None)
     assert not loop.errors
     task.result()
@@ -220,6 +216,10 @@ def test_names_are_not_kept_for_ever() -> None:
         before = len(redis.began_s)
         await asyncio.sleep(PACE_S * 2)
         assert len(redis.began_s) == before
+        for number in range(6, 9):
+            await _ask(texts, PACE_S * number)
+        await asyncio.sleep(PACE_S * 2)
+        assert len(redis.began_s) == before + 4
 
     play(story)
 
