@@ -39,7 +39,12 @@ async def _topics(server: KafkaServer, create: str | None = None) -> list[str]:
     await admin.start()
     try:
         if create:
-            await admin.create_topics([NewTopic(create, num_partitions=2, replication_factor=1)])
+            answer = await admin.create_topics([NewTopic(create, num_partitions=2, replication_factor=1)])
+            assert [code for _, code, _ in answer.topic_errors] == [0]
+            # The controller knows of it before the broker that is asked does.
+            async with asyncio.timeout(15):
+                while create not in await admin.list_topics():
+                    await asyncio.sleep(0.05)
         return list(await admin.list_topics())
     finally:
         await admin.close()
