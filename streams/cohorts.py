@@ -118,6 +118,23 @@ class Minutes:
         low, high = self._places(end_minute, length_min)
         return self._counted[high] - self._counted[low]
 
+    def weighed(self, weights: Sequence[float]) -> Minutes:
+        """The same minutes, of each so many times those who took part; no fewer than reached the step."""
+        tallies: list[Tally] = []
+        over = 0.0
+        for at, weight in enumerate(weights, self.first_minute):
+            n, k = self.before(at + 1, 1)
+            over += n * weight
+            whole = max(int(over), k)
+            over = max(over - whole, 0.0)
+            tallies.append(Tally(whole, k))
+        left_out = {
+            at
+            for at in range(self.first_minute, self.first_minute + len(weights))
+            if not self.counted(at + 1, 1)
+        }
+        return Minutes(self.first_minute, tallies, left_out)
+
     def _places(self, end_minute: int, length_min: int) -> tuple[int, int]:
         high = min(max(end_minute - self.first_minute, 0), len(self._n) - 1)
         return min(max(end_minute - length_min - self.first_minute, 0), high), high
@@ -182,16 +199,9 @@ def is_drop(readings: Sequence[Reading]) -> bool:
 def since(minutes: Minutes, end_minute: int, ratio: float) -> int:
     """The minute in which the shortfall began that holds before `end_minute`.
 
-    That is where the shortfall against the middle between a drop and the usual, summed up minute by minute
-    and never below nothing, last began to rise (Page's CUSUM).
+    That is where the shortfall against the middle between a drop and the usual last began to rise.
     """
-    shortfall, began = 0.0, minutes.first_minute
-    for minute in range(minutes.first_minute, end_minute):
-        n, k = minutes.before(minute + 1, 1)
-        shortfall += n * ratio * (1 + DROP_TO) / 2 - k
-        if shortfall <= 0:
-            shortfall, began = 0.0, minute + 1
-    return min(began, end_minute - 1)
+    return _rises_from(minutes, minutes.first_minute, end_minute, ratio * (1 + DROP_TO) / 2)
 
 
 def after_chance(minutes: Minutes, began: int, end_minute: int, ratio: float) -> int:
@@ -202,11 +212,40 @@ def after_chance(minutes: Minutes, began: int, end_minute: int, ratio: float) ->
     unless it is a drop by itself.
     """
     while (fell := _sharpest_fall(minutes, began, end_minute)) is not None:
-        n, k = minutes.before(fell, fell - began)
-        if is_low(Reading(fell - began, n, k, ratio, None)):
+        if _is_low_between(minutes, began, fell, ratio):
             break
         began = fell
     return began
+
+
+def as_low_as_now(minutes: Minutes, began: int, end_minute: int, reading: Reading) -> int:
+    """The minute since which the rate is rather as low as in `reading` than usual, within a shortfall that
+    `began`.
+
+    The shortfall against the smallest drop rises easily by chance, and so seems to begin before a deep one
+    did: often half an hour where an order a minute comes. What came before is left off, unless it is a drop
+    by itself.
+    """
+    fell = _rises_from(minutes, began, end_minute, (reading.ratio + reading.k / reading.n) / 2)
+    return began if _is_low_between(minutes, began, fell, reading.ratio) else fell
+
+
+def _rises_from(minutes: Minutes, first_minute: int, end_minute: int, limit: float) -> int:
+    """Where the shortfall against the ratio `limit`, summed up minute by minute and never below nothing, last
+    began to rise (Page's CUSUM)."""
+    shortfall, began = 0.0, first_minute
+    for minute in range(first_minute, end_minute):
+        n, k = minutes.before(minute + 1, 1)
+        shortfall += n * limit - k
+        if shortfall <= 0:
+            shortfall, began = 0.0, minute + 1
+    return min(began, end_minute - 1)
+
+
+def _is_low_between(minutes: Minutes, first_minute: int, end_minute: int, ratio: float) -> bool:
+    """Whether these minutes are a drop by themselves."""
+    n, k = minutes.before(end_minute, end_minute - first_minute)
+    return n > 0 and is_low(Reading(end_minute - first_minute, n, k, ratio, None))
 
 
 def _sharpest_fall(minutes: Minutes, began: int, end_minute: int) -> int | None:

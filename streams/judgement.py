@@ -32,6 +32,7 @@ from streams.cohorts import (
     Tally,
     Usual,
     after_chance,
+    as_low_as_now,
     is_drop,
     is_low,
     is_reached,
@@ -52,6 +53,8 @@ from streams.watch_tables import Table
 
 LIVE_SURFACE: Final = Scope(SURFACE.name, "live")
 _VIEWS: Final = STEPS[0].whole
+# What is usual changes with who comes; so many minutes at once are held to what is usual for them.
+ALIKE_MIN: Final = 15
 # What must follow a step that fell for an order to come of it.
 _AFTER: Final[Mapping[str, tuple[Step, ...]]] = {
     STEPS[0].name: STEPS[1:3],
@@ -149,6 +152,7 @@ class Judgement:
         self._surfaces_of: Mapping[str, Sequence[str]] = {}
         self._of_hours: dict[tuple[Scope, Step], Hours] = {}
         self._of_minutes: dict[tuple[Scope, Step], Minutes] = {}
+        self._evened: dict[tuple[Scope, Step], Minutes] = {}
         self._totals: dict[tuple[Scope, Step], Tally] = {}
         self._known_for: tuple[object, ...] = ()
 
@@ -170,6 +174,7 @@ class Judgement:
             self._totals.clear()
             self._known_for = known_for
         self._of_minutes.clear()
+        self._evened.clear()
         return [self._judged(scope, step) for scope, step in watched.steps()]
 
     def forget(self) -> None:
@@ -198,6 +203,14 @@ class Judgement:
             self._of_minutes[key] = Minutes(units.start, tallies, left_out)
         return self._of_minutes[key]
 
+    def evened(self, scope: Scope, step: Step) -> Minutes:
+        """The minutes of a step that fell, as if what is usual for the window that shows it was so in each:
+        where half of that is, half of the sessions count. Of a step that did not fall, and of lives, all do.
+
+        So an hour with a live whose viewers seldom buy is no shortfall.
+        """
+        return self._evened.get((scope, step)) or self.minutes(scope, step)
+
     def hours(self, scope: Scope, step: Step) -> Hours:
         """The scope's hours that are over, from the shop's first one on: before it nothing is known."""
         key = (scope, step)
@@ -222,7 +235,7 @@ class Judgement:
 
     def _judged(self, scope: Scope, step: Step) -> Judged:
         minutes, end = self.minutes(scope, step), self.ends.of(step)
-        usual = {window: self._usual(scope, step, window) for window in RUNGS_MIN}
+        usual = {window: self._usual(scope, step, range(end - window, end)) for window in RUNGS_MIN}
         state, readings = judge(minutes, end, usual.__getitem__)
         return Judged(scope, step, state, tuple(readings), self._fall(scope, step, readings))
 
@@ -231,73 +244,84 @@ class Judgement:
             return None
         reading = next(filter(is_low, readings))
         minutes, end = self.minutes(scope, step), self.ends.of(step)
-        short_from = since(minutes, end, reading.ratio)
-        began = after_chance(minutes, short_from, end, reading.ratio)
+        if scope.kind != LIVE.name:
+            self._evened[scope, step] = self._even(scope, step, reading.ratio)
+        evened = self.evened(scope, step)
+        short_from = since(evened, end, reading.ratio)
+        cut = after_chance(evened, short_from, end, reading.ratio)
+        began = as_low_as_now(evened, cut, end, reading)
         n, k = minutes.before(end, end - began)
         # Of a live the minutes before the drop are the measure, not those before the shortest window.
-        usual = self._usual(scope, step, end - began)
+        usual = self._usual(scope, step, range(began, end))
         lost = max(n * (reading.ratio if usual is None else usual.ratio) - k, 0.0)
         orders = lost * prod(self._ratio(scope, after, reading) for after in _AFTER.get(step.name, ()))
         lasted = max(minutes.counted(end, end - began), 1)
         diluted = step.whole == _VIEWS and not is_drop([each for each in readings if not is_reached(each)])
-        return Fall(reading, began, began > short_from, diluted, lost, orders, orders / lasted)
+        return Fall(reading, began, cut > short_from, diluted, lost, orders, orders / lasted)
+
+    def _even(self, scope: Scope, step: Step, ratio: float) -> Minutes:
+        minutes, end = self.minutes(scope, step), self.ends.of(step)
+        weights: list[float] = []
+        for first in range(minutes.first_minute, end, ALIKE_MIN):
+            span = range(first, min(first + ALIKE_MIN, end))
+            usual = self._usual(scope, step, span)
+            weights += [1.0 if usual is None else usual.ratio / ratio] * len(span)
+        return minutes.weighed(weights)
 
     def _ratio(self, scope: Scope, step: Step, reading: Reading) -> float:
-        usual = self._usual(scope, step, reading.window_min)
+        end = self.ends.of(step)
+        usual = self._usual(scope, step, range(end - reading.window_min, end))
         return 0.0 if usual is None else usual.ratio
 
-    def _usual(self, scope: Scope, step: Step, window_min: int) -> Usual | None:
-        """What is usual for the window that ends now."""
+    def _usual(self, scope: Scope, step: Step, span: range) -> Usual | None:
+        """What is usual for these minutes."""
         if scope.kind == LIVE.name:
-            return self._usual_of_live(scope, step, window_min)
-        end = self.ends.of(step)
-        usual = self.hours(scope, step).usual(end - window_min, end)
+            return self._usual_of_live(scope, step, span)
+        usual = self.hours(scope, step).usual(span.start, span.stop)
         if usual is None or step == ATTEMPT:
             return usual
-        before = self.hours(scope, step).before(end - window_min, end)
-        return mixed(usual, before, self._strata(scope, step, window_min))
+        before = self.hours(scope, step).before(span.start, span.stop)
+        return mixed(usual, before, self._strata(scope, step, span))
 
-    def _strata(self, scope: Scope, step: Step, window_min: int) -> list[Stratum]:
+    def _strata(self, scope: Scope, step: Step, span: range) -> list[Stratum]:
         """The scope's surfaces by platform, large lives apart: a live that sells less than others is none of
         the shop's drops, one that sells less than before is."""
-        end = self.ends.of(step)
         strata: list[Stratum] = []
         for pair in self._surfaces_of.get(scope.value, self.watched.surfaces):
             part = Scope(PLATFORM_SURFACE.name, pair)
             hours = self.hours(part, step)
-            usual = hours.usual(end - window_min, end)
-            now = self.minutes(part, step).before(end, window_min)
-            before = hours.before(end - window_min, end)
+            usual = hours.usual(span.start, span.stop)
+            now = self.minutes(part, step).before(span.stop, len(span))
+            before = hours.before(span.start, span.stop)
             stratum = Stratum(now.n, before, None if usual is None else usual.ratio)
-            strata += apart(stratum, self._large_lives(pair, now.n, step, window_min))
+            strata += apart(stratum, self._large_lives(pair, now.n, step, span))
         return strata
 
-    def _large_lives(self, pair: str, n: int, step: Step, window_min: int) -> list[tuple[int, float | None]]:
+    def _large_lives(self, pair: str, n: int, step: Step, span: range) -> list[tuple[int, float | None]]:
         """Of each large live on a surface of a platform: who took part, and its own ratio before."""
         platform, surface = split_pair(pair)
         if surface != LIVE_SURFACE.value:
             return []
-        end = self.ends.of(step)
         large: list[tuple[int, float | None]] = []
         for live_id, live in self.watched.lives.items():
             if live.platform != platform:
                 continue
             scope = Scope(LIVE.name, live_id)
-            now = self.minutes(scope, step).before(end, window_min)
+            now = self.minutes(scope, step).before(span.stop, len(span))
             if now.n and now.n >= LARGE_LIVE_MIN * n:
-                large.append((now.n, self._own_before(scope, step, window_min)))
+                large.append((now.n, self._own_before(scope, step, span)))
         return large
 
-    def _own_before(self, live: Scope, step: Step, window_min: int) -> float | None:
-        """The live's own ratio in the minutes before the window; None if too few reached the step in them."""
-        minutes, began = self.minutes(live, step), self.ends.of(step) - window_min
-        own = minutes.before(began, began - minutes.first_minute)
+    def _own_before(self, live: Scope, step: Step, span: range) -> float | None:
+        """The live's own ratio in the minutes before these; None if too few reached the step in them."""
+        minutes = self.minutes(live, step)
+        own = minutes.before(span.start, span.start - minutes.first_minute)
         return own.k / own.n if own.k >= REACHED_IN_DAY_MIN else None
 
-    def _usual_of_live(self, live: Scope, step: Step, window_min: int) -> Usual | None:
-        """The live's own minutes before the window, else most of its creator's weeks, or of those of all
+    def _usual_of_live(self, live: Scope, step: Step, span: range) -> Usual | None:
+        """The live's own minutes before these, else most of its creator's weeks, or of those of all
         lives: it need not sell as well as they do."""
-        own = self._own_before(live, step, window_min)
+        own = self._own_before(live, step, span)
         if own is not None:
             return Usual(own, None)
         creator = self.watched.lives[live.value].creator_id

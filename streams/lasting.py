@@ -52,10 +52,14 @@ class _Sum:
             self.lost_orders += (n * usual_ratio - k) * orders_each
             self.counted += minutes.counted(minute + 1, 1)
             if self.shortfall <= 0:
-                self.began = minute + 1
-                self.shortfall = self.lost = self.lost_orders = 0.0
-                self.counted = 0
+                self.begin(minute + 1)
         self.upto = max(self.upto, until)
+
+    def begin(self, minute: int) -> None:
+        """What came before is none of it."""
+        self.upto = self.began = minute
+        self.shortfall = self.lost = self.lost_orders = 0.0
+        self.counted = 0
 
 
 class Lasting:
@@ -96,23 +100,29 @@ class Lasting:
                 told.append(each)
                 continue
             known = sums.setdefault(key, _Sum(first, first, first + UNSEEN_MIN))
-            whole = _whole(known, minutes, end_of(each.step), each.fall)
-            began = each.fall.since_minute if each.fall.is_cut else whole.began
-            if began < whole.seen_from:
+            fall = _whole(known, minutes, end_of(each.step), each.fall)
+            if fall.since_minute < known.seen_from:
                 unseen.add(key)
-            told.append(replace(each, fall=_since(each.fall, whole)) if began < first else each)
+            told.append(replace(each, fall=fall))
         self._sums = sums
         return told, frozenset(unseen)
 
 
-def _whole(known: _Sum, minutes: Minutes, end: int, fall: Fall) -> _Sum:
+def _whole(known: _Sum, minutes: Minutes, end: int, fall: Fall) -> Fall:
     """All of a drop; what will soon be kept no more is remembered in `known`."""
     n, k = minutes.before(end, end - fall.since_minute)
     usual_ratio = (fall.lost + k) / n if fall.lost else fall.reading.ratio
-    known.advance(minutes, min(minutes.first_minute + RESERVE_MIN, end), fall, usual_ratio)
+    soon_gone = min(minutes.first_minute + RESERVE_MIN, end)
+    known.advance(minutes, soon_gone, fall, usual_ratio)
     whole = replace(known)
     whole.advance(minutes, end, fall, usual_ratio)
-    return whole
+    if whole.began < minutes.first_minute:
+        return fall if fall.is_cut else _since(fall, whole)
+    if fall.since_minute < soon_gone:
+        # What was left off as chance must not come back once its minutes can be judged no more.
+        known.begin(fall.since_minute)
+        known.advance(minutes, soon_gone, fall, usual_ratio)
+    return fall
 
 
 def _since(fall: Fall, whole: _Sum) -> Fall:

@@ -224,7 +224,7 @@ class Watch:
             ((from_ms - self._horizon_ms) // MINUTE_MS, -(-to_ms // MINUTE_MS)) for from_ms, to_ms in flagged
         ]
         judged = self._judgement.judge(self._watched, ends, spans)
-        judged, unseen = self._lasting.told(judged, self._judgement.minutes, ends.of)
+        judged, unseen = self._lasting.told(judged, self._judgement.evened, ends.of)
         usual = UsualSales(self._judgement, currencies)
         return Findings(
             as_of_ms=None,

@@ -21,6 +21,7 @@ from streams.cohorts import (
     Tally,
     Usual,
     after_chance,
+    as_low_as_now,
     is_drop,
     is_low,
     is_reached,
@@ -157,6 +158,18 @@ def test_as_many_as_usual_is_no_drop_of_those_who_reach_it() -> None:
     assert not is_reached(reading._replace(usual_reached=None))
 
 
+def test_weighed_minutes_add_up() -> None:
+    """So many times those who took part, whole sessions over all of them; never fewer than reached the step,
+    and minutes that are left out stay so."""
+    minutes = Minutes(100, [*[Tally(3, 1)] * 8, Tally(3, 3), Tally(9, 9)], left_out={109})
+    weighed = minutes.weighed([0.5] * 10)
+
+    assert weighed.before(108, 8) == Tally(12, 8)
+    assert weighed.before(109, 1) == Tally(3, 3)
+    assert weighed.before(110, 1) == Tally(0, 0)
+    assert (weighed.first_minute, weighed.counted(110, 10)) == (100, 9)
+
+
 def test_one_window_alone_is_no_drop() -> None:
     """Two of them have to agree, a short and a long one."""
     low, fine = Reading(5, 10_000, 10, 0.03, None), Reading(8, 10_000, 300, 0.03, None)
@@ -194,6 +207,46 @@ def test_a_shortfall_before_a_drop_belongs_to_it_only_if_it_is_one(slightly: Tal
     short_from = since(minutes, 362, 0.03)
     assert short_from == 100
     assert after_chance(minutes, short_from, 362, 0.03) == began
+
+
+def _small_shop(rng: random.Random) -> tuple[Minutes, int, Reading]:
+    """After two hours of 18 views a minute, 90 a minute; then, of 4 in 100 who bought, a third does. With the
+    minute that follows the first sign of it, and the window that shows it."""
+    tallies: list[Tally] = []
+    for n, ratio in [*[(18, 0.04)] * 120, *[(90, 0.04)] * 6, *[(90, 0.04 / 3)] * 120]:
+        tallies.append(Tally(n, sum(rng.random() < ratio for _ in range(n))))
+        minutes = Minutes(0, tallies)
+        _, readings = judge(minutes, len(tallies), lambda _: Usual(0.04, None))
+        if len(tallies) > 126 and is_drop(readings):
+            return minutes, len(tallies), next(filter(is_low, readings))
+    raise AssertionError("so deep a drop is seen")
+
+
+def test_a_deep_drop_in_a_small_shop_begins_when_it_did() -> None:
+    """Of 100 such drops the beginning is told wrong by less than half as much as by the shortfall alone."""
+    errors: dict[str, list[int]] = {"shortfall": [], "told": []}
+    for seed in range(100):
+        minutes, end, reading = _small_shop(random.Random(seed))
+        short_from = since(minutes, end, reading.ratio)
+        errors["shortfall"].append(abs(short_from - 126))
+        errors["told"].append(abs(as_low_as_now(minutes, short_from, end, reading) - 126))
+
+    assert 2 * sum(errors["told"]) < sum(errors["shortfall"])
+    assert sorted(errors["told"])[90] <= 5
+
+
+def test_what_was_a_drop_before_it_became_deep_belongs_to_it() -> None:
+    """20 of 1 000 instead of 30 for an hour, then 3: the drop began with the 20."""
+    minutes = Minutes(0, [*[Tally(1_000, 30)] * 100, *[Tally(1_000, 20)] * 60, *[Tally(1_000, 3)] * 12])
+
+    assert as_low_as_now(minutes, 100, 172, Reading(2, 2_000, 6, 0.03, None)) == 100
+
+
+def test_minutes_without_anybody_are_no_drop() -> None:
+    """Where nobody came before the fall, it began with the first who came."""
+    minutes = Minutes(0, [*[Tally(0, 0)] * 60, *[Tally(1_000, 3)] * 12])
+
+    assert as_low_as_now(minutes, 0, 72, Reading(2, 2_000, 6, 0.03, None)) == 60
 
 
 @pytest.mark.parametrize("seed", range(20))

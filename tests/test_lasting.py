@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import pytest
 
 from streams.answer import Scope
-from streams.cohorts import RUNGS_MIN, STEPS, Minutes, Reading, State, Tally, after_chance, since
+from streams.cohorts import (
+    RUNGS_MIN,
+    STEPS,
+    Minutes,
+    Reading,
+    State,
+    Tally,
+    after_chance,
+    as_low_as_now,
+    since,
+)
 from streams.judgement import Fall, Judged
 from streams.lasting import RESERVE_MIN, UNSEEN_MIN, Lasting
 
@@ -31,14 +41,15 @@ def _shop(lengths: Sequence[tuple[int, float]], n: int, seed: int = 1) -> list[T
 def _fall(minutes: Minutes, end: int) -> Fall:
     """As the judgement tells of it from the minutes that it has."""
     short_from = since(minutes, end, RATIO)
-    began = after_chance(minutes, short_from, end, RATIO)
-    n, k = minutes.before(end, end - began)
-    lost = max(n * RATIO - k, 0.0)
+    cut = after_chance(minutes, short_from, end, RATIO)
     of_window = minutes.before(end, RUNGS_MIN[-1])
     reading = Reading(RUNGS_MIN[-1], of_window.n, of_window.k, RATIO, None)
+    began = as_low_as_now(minutes, cut, end, reading)
+    n, k = minutes.before(end, end - began)
+    lost = max(n * RATIO - k, 0.0)
     orders = lost * ORDERS_EACH
     lasted = max(minutes.counted(end, end - began), 1)
-    return Fall(reading, began, began > short_from, False, lost, orders, orders / lasted)
+    return Fall(reading, began, cut > short_from, False, lost, orders, orders / lasted)
 
 
 def _kept(tallies: Sequence[Tally], end: int) -> Minutes:
@@ -75,12 +86,17 @@ def test_a_drop_of_days_keeps_its_beginning_and_its_losses_grow(n: int, found: i
     """Since, orders lost and orders lost a minute are those of all its minutes, long after these went."""
     tallies = _shop([(600, 1), (2 * DAY_MIN, 0.4)], n)
     lasting = Lasting()
+    gone: set[int] = set()
     for end in _looks(found, len(tallies), seed=n):
-        told, all_of_it = _told(lasting, tallies, end), _fall(Minutes(0, tallies), end)
-        assert told.since_minute == all_of_it.since_minute
-        assert told.lost == pytest.approx(all_of_it.lost)
-        assert told.lost_orders == pytest.approx(all_of_it.lost_orders)
-        assert told.lost_orders_per_minute == pytest.approx(all_of_it.lost_orders_per_minute)
+        told = _told(lasting, tallies, end)
+        lasted = end - told.since_minute
+        of_all = Minutes(0, tallies).before(end, lasted)
+        assert told.lost == pytest.approx(of_all.n * RATIO - of_all.k)
+        assert told.lost_orders == pytest.approx(told.lost * ORDERS_EACH)
+        assert told.lost_orders_per_minute == pytest.approx(told.lost_orders / lasted)
+        if lasted > KEPT_MIN:
+            gone.add(told.since_minute)
+    assert len(gone) == 1
     assert told.since_minute == pytest.approx(600, abs=40)
     assert told.lost_orders == pytest.approx(2 * DAY_MIN * n * RATIO * 0.6 * ORDERS_EACH, rel=0.1)
 
@@ -103,6 +119,16 @@ def test_a_drop_after_a_recovery_is_another_one() -> None:
         told = _told(lasting, tallies, end)
     assert told.since_minute == _fall(Minutes(0, tallies), len(tallies)).since_minute
     assert told.since_minute == pytest.approx(2_700, abs=5)
+
+
+@pytest.mark.parametrize("seed", [1, 5, 8, 22])
+def test_what_is_left_off_as_chance_does_not_come_back(seed: int) -> None:
+    """A drop begins some time after a shortfall by chance did; two days later it still began then."""
+    tallies = _shop([(600, 1), (2 * DAY_MIN, 0.1)], 3, seed)
+    lasting = Lasting()
+    told = [_told(lasting, tallies, end).since_minute for end in range(640, len(tallies), 40)]
+    assert told[-1] == told[10] == pytest.approx(600, abs=20)
+    assert since(Minutes(0, tallies), len(tallies), RATIO) < told[10]
 
 
 def test_who_starts_during_a_drop_says_so() -> None:

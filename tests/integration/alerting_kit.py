@@ -228,11 +228,18 @@ class Watch:
             time.sleep(1)
         return left
 
-    def wait_for(self, shop: str, name: str) -> Told:
-        """What was told first of an alert, once it has fired."""
+    def wait_for(self, shop: str, name: str, **labels: str) -> Told:
+        """What was told first of an alert with these labels, once it has fired."""
+
+        def heard() -> Told | None:
+            found = self.webhook.heard(shop, name)
+            return next((each for each in found if labels.items() <= each.labels.items()), None)
+
         # Two minutes without a sign, one more to be sure, and what is under way.
-        wait_until(lambda: self.webhook.heard(shop, name) != [], f"{name} of {shop}", 600)
-        return self.webhook.heard(shop, name)[0]
+        wait_until(lambda: heard() is not None, f"{name} of {shop} {labels}", 600)
+        told = heard()
+        assert told is not None
+        return told
 
     def wait_for_end(self, shop: str, name: str) -> None:
         """Returns once it has resolved."""

@@ -227,6 +227,19 @@ def test_more_viewers_who_buy_less_are_no_drop(shop: Shop) -> None:
     assert whole["expected_ratio"] == pytest.approx(280 / 13_200, rel=0.01)
 
 
+def test_a_crowd_that_is_gone_is_no_part_of_a_drop(shop: Shop) -> None:
+    """A live brought twenty times its viewers, who seldom buy; half an hour after it a gateway fails. The
+    drop began then, and what it costs and why is told of the time since."""
+    live = merged(PAID, shop_of({("tiktok", "live"): funnel(11_400, 2_280, 760, 190)}))
+    fill(shop, lambda minute: live if END - 150 <= minute < END - 60 else _outage(minute), PAID)
+    answer = _watched(shop, _drops)
+    drops = {(each["scope"], each["step"]): each for each in answer["drops"]}
+    for scope in ("all", "platform:tiktok"):
+        drop = drops[scope, "purchase_per_view"]
+        assert (drop["since_ms"], drop["lost_orders"]) == (FAILED_FROM * MINUTE_MS, 30 * 30)
+        assert drop["causes"][0]["cause"] == "gateway adyen on tiktok"
+
+
 def test_bots_dilute_and_are_told_apart(shop: Shop) -> None:
     """Views without a surface that do nothing more: the ratio falls, but as many buy as usual."""
     bots = merged(times(STEADY, 10), {("all", ""): funnel(3_000, 0, 0, 0)})
