@@ -262,8 +262,8 @@ class Judgement:
     def _even(self, scope: Scope, step: Step, ratio: float) -> Minutes:
         minutes, end = self.minutes(scope, step), self.ends.of(step)
         weights: list[float] = []
-        for first in range(minutes.first_minute, end, ALIKE_MIN):
-            span = range(first, min(first + ALIKE_MIN, end))
+        for first in range(minutes.first_minute // ALIKE_MIN * ALIKE_MIN, end, ALIKE_MIN):
+            span = range(max(first, minutes.first_minute), min(first + ALIKE_MIN, end))
             usual = self._usual(scope, step, span)
             weights += [1.0 if usual is None else usual.ratio / ratio] * len(span)
         return minutes.weighed(weights)
