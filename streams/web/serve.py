@@ -153,7 +153,7 @@ async def serve(settings: Settings, listening: Sequence[socket.socket]) -> None:
                 else ReadStore(client, served, settings.partitions)
             )
             app = build_app(ReadModel(reader, settings, now_ms), settings, changes)
-            async with _running(app, listening):
+            async with running(app, listening):
                 if not said:
                     click.echo(
                         f"shop-pulse serve: {_url(settings, listening)} (pages; /api/v1/kpis, /metrics)"
@@ -189,8 +189,11 @@ async def _moved_to(generations: Generations, served: str | None, ended: asyncio
 
 
 @asynccontextmanager
-async def _running(app: web.Application, listening: Sequence[socket.socket]) -> AsyncIterator[None]:
-    """The application answers at the sockets, which stay open: who comes after it waits for the next one."""
+async def running(app: web.Application, listening: Sequence[socket.socket]) -> AsyncIterator[None]:
+    """The application answers at the sockets, which stay open: who comes after it waits for the next one.
+
+    Who came before is answered by this one, also if the question is still under way.
+    """
     runner = web.AppRunner(
         app,
         access_log=None,  # It would hold ids out of scopes, and one line per second and page.
@@ -204,6 +207,10 @@ async def _running(app: web.Application, listening: Sequence[socket.socket]) -> 
             await web.SockSite(runner, each.dup(), backlog=BACKLOG).start()
         yield
     finally:
+        for site in list(runner.sites):
+            await site.stop()
+        # A connection that was taken and has not asked yet would be closed without an answer.
+        await asyncio.sleep(SHUTDOWN_S)
         await runner.cleanup()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from aiohttp import web
 
 from streams.errors import PulseError
 from streams.local.ports import free_port
@@ -23,7 +25,7 @@ from streams.local.redis import RedisServer
 from streams.settings import Settings
 from streams.web.access import is_loopback
 from streams.web.faults import ANSWER_TIMEOUT_S
-from streams.web.serve import KEEPALIVE_S, OPEN_FILES, SHUTDOWN_S, check_exposure, listen
+from streams.web.serve import KEEPALIVE_S, OPEN_FILES, SHUTDOWN_S, check_exposure, listen, running
 from tests.redis_kit import NOON_MS, Shop
 
 COMMAND = [sys.executable, "-m", "streams", "serve"]
@@ -63,7 +65,7 @@ def test_it_serves_and_ends_at_sigterm(redis_server: RedisServer) -> None:
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=END_S)
         assert (process.returncode, out, err) == (0, "", "")
-        assert 2 * SHUTDOWN_S < 2 < END_S < min(ANSWER_TIMEOUT_S, KEEPALIVE_S)
+        assert 3 * SHUTDOWN_S < 2 < END_S < min(ANSWER_TIMEOUT_S, KEEPALIVE_S)
 
 
 def test_a_question_that_hangs_does_not_hold_up_the_end(new_redis: Callable[..., RedisServer]) -> None:
@@ -122,6 +124,38 @@ def test_it_moves_with_the_figures(redis_server: RedisServer) -> None:
             _orders(url)
         assert caught.value.code == 503
         assert f"no figures under {new.prefix}: run `shop-pulse worker`" in json.load(caught.value)["error"]
+
+
+async def _asked_late() -> bytes:
+    """What a client gets that connected before the application was told to end, and asks after."""
+    app = web.Application()
+    app.router.add_get("/", _figures)
+    ended = asyncio.Event()
+
+    async def run(listening: socket.socket) -> None:
+        async with running(app, [listening]):
+            await ended.wait()
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        task = asyncio.create_task(run(listening))
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        await asyncio.sleep(SHUTDOWN_S / 2)
+        ended.set()
+        await asyncio.sleep(SHUTDOWN_S / 5)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await task
+        return answer
+
+
+async def _figures(_: web.Request) -> web.Response:
+    return web.Response(text="figures")
+
+
+def test_who_was_let_in_is_answered() -> None:
+    """A client that connected just before the figures move, and asks just after, gets its answer."""
+    assert asyncio.run(_asked_late()).endswith(b"figures")
 
 
 def test_redis_that_comes_later_says_which_figures_are_served(new_redis: Callable[..., RedisServer]) -> None:
