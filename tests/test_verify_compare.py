@@ -224,12 +224,12 @@ def differing_users(snapshot: Snapshot, gone: Gone | None = None, users: Users =
     return [f"{d.where.removeprefix('p=3 ')} {d.expected}>{d.found}" for d in report.differences]
 
 
-@pytest.mark.parametrize("estimate", [952, 1_048])
+@pytest.mark.parametrize("estimate", [949, 1_051])
 def test_estimates_within_six_standard_errors(estimate: int) -> None:
-    """1 000 users may be estimated with an error of 48."""
+    """1 000 users may be estimated with an error of 49, and two more."""
     assert differing_users(sketched(estimate)) == []
     wrong = estimate + (1 if estimate > 1_000 else -1)
-    assert differing_users(sketched(wrong)) == [f"{SKETCH} 1h:{NOON} 1000 ± 48>{wrong}"]
+    assert differing_users(sketched(wrong)) == [f"{SKETCH} 1h:{NOON} 1000 ± 51>{wrong}"]
 
 
 def test_estimate_of_few() -> None:

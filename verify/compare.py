@@ -48,7 +48,7 @@ class Report:
         near = (
             isinstance(estimate, int) and abs(estimate - exact) <= allowed and (estimate > 0) is (exact > 0)
         )
-        wanted = f"{exact} ± {int(allowed)}"
+        wanted = f"{exact} ± {allowed}"
         self.check(what, where, wanted, wanted if near else estimate)
 
 
